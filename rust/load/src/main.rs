@@ -1,0 +1,2 @@
+//! The load generator (written in its own step).
+fn main() {}
