@@ -1,0 +1,113 @@
+//! One message for many sessions: encoded once, shared by all that get it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use hubbub_proto::frame::{self, Opcode};
+use hubbub_proto::message::Kind;
+
+use crate::id::SessionId;
+use crate::settings::Policy;
+
+/// Whom a broadcast is for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Every open session.
+    All,
+    /// The members of any of these rooms, each once.
+    Rooms(Vec<Arc<str>>),
+}
+
+/// A message on its way to many sessions.
+#[derive(Clone, Debug)]
+pub struct Broadcast {
+    /// Whom it is for.
+    pub target: Target,
+    /// Who is left out.
+    pub skip: Vec<SessionId>,
+    /// What a full outbox means.
+    pub policy: Policy,
+    /// What has come of it.
+    pub delivery: Arc<Delivery>,
+    /// The frame as every member without an extension gets it.
+    frame: Bytes,
+}
+
+impl Broadcast {
+    /// Encodes the message for `shards` shards to hand out.
+    pub fn new(
+        target: Target,
+        skip: Vec<SessionId>,
+        policy: Policy,
+        kind: Kind,
+        payload: &[u8],
+        shards: usize,
+    ) -> Self {
+        let mut bytes = Vec::with_capacity(payload.len() + 14);
+        frame::encode(&mut bytes, opcode(kind), payload, None);
+        Broadcast {
+            target,
+            skip,
+            policy,
+            delivery: Arc::new(Delivery {
+                pending: AtomicUsize::new(shards),
+                reached: AtomicUsize::new(0),
+                dropped: AtomicUsize::new(0),
+                wanted: AtomicBool::new(false),
+            }),
+            frame: Bytes::from(bytes),
+        }
+    }
+
+    pub(crate) fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+}
+
+pub(crate) fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    }
+}
+
+/// What has come of a broadcast so far.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Shards that have not handed it out yet.
+    pending: AtomicUsize,
+    reached: AtomicUsize,
+    dropped: AtomicUsize,
+    wanted: AtomicBool,
+}
+
+impl Delivery {
+    /// Sessions whose outbox has taken the message.
+    pub fn reached(&self) -> usize {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Sessions that should have got it but whose outbox was full.
+    pub fn dropped(&self) -> usize {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Every shard has handed it out: the numbers are final.
+    pub fn is_done(&self) -> bool {
+        self.pending.load(Ordering::SeqCst) == 0
+    }
+
+    /// Asks for [`Handler::delivered`](crate::Handler::delivered). `false`: it is done already.
+    pub fn wait(&self) -> bool {
+        self.wanted.store(true, Ordering::SeqCst);
+        !self.is_done()
+    }
+
+    /// One shard has done its part. `true` if it was the last one and somebody waits.
+    pub(crate) fn shard_done(&self, reached: usize, dropped: usize) -> bool {
+        self.reached.fetch_add(reached, Ordering::Relaxed);
+        self.dropped.fetch_add(dropped, Ordering::Relaxed);
+        self.pending.fetch_sub(1, Ordering::SeqCst) == 1 && self.wanted.load(Ordering::SeqCst)
+    }
+}

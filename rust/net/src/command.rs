@@ -1,0 +1,156 @@
+//! What others ask of a shard: commands, posted in batches, with one wake-up however many wait.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::message::Kind;
+
+use crate::broadcast::Broadcast;
+use crate::id::SessionId;
+use crate::transport::Stream;
+
+/// Something for a shard to do. For a session that has ended, every command does nothing.
+#[derive(Debug)]
+pub enum Command {
+    /// Send a message.
+    Send(SessionId, Kind, Parcel),
+    /// Send a message to many.
+    Broadcast(Arc<Broadcast>),
+    /// The session has joined a room (the directory knows it already).
+    Join(SessionId, Arc<str>),
+    /// The session has left a room (the directory knows it already).
+    Leave(SessionId, Arc<str>),
+    /// Begin the closing handshake.
+    Close(SessionId, CloseCode, String),
+    /// Drop the connection without a word.
+    Abort(SessionId),
+    /// Send a ping of at most 125 bytes.
+    Ping(SessionId, Vec<u8>),
+    /// The inbox has room again.
+    Resume(SessionId),
+    /// The answer to [`Handler::request`](crate::Handler::request).
+    Verdict(SessionId, Verdict),
+    /// A connection that another shard has accepted.
+    Adopt(Stream, Option<SocketAddr>),
+    /// There is room for further connections.
+    Accept,
+    /// Take no further connections; drop those whose request has not come.
+    StopAccepting,
+    /// Close every session with this code and reason, drop what is left after the grace, and end.
+    Stop(CloseCode, String, Duration),
+}
+
+/// A message's bytes on their way to a shard.
+#[derive(Debug)]
+pub enum Parcel {
+    /// A part of the batch's own bytes.
+    Inline(Range<usize>),
+    /// Bytes that are not copied.
+    Shared(Bytes),
+}
+
+/// What the user has decided about a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Open the session.
+    Accept {
+        /// The subprotocol to name, `None` for none.
+        subprotocol: Option<String>,
+        /// Further fields of the 101, already checked.
+        fields: Vec<(String, String)>,
+    },
+    /// Answer with this and close.
+    Answer(Answer),
+}
+
+/// An HTTP response, whole.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// 200 to 599.
+    pub status: u16,
+    /// Fields, already checked. `Content-Length` and `Connection` are added.
+    pub fields: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Commands with the bytes that they carry.
+#[derive(Debug, Default)]
+pub struct CommandBatch {
+    bytes: Vec<u8>,
+    commands: Vec<Command>,
+}
+
+impl CommandBatch {
+    /// Appends a command.
+    pub fn push(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// Appends a message, copying it.
+    pub fn push_message(&mut self, id: SessionId, kind: Kind, payload: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        self.commands.push(Command::Send(id, kind, Parcel::Inline(start..self.bytes.len())));
+    }
+
+    /// There is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Command>) {
+        (self.bytes, self.commands)
+    }
+}
+
+impl From<Command> for CommandBatch {
+    fn from(command: Command) -> Self {
+        CommandBatch { bytes: Vec::new(), commands: vec![command] }
+    }
+}
+
+/// Posts commands to one shard, from any thread.
+#[derive(Clone, Debug)]
+pub struct ShardHandle {
+    sender: Sender<CommandBatch>,
+    waker: Arc<Waker>,
+}
+
+/// One wake-up for all commands that wait.
+#[derive(Debug)]
+pub(crate) struct Waker {
+    waker: mio::Waker,
+    woken: AtomicBool,
+}
+
+impl ShardHandle {
+    pub(crate) fn new(sender: Sender<CommandBatch>, waker: mio::Waker) -> Self {
+        ShardHandle { sender, waker: Arc::new(Waker { waker, woken: AtomicBool::new(false) }) }
+    }
+
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
+    /// Posts the batch; for a shard that has ended it is dropped.
+    pub fn post(&self, batch: impl Into<CommandBatch>) {
+        if self.sender.send(batch.into()).is_ok() && !self.waker.woken.swap(true, Ordering::SeqCst) {
+            // It fails only when the poll is gone, and the shard with it.
+            let _ = self.waker.waker.wake();
+        }
+    }
+}
+
+impl Waker {
+    /// The shard looks at its commands now: the next one must wake it again.
+    pub(crate) fn rearm(&self) -> bool {
+        self.woken.load(Ordering::SeqCst) && self.woken.swap(false, Ordering::SeqCst)
+    }
+}

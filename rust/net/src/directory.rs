@@ -1,0 +1,237 @@
+//! Who is in which room, for everyone who asks. Broadcasts do not come here: each shard keeps its own members.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::id::SessionId;
+use crate::link::Link;
+use crate::settings::Policy;
+
+/// The rooms of a server. A room exists while somebody is in it.
+#[derive(Debug, Default)]
+pub struct Directory {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    rooms: HashMap<Arc<str>, Room>,
+    policies: HashMap<Arc<str>, Policy>,
+    /// Rooms made so far: the next room's epoch.
+    epoch: u64,
+}
+
+#[derive(Debug)]
+struct Room {
+    members: HashSet<SessionId>,
+    position: Position,
+}
+
+/// A place in a room's stream of messages: the same offset under another epoch is another message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// Which life of the room.
+    pub epoch: u64,
+    /// Broadcasts so far in this life.
+    pub offset: u64,
+}
+
+/// What joining came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Joined {
+    /// It is a member now; tell its shard.
+    Now(Arc<str>),
+    /// It was one before.
+    Already,
+    /// The session has ended.
+    Ended,
+}
+
+impl Directory {
+    /// Makes the session a member.
+    pub fn join(&self, link: &Link, name: &str) -> Joined {
+        let mut inner = self.lock();
+        // INVARIANT: the link's list changes only under the directory's lock, and `leave_all` sets
+        // `closing` before it takes that lock: nobody joins after having left everything.
+        let mut rooms = link.lock_rooms();
+        if link.is_closing() {
+            return Joined::Ended;
+        }
+        if rooms.iter().any(|room| &**room == name) {
+            return Joined::Already;
+        }
+        let name = inner.enter(name, link.id());
+        rooms.push(name.clone());
+        Joined::Now(name)
+    }
+
+    /// Ends a membership. `None`: there was none.
+    pub fn leave(&self, link: &Link, name: &str) -> Option<Arc<str>> {
+        let mut inner = self.lock();
+        let mut rooms = link.lock_rooms();
+        let at = rooms.iter().position(|room| &**room == name)?;
+        let name = rooms.remove(at);
+        inner.exit(&name, link.id());
+        Some(name)
+    }
+
+    /// Ends all memberships of a session that has ended, in time proportional to their number.
+    pub(crate) fn leave_all(&self, link: &Link) -> Vec<Arc<str>> {
+        link.set_closing();
+        // Most sessions that end were in no room: they need not wait for the lock.
+        let mut inner = self.lock();
+        let rooms = std::mem::take(&mut *link.lock_rooms());
+        for name in &rooms {
+            inner.exit(name, link.id());
+        }
+        rooms
+    }
+
+    /// The names of all rooms.
+    pub fn names(&self) -> Vec<Arc<str>> {
+        self.lock().rooms.keys().cloned().collect()
+    }
+
+    /// The number of rooms.
+    pub fn len(&self) -> usize {
+        self.lock().rooms.len()
+    }
+
+    /// No room exists.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many sessions are in a room; 0 if it does not exist.
+    pub fn count(&self, name: &str) -> usize {
+        self.lock().rooms.get(name).map_or(0, |room| room.members.len())
+    }
+
+    /// The session is in the room.
+    pub fn contains(&self, name: &str, id: SessionId) -> bool {
+        self.lock().rooms.get(name).is_some_and(|room| room.members.contains(&id))
+    }
+
+    /// The members of a room, in no particular order.
+    pub fn members(&self, name: &str) -> Vec<SessionId> {
+        self.lock().rooms.get(name).map_or_else(Vec::new, |room| room.members.iter().copied().collect())
+    }
+
+    /// Where the room's stream stands; `None` if the room does not exist.
+    pub fn position(&self, name: &str) -> Option<Position> {
+        self.lock().rooms.get(name).map(|room| room.position)
+    }
+
+    /// Counts one more broadcast to the room, and says what a full outbox means in it.
+    pub fn publish(&self, name: &str) -> Option<Policy> {
+        let mut inner = self.lock();
+        if let Some(room) = inner.rooms.get_mut(name) {
+            room.position.offset += 1;
+        }
+        if inner.policies.is_empty() { None } else { inner.policies.get(name).copied() }
+    }
+
+    /// What a full outbox means in this room; `None` for the server's default. It outlives the room.
+    pub fn policy(&self, name: &str) -> Option<Policy> {
+        self.lock().policies.get(name).copied()
+    }
+
+    /// Sets what a full outbox means in this room.
+    pub fn set_policy(&self, name: &str, policy: Option<Policy>) {
+        let mut inner = self.lock();
+        match policy {
+            Some(policy) => inner.policies.insert(name.into(), policy),
+            None => inner.policies.remove(name),
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn enter(&mut self, name: &str, id: SessionId) -> Arc<str> {
+        if let Some((name, _)) = self.rooms.get_key_value(name) {
+            let name = name.clone();
+            if let Some(room) = self.rooms.get_mut(&name) {
+                room.members.insert(id);
+            }
+            return name;
+        }
+        let name: Arc<str> = name.into();
+        self.epoch += 1;
+        let position = Position { epoch: self.epoch, offset: 0 };
+        self.rooms.insert(name.clone(), Room { members: HashSet::from([id]), position });
+        name
+    }
+
+    fn exit(&mut self, name: &str, id: SessionId) {
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.members.remove(&id);
+            if room.members.is_empty() {
+                self.rooms.remove(name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(slot: u32) -> Link {
+        Link::new(SessionId::new(0, 0, slot), None)
+    }
+
+    #[test]
+    fn a_room_exists_while_somebody_is_in_it() {
+        let (directory, a, b) = (Directory::default(), link(1), link(2));
+        assert_eq!(directory.join(&a, "x"), Joined::Now("x".into()));
+        assert_eq!(directory.join(&a, "x"), Joined::Already);
+        directory.join(&b, "x");
+        assert_eq!((directory.count("x"), directory.len()), (2, 1));
+        assert!(directory.leave(&a, "x").is_some());
+        assert!(directory.leave(&a, "x").is_none());
+        assert_eq!(directory.members("x"), [b.id()]);
+        directory.leave(&b, "x");
+        assert!(directory.is_empty());
+        assert_eq!(directory.count("x"), 0);
+    }
+
+    #[test]
+    fn an_ended_session_is_in_no_room_and_enters_none() {
+        let (directory, a) = (Directory::default(), link(1));
+        directory.join(&a, "x");
+        directory.join(&a, "y");
+        assert_eq!(directory.leave_all(&a), ["x".into(), "y".into()] as [Arc<str>; 2]);
+        assert!(directory.is_empty());
+        assert_eq!(directory.join(&a, "x"), Joined::Ended);
+        assert!(directory.is_empty());
+    }
+
+    #[test]
+    fn a_new_life_of_a_room_is_a_new_epoch() {
+        let (directory, a) = (Directory::default(), link(1));
+        directory.join(&a, "x");
+        directory.publish("x");
+        let first = directory.position("x").unwrap();
+        assert_eq!(first.offset, 1);
+        directory.leave(&a, "x");
+        assert_eq!(directory.position("x"), None);
+        directory.join(&a, "x");
+        let second = directory.position("x").unwrap();
+        assert_ne!(first.epoch, second.epoch);
+        assert_eq!(second.offset, 0);
+    }
+
+    #[test]
+    fn a_policy_belongs_to_the_name() {
+        let directory = Directory::default();
+        assert_eq!(directory.publish("x"), None);
+        directory.set_policy("x", Some(Policy::Drop));
+        assert_eq!(directory.publish("x"), Some(Policy::Drop));
+        directory.set_policy("x", None);
+        assert_eq!(directory.policy("x"), None);
+    }
+}

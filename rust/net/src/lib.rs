@@ -1,0 +1,49 @@
+//! The network side of hubbub: shards, sessions, rooms and fan-out. It knows nothing of Python.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`server`](Server) | opens the listeners, makes the shards, holds what they share |
+//! | [`shard`](Shard) | one reactor: a poll, its sockets, their timers, its part of every room |
+//! | `session` | one connection, and the table of them |
+//! | `outbox` | what waits to be written to one socket |
+//! | `rooms`, [`directory`](Directory) | who is in which room: on one shard, and for everyone |
+//! | [`broadcast`](Broadcast) | one message for many |
+//! | [`command`](Command) | what others ask of a shard |
+//! | [`link`](Link) | the few numbers that both sides of a session share |
+//! | [`handler`](Handler) | what a shard tells its user |
+//! | `routes`, `timers`, `transport`, [`counters`](Counts), [`settings`](Settings), [`id`](SessionId) | what they are made of |
+//!
+//! A shard is driven either by a thread of its own ([`Shard::run`]) or, a turn at a time, by somebody's
+//! event loop that watches its descriptor ([`Shard::turn`] and [`Shard::flush`]).
+
+#![forbid(unsafe_code)]
+
+mod broadcast;
+mod command;
+mod counters;
+mod directory;
+mod handler;
+mod id;
+mod link;
+mod outbox;
+mod rooms;
+mod routes;
+mod server;
+mod session;
+mod settings;
+mod shard;
+mod timers;
+mod transport;
+
+pub use broadcast::{Broadcast, Delivery, Target};
+pub use command::{Answer, Command, CommandBatch, Parcel, ShardHandle, Verdict};
+pub use counters::Counts;
+pub use directory::{Directory, Joined, Position};
+pub use handler::{Closed, Handler, Notice, Request};
+pub use hubbub_proto as proto;
+pub use id::SessionId;
+pub use link::Link;
+pub use server::Server;
+pub use settings::{Bind, Endpoint, Limits, Policy, Settings};
+pub use shard::{Shard, Turn};
+pub use transport::{Address, Stream};

@@ -1,0 +1,209 @@
+//! What the two sides of a session share: a few numbers, no lock on the data path.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::id::SessionId;
+
+/// The end of a session that anyone may hold, on any thread.
+#[derive(Debug)]
+pub struct Link {
+    id: SessionId,
+    peer: Option<SocketAddr>,
+    /// Bytes posted to the shard that it has not taken over yet.
+    posted: AtomicUsize,
+    /// Bytes in the shard's outbox after its last write.
+    outbox: AtomicUsize,
+    /// Messages (high half) and bytes (low half) that wait for the user.
+    inbox: AtomicU64,
+    /// The shard has stopped reading until the inbox is half empty.
+    paused: AtomicBool,
+    /// Somebody waits for the outbox to shrink.
+    wants_drain: AtomicBool,
+    /// Somebody waits for a pong.
+    wants_pong: AtomicBool,
+    /// No further send is taken.
+    closing: AtomicBool,
+    /// Round trip of the last ping, in microseconds plus one; 0 before the first.
+    latency: AtomicU32,
+    /// The rooms that the session is in. Kept by the directory, under its lock first.
+    rooms: Mutex<Vec<Arc<str>>>,
+}
+
+impl Link {
+    pub(crate) fn new(id: SessionId, peer: Option<SocketAddr>) -> Self {
+        Link {
+            id,
+            peer,
+            posted: AtomicUsize::new(0),
+            outbox: AtomicUsize::new(0),
+            inbox: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
+            wants_drain: AtomicBool::new(false),
+            wants_pong: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            latency: AtomicU32::new(0),
+            rooms: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The session's address.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The peer's address; `None` on a unix socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Bytes that were sent and that the kernel has not taken yet.
+    pub fn buffered(&self) -> usize {
+        self.posted.load(Ordering::SeqCst) + self.outbox.load(Ordering::SeqCst)
+    }
+
+    /// The session is closing or closed: what is sent now goes nowhere.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Seconds between the last ping and its pong.
+    pub fn latency(&self) -> Option<f64> {
+        match self.latency.load(Ordering::Relaxed) {
+            0 => None,
+            n => Some(f64::from(n - 1) / 1e6),
+        }
+    }
+
+    /// The names of the session's rooms, in the order of joining.
+    pub fn rooms(&self) -> Vec<Arc<str>> {
+        self.lock_rooms().clone()
+    }
+
+    // ---- the poster's side
+
+    /// Counts bytes that a command on its way carries. Gives what is buffered now.
+    pub fn add_posted(&self, bytes: usize) -> usize {
+        self.posted.fetch_add(bytes, Ordering::SeqCst) + bytes + self.outbox.load(Ordering::SeqCst)
+    }
+
+    /// Asks for [`Handler::drained`](crate::Handler::drained). `false`: there is nothing to wait for any more.
+    pub fn wait_for_drain(&self, low_water_bytes: usize) -> bool {
+        self.wants_drain.store(true, Ordering::SeqCst);
+        self.buffered() > low_water_bytes && !self.is_closing()
+    }
+
+    /// Asks for [`Handler::pong`](crate::Handler::pong) from now on.
+    pub fn wait_for_pong(&self) {
+        self.wants_pong.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that the user has consumed messages. `true`: the shard waits to be told (`Command::Resume`).
+    #[must_use]
+    pub fn consumed(&self, messages: u32, bytes: usize, limits: &crate::Limits) -> bool {
+        let taken = pack(messages, bytes);
+        let left = self.inbox.fetch_sub(taken, Ordering::SeqCst) - taken;
+        self.paused.load(Ordering::SeqCst)
+            && is_below(left, limits.inbox_messages / 2, limits.inbox_bytes / 2)
+            && self.paused.swap(false, Ordering::SeqCst)
+    }
+
+    // ---- the shard's side
+
+    pub(crate) fn take_posted(&self, bytes: usize) {
+        self.posted.fetch_sub(bytes, Ordering::SeqCst);
+    }
+
+    /// Publishes the outbox's size; `true` if somebody waited for it to shrink to this.
+    pub(crate) fn set_outbox(&self, bytes: usize, low_water_bytes: usize) -> bool {
+        self.outbox.store(bytes, Ordering::SeqCst);
+        bytes <= low_water_bytes
+            && self.wants_drain.load(Ordering::SeqCst)
+            && self.buffered() <= low_water_bytes
+            && self.wants_drain.swap(false, Ordering::SeqCst)
+    }
+
+    /// Counts delivered messages; `true` if the shard must stop reading for now.
+    pub(crate) fn delivered(&self, messages: u32, bytes: usize, limits: &crate::Limits) -> bool {
+        let added = pack(messages, bytes);
+        let waiting = self.inbox.fetch_add(added, Ordering::SeqCst) + added;
+        if is_below(waiting, limits.inbox_messages, limits.inbox_bytes) {
+            return false;
+        }
+        self.paused.store(true, Ordering::SeqCst);
+        // The user may have emptied the inbox before the flag stood: then nobody will send the Resume.
+        let waiting = self.inbox.load(Ordering::SeqCst);
+        let emptied = is_below(waiting, limits.inbox_messages / 2, limits.inbox_bytes / 2);
+        !(emptied && self.paused.swap(false, Ordering::SeqCst))
+    }
+
+    pub(crate) fn wants_pong(&self) -> bool {
+        self.wants_pong.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_latency(&self, micros: u64) {
+        let micros = u32::try_from(micros).unwrap_or(u32::MAX - 1);
+        self.latency.store(micros.saturating_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_closing(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pack(messages: u32, bytes: usize) -> u64 {
+    u64::from(messages) << 40 | (bytes as u64 & BYTES)
+}
+
+const BYTES: u64 = (1 << 40) - 1;
+
+fn is_below(inbox: u64, messages: usize, bytes: usize) -> bool {
+    (inbox >> 40) as usize <= messages && (inbox & BYTES) as usize <= bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    fn link() -> Link {
+        Link::new(SessionId::new(0, 0, 0), None)
+    }
+
+    #[test]
+    fn reading_pauses_when_the_inbox_is_full_and_resumes_at_half() {
+        let limits = Limits { inbox_messages: 4, ..Limits::default() };
+        let link = link();
+        assert!(!link.delivered(4, 4, &limits));
+        assert!(link.delivered(1, 1, &limits));
+        assert!(!link.consumed(2, 2, &limits));
+        assert!(link.consumed(1, 1, &limits));
+        assert!(!link.consumed(2, 2, &limits));
+    }
+
+    #[test]
+    fn the_inbox_is_bounded_in_bytes_too() {
+        let limits = Limits { inbox_bytes: 100, ..Limits::default() };
+        let link = link();
+        assert!(!link.delivered(1, 100, &limits));
+        assert!(link.delivered(1, 1, &limits));
+        assert!(link.consumed(2, 101, &limits));
+    }
+
+    #[test]
+    fn one_drain_is_told_once() {
+        let link = link();
+        assert_eq!(link.add_posted(100), 100);
+        assert!(link.wait_for_drain(10));
+        link.take_posted(100);
+        assert!(!link.set_outbox(100, 10));
+        assert!(link.set_outbox(10, 10));
+        assert!(!link.set_outbox(0, 10));
+        assert!(!link.wait_for_drain(10));
+    }
+}

@@ -1,0 +1,163 @@
+//! A server: listeners opened, shards made, and what they all share.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::command::{Command, ShardHandle};
+use crate::counters::{Counters, Counts};
+use crate::directory::Directory;
+use crate::routes::Routes;
+use crate::settings::{Bind, Settings};
+use crate::shard::Shard;
+use crate::transport::{self, Address};
+
+/// Descriptors that are left for the rest of the process when the operator set no bound.
+const RESERVED_DESCRIPTORS: usize = 64;
+
+/// What every shard and every thread of a server may touch.
+#[derive(Debug)]
+pub struct Server {
+    settings: Settings,
+    routes: Routes,
+    directory: Directory,
+    addresses: Vec<Address>,
+    handles: Vec<ShardHandle>,
+    counters: Vec<Counters>,
+    max_sessions: usize,
+    connections: AtomicUsize,
+    handshakes: AtomicUsize,
+    /// The listening shard waits to be told that there is room.
+    accept_paused: AtomicBool,
+}
+
+impl Server {
+    /// Opens the listeners and makes the shards, ready to be driven. The first shard accepts for all.
+    pub fn bind(settings: Settings, binds: Vec<Bind>) -> io::Result<(Arc<Server>, Vec<Shard>)> {
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let routes = Routes::new(&settings.endpoints).map_err(invalid)?;
+        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
+        for bind in binds {
+            for (listener, address) in transport::listen(bind)? {
+                listeners.push(listener);
+                addresses.push(address);
+            }
+        }
+        let seeds = (0..settings.shards.max(1)).map(|_| crate::shard::Seed::new()).collect::<io::Result<Vec<_>>>()?;
+        let server = Arc::new(Server {
+            max_sessions: settings.max_sessions.unwrap_or_else(descriptors_to_spare),
+            counters: seeds.iter().map(|_| Counters::default()).collect(),
+            handles: seeds.iter().map(crate::shard::Seed::handle).collect(),
+            settings,
+            routes,
+            directory: Directory::default(),
+            addresses,
+            connections: AtomicUsize::new(0),
+            handshakes: AtomicUsize::new(0),
+            accept_paused: AtomicBool::new(false),
+        });
+        let mut shards = Vec::new();
+        for (number, seed) in seeds.into_iter().enumerate() {
+            shards.push(seed.grow(number as u8, server.clone(), std::mem::take(&mut listeners))?);
+        }
+        Ok((server, shards))
+    }
+
+    /// What the operator has set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Who is in which room.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The way to each shard.
+    pub fn handles(&self) -> &[ShardHandle] {
+        &self.handles
+    }
+
+    /// Connections at this moment, handshakes included.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// The most connections it takes at a time.
+    pub fn max_sessions(&self) -> usize {
+        self.max_sessions
+    }
+
+    /// The counts of all shards together.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.counters.iter().for_each(|counters| sum.add(&counters.read()));
+        sum
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    pub(crate) fn counters(&self, shard: u8) -> &Counters {
+        &self.counters[usize::from(shard)]
+    }
+
+    // ---- places for connections
+
+    pub(crate) fn room_for_connection(&self) -> Result<(), Full> {
+        if self.connections.load(Ordering::SeqCst) >= self.max_sessions {
+            Err(Full::Sessions)
+        } else if self.handshakes.load(Ordering::SeqCst) >= self.settings.max_handshakes {
+            Err(Full::Handshakes)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn connection_begins(&self) {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        self.handshakes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn handshake_ends(&self) {
+        self.handshakes.fetch_sub(1, Ordering::SeqCst);
+        self.resume_accepting();
+    }
+
+    pub(crate) fn connection_ends(&self) {
+        self.connections.fetch_sub(1, Ordering::SeqCst);
+        self.resume_accepting();
+    }
+
+    pub(crate) fn pause_accepting(&self) {
+        self.accept_paused.store(true, Ordering::SeqCst);
+    }
+
+    fn resume_accepting(&self) {
+        if self.accept_paused.load(Ordering::SeqCst) && self.accept_paused.swap(false, Ordering::SeqCst) {
+            self.handles[0].post(Command::Accept);
+        }
+    }
+}
+
+/// Why no further connection is accepted for now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Full {
+    Sessions,
+    Handshakes,
+}
+
+/// As many connections as the process has descriptors for, less a reserve.
+fn descriptors_to_spare() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let reserve = RESERVED_DESCRIPTORS.max(limit / 20).min(limit / 2);
+    (limit - reserve).max(1)
+}

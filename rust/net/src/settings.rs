@@ -1,0 +1,139 @@
+//! What an operator sets: limits, endpoints, addresses.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What happens to a broadcast for a member whose outbox is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Policy {
+    /// Close the member with 1013 (Try Again Later).
+    #[default]
+    Close,
+    /// Leave this message out for this member.
+    Drop,
+    /// Leave out the oldest broadcasts that still wait, until this one fits.
+    DropOldest,
+}
+
+/// Every bound of a session. Sizes are bytes; `None` switches a bound off.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// One message, assembled. Beyond: close 1009.
+    pub max_message_bytes: Option<usize>,
+    /// Empty fragments in one message. Beyond: close 1008.
+    pub max_empty_fragments: u32,
+    /// An unfinished message without a byte of progress. Beyond: close 1008.
+    pub message_timeout: Option<Duration>,
+    /// From accept to the 101, in all. Beyond: 408.
+    pub handshake_timeout: Option<Duration>,
+    /// Received messages that wait for the user, in bytes. Beyond: the socket is not read.
+    pub inbox_bytes: usize,
+    /// Received messages that wait for the user. Beyond: the socket is not read.
+    pub inbox_messages: usize,
+    /// What waits to be written. Beyond: see [`Policy`]; a direct send closes with 1013.
+    pub outbox_bytes: usize,
+    /// From here on `await send` waits.
+    pub high_water_bytes: usize,
+    /// What a full outbox means for a broadcast, unless its room says otherwise.
+    pub outbox_policy: Policy,
+    /// A ping is sent after this long without a byte from the peer.
+    pub ping_interval: Option<Duration>,
+    /// The peer is given up when nothing came for this long after a ping. Close 1011.
+    pub ping_timeout: Option<Duration>,
+    /// How long the peer may take to answer a Close frame.
+    pub close_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_message_bytes: Some(1 << 20),
+            max_empty_fragments: 64,
+            message_timeout: Some(Duration::from_secs(60)),
+            handshake_timeout: Some(Duration::from_secs(10)),
+            inbox_bytes: 64 << 10,
+            inbox_messages: 64,
+            outbox_bytes: 1 << 20,
+            high_water_bytes: 64 << 10,
+            outbox_policy: Policy::Close,
+            ping_interval: Some(Duration::from_secs(20)),
+            ping_timeout: Some(Duration::from_secs(20)),
+            close_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One place that clients may connect to.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoint {
+    /// `/chat/{room}`, as the crate matchit reads it; `None` serves every path that no other endpoint takes.
+    pub path: Option<String>,
+    /// The subprotocols that the endpoint speaks, the preferred one first.
+    pub subprotocols: Vec<String>,
+    /// The origins that may connect; `None` for all. A request without an Origin is not a browser's and may.
+    pub origins: Option<Vec<String>>,
+    /// The user decides about each request before it is answered.
+    pub asks: bool,
+}
+
+/// Everything a server is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The bounds of each session.
+    pub limits: Limits,
+    /// Where clients may connect.
+    pub endpoints: Vec<Endpoint>,
+    /// Request head: its bytes and its number of fields. Beyond: 431.
+    pub max_head_bytes: usize,
+    /// The most fields of a request head. Beyond: 431.
+    pub max_head_fields: usize,
+    /// Sessions at a time; `None` for as many as the descriptors allow, less a reserve.
+    pub max_sessions: Option<usize>,
+    /// Handshakes under way at a time; further ones wait in the accept queue.
+    pub max_handshakes: usize,
+    /// Ask the kernel to send small writes at once.
+    pub tcp_nodelay: bool,
+    /// The shards' number; at least one.
+    pub shards: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            limits: Limits::default(),
+            endpoints: vec![Endpoint::default()],
+            max_head_bytes: 16 << 10,
+            max_head_fields: 100,
+            max_sessions: None,
+            max_handshakes: 1024,
+            tcp_nodelay: true,
+            shards: 1,
+        }
+    }
+}
+
+/// One address to listen on.
+#[derive(Debug)]
+pub enum Bind {
+    /// Every address that `host` resolves to, IPv4 and IPv6.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// 0 lets the system choose.
+        port: u16,
+        /// Pending connections in the accept queue.
+        backlog: i32,
+        /// Let several processes listen on the same port.
+        reuse_port: bool,
+    },
+    /// A unix socket; a stale one at the same place is replaced.
+    Unix {
+        /// Where the socket is made, and removed at the end.
+        path: PathBuf,
+        /// Pending connections in the accept queue.
+        backlog: i32,
+    },
+    /// A listening socket that somebody else has opened.
+    Descriptor(OwnedFd),
+}

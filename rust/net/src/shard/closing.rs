@@ -1,0 +1,152 @@
+//! How sessions end: the closing handshake, failures, lost connections, and the end of the shard.
+
+use std::time::Duration;
+
+use hubbub_proto::Role;
+use hubbub_proto::close::{self, CloseCode};
+
+use super::context::{Context, millis};
+use super::{Shard, State};
+use crate::handler::{Closed, Handler};
+use crate::id::SessionId;
+use crate::session::{Phase, Session};
+
+/// How long a connection that was answered with HTTP may take to go away.
+const HTTP_LINGER: Duration = Duration::from_secs(1);
+
+impl Shard {
+    /// Begins the closing handshake: sends a Close frame, then waits for the peer's.
+    pub fn close(&mut self, id: SessionId, code: CloseCode, reason: &str, _handler: &mut impl Handler) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else { return };
+        self.cx.say_goodbye(session, code, reason);
+        session.phase = Phase::Closing;
+        if session.paused {
+            // The user takes no further messages: what is unread is discarded until the peer's Close.
+            session.paused = false;
+            self.cx.mark_ready(session);
+        }
+        session.until = self.cx.now + millis(self.cx.limits.close_timeout);
+        let until = session.until;
+        self.cx.arm(session, until);
+    }
+
+    /// Takes the connection away. The user is told, once.
+    pub(super) fn drop_session(&mut self, slot: u32, cause: Option<&str>, handler: &mut impl Handler) {
+        let Some(mut session) = self.sessions.remove(slot) else { return };
+        self.leave_rooms(slot, &mut session);
+        self.cx.tell_closed(&mut session, cause, handler);
+        session.outbox.clear(&mut self.cx.pool);
+        self.cx.handshake_over(&mut session);
+        drop(session);
+        self.cx.server.connection_ends();
+    }
+
+    fn leave_rooms(&mut self, _slot: u32, session: &mut Session) {
+        let memberships = std::mem::take(&mut session.memberships);
+        self.cx.rooms.leave_all(memberships, &mut self.sessions);
+    }
+
+    /// Takes no further connections, and drops those that have not said what they want.
+    pub(super) fn stop_accepting(&mut self, handler: &mut impl Handler) {
+        self.acceptor.close();
+        for slot in self.sessions.occupied() {
+            if self.sessions.at(slot).is_some_and(|session| matches!(session.phase, Phase::Handshake(_))) {
+                self.drop_session(slot, None, handler);
+            }
+        }
+    }
+
+    /// Closes every session; what is left after the grace is dropped.
+    pub(super) fn stop(&mut self, code: CloseCode, reason: &str, grace: Duration, handler: &mut impl Handler) {
+        if self.state != State::Running {
+            return;
+        }
+        self.stop_accepting(handler);
+        self.state = State::Stopping(self.cx.now + millis(grace));
+        for slot in self.sessions.occupied() {
+            let Some(session) = self.sessions.at(slot) else { continue };
+            let id = session.id;
+            match session.phase {
+                Phase::Open => self.close(id, code, reason, handler),
+                Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping"), handler),
+                Phase::Handshake(_) | Phase::Closing | Phase::Lingering => {}
+            }
+        }
+    }
+}
+
+impl Context {
+    /// The peer has sent its Close frame.
+    pub(super) fn heed_close(
+        &mut self,
+        session: &mut Session,
+        code: CloseCode,
+        reason: String,
+        handler: &mut impl Handler,
+    ) {
+        let open = session.is_open();
+        session.farewell.get_or_insert_default().received = Some((code, reason));
+        if open {
+            // RFC 6455 §5.5.1: the answer typically echoes the status code that was received.
+            self.say_goodbye(session, code, "");
+        }
+        self.tell_closed(session, None, handler);
+        self.linger(session);
+    }
+
+    /// RFC 6455 §7.1.7, "Fail the WebSocket Connection": say why, and take nothing more.
+    pub(super) fn fail(&mut self, session: &mut Session, code: CloseCode, reason: &str, handler: &mut impl Handler) {
+        if session.is_open() {
+            self.say_goodbye(session, code, reason);
+        }
+        let cause = format!("closed with {}: {reason}", code.0);
+        self.tell_closed(session, Some(&cause), handler);
+        self.linger(session);
+    }
+
+    /// Puts our Close frame behind all that is queued.
+    fn say_goodbye(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
+        // RFC 6455 §7.4.1: 1005 stands for "no code was there"; it is never sent.
+        let written = (code != CloseCode::NO_STATUS_RECEIVED).then_some(code);
+        let pool = &mut self.pool;
+        session.outbox.gather(pool, |out| {
+            // INVARIANT: reasons of ours and of the user (checked at the door) have at most 123 bytes.
+            let encoded = close::encode(out, Role::Server, written, reason, None);
+            debug_assert!(encoded.is_ok(), "a close reason is too long: {reason:?}");
+        });
+        session.farewell.get_or_insert_default().sent = Some((code, reason.to_owned()));
+        if let Some(link) = &session.link {
+            link.set_closing();
+        }
+        self.mark_dirty(session);
+    }
+
+    /// Tells the user that the session has ended, once, and takes it out of its rooms.
+    pub(super) fn tell_closed(&mut self, session: &mut Session, cause: Option<&str>, handler: &mut impl Handler) {
+        if std::mem::replace(&mut session.told, true) {
+            return;
+        }
+        let Some(link) = &session.link else { return };
+        let rooms = self.server.directory().leave_all(link);
+        let farewell = session.farewell.take().unwrap_or_default();
+        self.counts.closed += u64::from(!matches!(session.phase, Phase::Deciding(_)));
+        let cause = cause.map(str::to_owned);
+        let closed = Closed { received: farewell.received, sent: farewell.sent, cause, rooms };
+        handler.closed(session.id, closed);
+    }
+
+    /// Everything is said: write the rest, send FIN, wait a while for the peer's.
+    pub(super) fn linger(&mut self, session: &mut Session) {
+        let http = matches!(session.phase, Phase::Handshake(_) | Phase::Deciding(_));
+        session.phase = Phase::Lingering;
+        session.paused = false;
+        if session.readable {
+            self.mark_ready(session);
+        }
+        self.mark_dirty(session);
+        let wait = if http { HTTP_LINGER.min(self.limits.close_timeout) } else { self.limits.close_timeout };
+        session.until = self.now + millis(wait);
+        let until = session.until;
+        self.arm(session, until);
+    }
+}

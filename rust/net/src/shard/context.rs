@@ -1,0 +1,99 @@
+//! What every session of a shard needs beside itself.
+
+use std::sync::Arc;
+
+use hubbub_proto::head::HeadLimits;
+use hubbub_proto::message;
+
+use crate::counters::Counts;
+use crate::outbox::Pool;
+use crate::rooms::Rooms;
+use crate::server::Server;
+use crate::session::Session;
+use crate::settings::Limits;
+use crate::timers::{Millis, Wheel};
+
+pub(super) struct Context {
+    pub(super) number: u8,
+    pub(super) server: Arc<Server>,
+    pub(super) limits: Limits,
+    pub(super) message_limits: message::Limits,
+    pub(super) head_limits: HeadLimits,
+    pub(super) rooms: Rooms,
+    pub(super) timers: Wheel,
+    /// Sessions to be written, each once.
+    pub(super) dirty: Vec<u32>,
+    /// Sessions to be read, each once.
+    pub(super) ready: Vec<u32>,
+    pub(super) pool: Pool,
+    pub(super) counts: Counts,
+    published: Counts,
+    /// This turn's moment, since the shard started.
+    pub(super) now: Millis,
+    pub(super) micros: u64,
+    /// This broadcast's number, for `Session::mark`.
+    pub(super) mark: u32,
+}
+
+impl Context {
+    pub(super) fn new(number: u8, server: Arc<Server>) -> Self {
+        let limits = server.settings().limits.clone();
+        Context {
+            number,
+            message_limits: message::Limits {
+                max_message_bytes: limits.max_message_bytes,
+                max_empty_fragments: limits.max_empty_fragments,
+            },
+            head_limits: HeadLimits {
+                max_bytes: server.settings().max_head_bytes,
+                max_fields: server.settings().max_head_fields,
+            },
+            limits,
+            server,
+            rooms: Rooms::default(),
+            timers: Wheel::new(),
+            dirty: Vec::new(),
+            ready: Vec::new(),
+            pool: Pool::default(),
+            counts: Counts::default(),
+            published: Counts::default(),
+            now: 0,
+            micros: 0,
+            mark: 0,
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, session: &mut Session) {
+        if !session.dirty {
+            session.dirty = true;
+            self.dirty.push(session.slot());
+        }
+    }
+
+    pub(super) fn mark_ready(&mut self, session: &mut Session) {
+        if !session.in_ready {
+            session.in_ready = true;
+            self.ready.push(session.slot());
+        }
+    }
+
+    /// Sees to it that the session is looked at by `at`, if it is not anyway.
+    pub(super) fn arm(&mut self, session: &mut Session, at: Millis) {
+        if session.timer == 0 || at < session.timer {
+            session.timer = at.max(1);
+            self.timers.insert(session.slot(), session.timer);
+        }
+    }
+
+    pub(super) fn publish(&mut self) {
+        if self.counts != self.published {
+            self.published = self.counts;
+            self.server.counters(self.number).publish(&self.counts);
+        }
+    }
+}
+
+/// A duration in the shard's unit; at least one, so that 0 can mean "none".
+pub(super) fn millis(duration: std::time::Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX / 4).max(1)
+}

@@ -1,0 +1,158 @@
+//! What happens when nothing happens: deadlines and keepalive.
+
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::frame::{self, Opcode};
+
+use super::context::{Context, millis};
+use super::{Shard, State};
+use crate::handler::Handler;
+use crate::session::{Phase, Session};
+use crate::timers::Millis;
+
+/// What a look at a session's deadlines has come to.
+enum Look {
+    /// Look again then.
+    At(Millis),
+    /// It waits for nothing.
+    Never,
+    /// Its request is too late.
+    HandshakeExpired,
+    /// Take it away.
+    Drop(Option<&'static str>),
+}
+
+impl Shard {
+    pub(super) fn expire(&mut self, handler: &mut impl Handler) {
+        let mut due = std::mem::take(&mut self.due);
+        self.cx.timers.expire(self.cx.now, &mut due);
+        for entry in due.drain(..) {
+            let Some(session) = self.sessions.at(entry.slot) else { continue };
+            // An entry that was overtaken by a nearer deadline, or whose session has gone, means nothing.
+            if session.timer != entry.at {
+                continue;
+            }
+            session.timer = 0;
+            match self.cx.look(session, handler) {
+                Look::At(at) => self.cx.arm(session, at),
+                Look::Never => {}
+                Look::HandshakeExpired => self.handshake_expired(entry.slot, handler),
+                Look::Drop(cause) => self.drop_session(entry.slot, cause, handler),
+            }
+        }
+        self.due = due;
+        if let State::Stopping(at) = self.state {
+            if at <= self.cx.now {
+                self.abandon(handler);
+            }
+        }
+    }
+}
+
+impl Context {
+    fn look(&mut self, session: &mut Session, handler: &mut impl Handler) -> Look {
+        match session.phase {
+            Phase::Handshake(_) | Phase::Deciding(_) => match self.limits.handshake_timeout.map(millis) {
+                Some(timeout) if session.since + timeout <= self.now => Look::HandshakeExpired,
+                Some(timeout) => Look::At(session.since + timeout),
+                None => Look::Never,
+            },
+            Phase::Open => self.look_at_open(session, handler),
+            Phase::Closing | Phase::Lingering if session.until > self.now => Look::At(session.until),
+            Phase::Closing => {
+                self.counts.close_timeouts += 1;
+                Look::Drop(Some("the peer did not answer the Close frame in time"))
+            }
+            Phase::Lingering => Look::Drop(None),
+        }
+    }
+
+    fn look_at_open(&mut self, session: &mut Session, handler: &mut impl Handler) -> Look {
+        let mut next = None;
+        if let Err(deadline) = self.check_progress(session) {
+            match deadline {
+                Some(at) => next = Some(at),
+                None => {
+                    self.counts.message_timeouts += 1;
+                    self.fail(session, CloseCode::POLICY_VIOLATION, "an unfinished message made no progress", handler);
+                    return Look::Never;
+                }
+            }
+        }
+        match self.check_keepalive(session) {
+            Ok(at) => next = soonest(next, at),
+            Err(Silent) => {
+                self.counts.ping_timeouts += 1;
+                self.fail(session, CloseCode::INTERNAL_ERROR, "keepalive ping timeout", handler);
+                return Look::Never;
+            }
+        }
+        next.map_or(Look::Never, Look::At)
+    }
+
+    /// `Ok`: no message is unfinished. `Err(Some)`: one is, look again then. `Err(None)`: it has stood still too long.
+    fn check_progress(&self, session: &Session) -> Result<(), Option<Millis>> {
+        let Some(timeout) = self.limits.message_timeout else { return Ok(()) };
+        // A session that we do not read cannot make progress: that is not the peer's fault.
+        if !session.reader.is_mid_message() || session.paused {
+            return Ok(());
+        }
+        let deadline = session.last_received + millis(timeout);
+        Err((deadline > self.now).then_some(deadline))
+    }
+
+    /// Sends the ping when it is due. Gives when to look again.
+    fn check_keepalive(&mut self, session: &mut Session) -> Result<Option<Millis>, Silent> {
+        let Some(interval) = self.limits.ping_interval.map(millis) else { return Ok(None) };
+        if session.pinged != 0 && session.last_received >= session.pinged {
+            session.pinged = 0;
+        }
+        if session.pinged != 0 {
+            let Some(timeout) = self.limits.ping_timeout.map(millis) else {
+                return Ok(Some(self.ping_again(session, interval)));
+            };
+            let deadline = session.pinged + timeout;
+            if deadline > self.now {
+                return Ok(Some(deadline));
+            }
+            // What lies unread because the handler is slow may well be the answer.
+            if session.paused || session.readable {
+                return Ok(Some(self.now + timeout));
+            }
+            return Err(Silent);
+        }
+        let due = session.last_received + interval;
+        if due > self.now {
+            return Ok(Some(due));
+        }
+        self.send_ping(session);
+        Ok(Some(self.now + self.limits.ping_timeout.map_or(interval, millis)))
+    }
+
+    fn ping_again(&mut self, session: &mut Session, interval: Millis) -> Millis {
+        if session.pinged + interval <= self.now {
+            self.send_ping(session);
+        }
+        self.now + interval
+    }
+
+    fn send_ping(&mut self, session: &mut Session) {
+        session.pinged = self.now.max(1);
+        session.ping_micros = self.micros;
+        let payload = self.micros.to_be_bytes();
+        // A peer with a backlog has not read what it has; a ping behind it can wait for the next look.
+        if session.outbox.len() < self.limits.high_water_bytes {
+            session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Ping, &payload, None));
+            self.mark_dirty(session);
+        }
+    }
+}
+
+/// The peer has not answered.
+struct Silent;
+
+fn soonest(a: Option<Millis>, b: Option<Millis>) -> Option<Millis> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}

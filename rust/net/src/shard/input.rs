@@ -1,0 +1,263 @@
+//! Bytes from the kernel to messages.
+
+use std::io;
+
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::frame::{self, Opcode};
+use hubbub_proto::message::Event;
+
+use super::context::{Context, millis};
+use super::{RECEIVE_BYTES, Shard};
+use crate::handler::Handler;
+use crate::session::{Phase, Session};
+
+/// Receive calls that one session gets in one turn while a large message comes in.
+const DIRECT_RECEIVES: usize = 16;
+/// A ping is answered at once while less than this waits to be written; beyond, only the newest is.
+const PONG_BACKLOG: usize = 4096;
+
+/// What one receive call has brought.
+enum Received {
+    /// Bytes, and perhaps there are more.
+    Full(usize),
+    /// Bytes, and no more for now.
+    Short(usize),
+    /// Nothing for now.
+    Empty,
+    /// The peer has finished.
+    End,
+    /// The connection is lost.
+    Lost(io::Error),
+}
+
+/// Messages handed on in one pass, for the inbox's account.
+#[derive(Default)]
+struct Handed {
+    messages: u32,
+    bytes: usize,
+}
+
+impl Shard {
+    /// Reads from one session, once, and remembers whether there is more.
+    pub(super) fn read(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        if !session.readable {
+            return;
+        }
+        if session.paused || matches!(session.phase, Phase::Deciding(_)) {
+            // What is there stays in the kernel, so that TCP pushes back; but a reset is final.
+            if session.broken {
+                self.drop_session(slot, Some("connection reset by peer"), handler);
+            }
+            return;
+        }
+        if session.is_open() && self.read_direct(slot, handler) {
+            return;
+        }
+        let Some(session) = self.sessions.at(slot) else { return };
+        let received = session.take_in(|session| session.stream.receive(&mut self.buffer), RECEIVE_BYTES);
+        match received {
+            Received::Full(len) | Received::Short(len) => self.take(slot, len, handler),
+            Received::Empty => {}
+            Received::End => self.drop_session(slot, Some("the peer closed the connection"), handler),
+            Received::Lost(error) => self.drop_session(slot, Some(&lost(&error)), handler),
+        }
+        self.settle_session(slot);
+    }
+
+    /// Looks after a session that has just been read: more to read, something to write.
+    pub(super) fn settle_session(&mut self, slot: u32) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        if session.readable && !session.paused {
+            self.cx.mark_ready(session);
+        }
+    }
+
+    fn take(&mut self, slot: u32, len: usize, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        session.last_received = self.cx.now;
+        self.cx.counts.bytes_in += len as u64;
+        match session.phase {
+            Phase::Handshake(_) => self.receive_head(slot, len, handler),
+            Phase::Open | Phase::Closing => self.cx.feed(session, &mut self.buffer[..len], handler),
+            // The last word is spoken: what still comes is read only so that the peer sees our end.
+            Phase::Lingering | Phase::Deciding(_) => {}
+        }
+    }
+
+    /// While a large payload comes in, receives it into the message's own buffer. `false`: it does not apply.
+    fn read_direct(&mut self, slot: u32, handler: &mut impl Handler) -> bool {
+        for attempt in 0..DIRECT_RECEIVES {
+            let Some(session) = self.sessions.at(slot) else { return true };
+            let Some(direct) = session.reader.direct(&self.cx.message_limits) else { return attempt > 0 };
+            let room = direct.buffer.capacity() - direct.buffer.len();
+            if room == 0 || room > direct.remaining {
+                // It would read into the next frame: the usual way does better.
+                return attempt > 0;
+            }
+            let stream = &session.stream;
+            let received = match stream.receive_spare(direct.buffer) {
+                Ok(0) => Received::End,
+                Ok(len) if len == room => Received::Full(len),
+                Ok(len) => Received::Short(len),
+                Err(error) => empty_or_lost(error),
+            };
+            session.note(&received);
+            match received {
+                Received::Full(len) | Received::Short(len) => {
+                    session.last_received = self.cx.now;
+                    self.cx.counts.bytes_in += len as u64;
+                    self.cx.feed_direct(session, len, handler);
+                }
+                Received::Empty => {}
+                Received::End => {
+                    self.drop_session(slot, Some("the peer closed the connection"), handler);
+                    return true;
+                }
+                Received::Lost(error) => {
+                    self.drop_session(slot, Some(&lost(&error)), handler);
+                    return true;
+                }
+            }
+            let Some(session) = self.sessions.at(slot) else { return true };
+            if !session.readable || session.paused || !session.is_open() {
+                break;
+            }
+        }
+        self.settle_session(slot);
+        true
+    }
+}
+
+impl Context {
+    /// Takes in bytes of an open or closing session.
+    pub(super) fn feed(&mut self, session: &mut Session, bytes: &mut [u8], handler: &mut impl Handler) {
+        let mut input = bytes;
+        let mut handed = Handed::default();
+        while matches!(session.phase, Phase::Open | Phase::Closing) {
+            match session.reader.next(&mut input, &self.message_limits) {
+                Ok(None) => break,
+                Ok(Some(event)) => self.heed(session, event, &mut handed, handler),
+                Err(violation) => {
+                    self.fail(session, violation.close_code(), &violation.to_string(), handler);
+                    self.counts.violations += 1;
+                    break;
+                }
+            }
+        }
+        self.account(session, &handed);
+    }
+
+    fn feed_direct(&mut self, session: &mut Session, len: usize, handler: &mut impl Handler) {
+        let mut handed = Handed::default();
+        match session.reader.received_directly(len, &self.message_limits) {
+            Ok(None) => {}
+            Ok(Some(event)) => self.heed(session, event, &mut handed, handler),
+            Err(violation) => {
+                self.fail(session, violation.close_code(), &violation.to_string(), handler);
+                self.counts.violations += 1;
+            }
+        }
+        self.account(session, &handed);
+    }
+
+    /// Puts what was handed on into the inbox's account; a full inbox stops the reading.
+    fn account(&mut self, session: &mut Session, handed: &Handed) {
+        if session.reader.is_mid_message() {
+            if let Some(timeout) = self.limits.message_timeout {
+                self.arm(session, self.now + millis(timeout));
+            }
+        }
+        if handed.messages == 0 {
+            return;
+        }
+        self.counts.messages_in += u64::from(handed.messages);
+        let Some(link) = &session.link else { return };
+        if link.delivered(handed.messages, handed.bytes, &self.limits) {
+            session.paused = true;
+            self.counts.inbox_pauses += 1;
+        }
+    }
+
+    fn heed(&mut self, session: &mut Session, event: Event<'_>, handed: &mut Handed, handler: &mut impl Handler) {
+        match event {
+            Event::Message { kind, payload } => {
+                // After our Close frame the user has turned away: messages are discarded.
+                if session.is_open() {
+                    handed.messages += 1;
+                    handed.bytes += payload.as_slice().len();
+                    handler.message(session.id, kind, payload);
+                }
+            }
+            Event::Ping(payload) => self.answer_ping(session, payload.as_slice()),
+            Event::Pong(payload) => self.heed_pong(session, payload.as_slice(), handler),
+            Event::Close { code, reason } => {
+                self.heed_close(session, code.unwrap_or(CloseCode::NO_STATUS_RECEIVED), reason, handler);
+            }
+        }
+    }
+
+    /// RFC 6455 §5.5.2: a Ping MUST be answered as soon as is practical, unless a Close has come.
+    fn answer_ping(&mut self, session: &mut Session, payload: &[u8]) {
+        if !session.is_open() {
+            return;
+        }
+        if session.outbox.len() < PONG_BACKLOG {
+            session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, payload, None));
+        } else {
+            // RFC 6455 §5.5.3: of several unanswered pings, the most recent may be answered alone.
+            session.unanswered_ping = Some(payload.into());
+        }
+        self.mark_dirty(session);
+    }
+
+    fn heed_pong(&mut self, session: &mut Session, payload: &[u8], handler: &mut impl Handler) {
+        let Some(link) = &session.link else { return };
+        let ours = session.pinged != 0 && payload == session.ping_micros.to_be_bytes();
+        if ours {
+            link.set_latency(self.micros.saturating_sub(session.ping_micros));
+        } else if link.wants_pong() {
+            handler.pong(session.id, payload);
+        }
+    }
+}
+
+impl Session {
+    fn take_in(&mut self, receive: impl FnOnce(&mut Self) -> io::Result<usize>, most: usize) -> Received {
+        let received = match receive(self) {
+            Ok(0) => Received::End,
+            Ok(len) if len == most => Received::Full(len),
+            Ok(len) => Received::Short(len),
+            Err(error) => empty_or_lost(error),
+        };
+        self.note(&received);
+        received
+    }
+
+    /// PERF: a short read has emptied the socket; asking again would only say so. The poll is
+    /// edge-triggered, so what comes later is announced anew. Only the end of a stream that the poll
+    /// has announced together with its last bytes must still be read.
+    fn note(&mut self, received: &Received) {
+        self.readable = match received {
+            Received::Full(_) => true,
+            Received::Short(_) => self.hung_up,
+            Received::Empty | Received::End | Received::Lost(_) => false,
+        };
+    }
+}
+
+fn empty_or_lost(error: io::Error) -> Received {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Received::Empty,
+        // Nothing is lost by asking again in the next turn.
+        io::ErrorKind::Interrupted => Received::Full(0),
+        _ => Received::Lost(error),
+    }
+}
+
+fn lost(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset => "connection reset by peer".into(),
+        _ => format!("connection lost: {error}"),
+    }
+}

@@ -1,0 +1,377 @@
+//! A shard: one readiness poll, the sockets it owns, their timers, and its part of every room.
+//!
+//! Input flows through `accept` → `opening` → `input`; output through `output`; `closing` and `expiry` end things.
+//! Only the thread that drives the shard touches any of it; everyone else posts commands.
+
+mod accept;
+mod closing;
+mod context;
+mod expiry;
+mod input;
+mod opening;
+mod output;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+
+use self::accept::Acceptor;
+use self::context::Context;
+use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
+use crate::handler::{Handler, Notice};
+use crate::id::SessionId;
+use crate::server::Server;
+use crate::session::Sessions;
+use crate::timers::Entry;
+use crate::transport::Listener;
+
+/// Bytes that one readable socket may give in one receive call.
+const RECEIVE_BYTES: usize = 64 << 10;
+/// Readiness events taken from the kernel at a time.
+const EVENTS: usize = 1024;
+const WAKER: Token = Token(usize::MAX);
+/// Listeners have the tokens from here up.
+const LISTENERS: usize = 1 << 32;
+
+/// One reactor. Drive it with [`Shard::run`] on a thread of its own, or with [`Shard::turn`] and
+/// [`Shard::flush`] whenever [its descriptor](std::os::fd::AsRawFd) is readable.
+pub struct Shard {
+    poll: Poll,
+    events: Events,
+    acceptor: Acceptor,
+    sessions: Sessions,
+    cx: Context,
+    buffer: Vec<u8>,
+    commands: Receiver<CommandBatch>,
+    waker: Arc<Waker>,
+    due: Vec<Entry>,
+    started: Instant,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    /// Ends when the last session has gone, or at this moment (in the shard's milliseconds).
+    Stopping(u64),
+    Stopped,
+}
+
+/// What a turn leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// There is more to read right now: come back without waiting.
+    pub again: bool,
+    /// Come back after this long even if nothing happens; `None`: no need.
+    pub wait: Option<Duration>,
+    /// The shard has ended.
+    pub stopped: bool,
+}
+
+/// A poll and its way in: what must exist before the shards can know each other.
+pub(crate) struct Seed {
+    poll: Poll,
+    handle: ShardHandle,
+    commands: Receiver<CommandBatch>,
+}
+
+impl Seed {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        let (sender, commands) = channel();
+        Ok(Seed { poll, handle: ShardHandle::new(sender, waker), commands })
+    }
+
+    pub(crate) fn handle(&self) -> ShardHandle {
+        self.handle.clone()
+    }
+
+    pub(crate) fn grow(self, number: u8, server: Arc<Server>, mut listeners: Vec<Listener>) -> io::Result<Shard> {
+        for (at, listener) in listeners.iter_mut().enumerate() {
+            listener.register(self.poll.registry(), Token(LISTENERS + at))?;
+        }
+        Ok(Shard {
+            poll: self.poll,
+            events: Events::with_capacity(EVENTS),
+            acceptor: Acceptor::new(listeners),
+            sessions: Sessions::new(number),
+            cx: Context::new(number, server),
+            buffer: vec![0; RECEIVE_BYTES],
+            commands: self.commands,
+            waker: self.handle.waker(),
+            due: Vec::new(),
+            started: Instant::now(),
+            state: State::Running,
+        })
+    }
+}
+
+impl Shard {
+    /// The shard's number among its server's shards.
+    pub fn number(&self) -> usize {
+        usize::from(self.cx.number)
+    }
+
+    /// Connections on this shard.
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Drives the shard until it has stopped.
+    pub fn run(mut self, handler: &mut impl Handler) {
+        let mut timeout = Some(Duration::ZERO);
+        loop {
+            let turn = match self.turn(handler, timeout) {
+                Ok(turn) => turn,
+                Err(error) => {
+                    // The poll itself is broken: nothing can be served any more.
+                    handler.notice(Notice::Panicked(format!("the poll failed: {error}")));
+                    handler.stopped();
+                    return;
+                }
+            };
+            self.flush(handler);
+            handler.turned();
+            if turn.stopped {
+                return;
+            }
+            // What the flush has left over (a pong for a socket with room again) is picked up at once.
+            timeout = if turn.again || self.has_ready() { Some(Duration::ZERO) } else { turn.wait };
+        }
+    }
+
+    /// One turn: waits for at most `timeout`, then accepts, reads, obeys commands and looks at the timers.
+    /// What is to be sent stays in the outboxes until [`Shard::flush`].
+    pub fn turn(&mut self, handler: &mut impl Handler, timeout: Option<Duration>) -> io::Result<Turn> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            Err(error) => return Err(error),
+        }
+        self.cx.micros = self.started.elapsed().as_micros() as u64;
+        self.cx.now = self.cx.micros / 1000;
+        let all_seen = self.note_readiness();
+        self.read_ready(handler);
+        self.accept(handler);
+        self.obey_commands(handler);
+        // Timeouts are judged only when all input has been seen: after a long sleep the answers are there.
+        if all_seen && !self.has_ready() {
+            self.expire(handler);
+        }
+        self.settle(handler);
+        Ok(Turn {
+            again: self.has_ready() || !all_seen,
+            wait: self.next_deadline(),
+            stopped: self.state == State::Stopped,
+        })
+    }
+
+    /// Writes what the outboxes hold, one vectored write per session that has something.
+    pub fn flush(&mut self, handler: &mut impl Handler) {
+        let mut dirty = std::mem::take(&mut self.cx.dirty);
+        for slot in dirty.drain(..) {
+            self.guard(slot, handler, |shard, handler| shard.flush_session(slot, handler));
+        }
+        if self.cx.dirty.is_empty() {
+            self.cx.dirty = dirty;
+        }
+        self.settle(handler);
+    }
+
+    /// Something waits to be written.
+    pub fn has_unflushed(&self) -> bool {
+        !self.cx.dirty.is_empty()
+    }
+
+    /// Obeys one command, on the shard's own thread.
+    pub fn obey(&mut self, command: Command, handler: &mut impl Handler) {
+        self.obey_with(command, &[], handler);
+    }
+
+    /// Drops everything at once.
+    pub fn abandon(&mut self, handler: &mut impl Handler) {
+        self.state = State::Stopping(0);
+        self.acceptor.close();
+        for slot in self.sessions.occupied() {
+            self.drop_session(slot, Some("the server has stopped"), handler);
+        }
+        self.settle(handler);
+    }
+
+    fn has_ready(&self) -> bool {
+        !self.cx.ready.is_empty() || self.acceptor.is_ready()
+    }
+
+    fn note_readiness(&mut self) -> bool {
+        for event in &self.events {
+            match event.token() {
+                WAKER => {}
+                Token(token) if token >= LISTENERS => self.acceptor.wake(),
+                Token(slot) => {
+                    let Some(session) = self.sessions.at(slot as u32) else { continue };
+                    if event.is_writable() && session.blocked {
+                        session.blocked = false;
+                        self.cx.mark_dirty(session);
+                    }
+                    if event.is_readable() || event.is_error() {
+                        session.readable = true;
+                        session.hung_up |= event.is_read_closed() || event.is_error();
+                        session.broken |= event.is_error();
+                        self.cx.mark_ready(session);
+                    }
+                }
+            }
+        }
+        self.events.iter().count() < EVENTS
+    }
+
+    /// One pass over all sessions that have something to read; what is left over waits for the next turn.
+    fn read_ready(&mut self, handler: &mut impl Handler) {
+        let ready = std::mem::take(&mut self.cx.ready);
+        for &slot in &ready {
+            if let Some(session) = self.sessions.at(slot) {
+                session.in_ready = false;
+                self.guard(slot, handler, |shard, handler| shard.read(slot, handler));
+            }
+        }
+        // The list's memory is used again.
+        let mut later = std::mem::replace(&mut self.cx.ready, ready);
+        self.cx.ready.clear();
+        self.cx.ready.append(&mut later);
+    }
+
+    fn obey_commands(&mut self, handler: &mut impl Handler) {
+        if !self.waker.rearm() {
+            return;
+        }
+        while let Ok(batch) = self.commands.try_recv() {
+            let (bytes, commands) = batch.into_parts();
+            for command in commands {
+                let obeyed = catch_unwind(AssertUnwindSafe(|| self.obey_with(command, &bytes, handler)));
+                if let Err(panic) = obeyed {
+                    self.report_panic(panic.as_ref(), handler);
+                }
+            }
+        }
+    }
+
+    fn obey_with(&mut self, command: Command, bytes: &[u8], handler: &mut impl Handler) {
+        match command {
+            Command::Send(id, kind, Parcel::Inline(range)) => {
+                let payload = &bytes[range];
+                if let Some(link) = self.sessions.get(id).and_then(|session| session.link.as_ref()) {
+                    link.take_posted(payload.len());
+                }
+                self.send(id, kind, payload, handler);
+            }
+            Command::Send(id, kind, Parcel::Shared(payload)) => {
+                if let Some(link) = self.sessions.get(id).and_then(|session| session.link.as_ref()) {
+                    link.take_posted(payload.len());
+                }
+                self.send_shared(id, kind, payload, handler);
+            }
+            Command::Broadcast(broadcast) => {
+                self.broadcast(&broadcast, handler);
+            }
+            Command::Join(id, room) => self.join(id, &room),
+            Command::Leave(id, room) => self.leave(id, &room),
+            Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
+            Command::Abort(id) => {
+                if self.sessions.get(id).is_some() {
+                    self.drop_session(id.slot() as u32, Some("aborted"), handler);
+                }
+            }
+            Command::Ping(id, payload) => self.ping(id, &payload, handler),
+            Command::Resume(id) => self.resume(id),
+            Command::Verdict(id, verdict) => self.decide(id, verdict, handler),
+            Command::Adopt(stream, peer) => self.adopt(stream, peer, handler),
+            Command::Accept => self.acceptor.wake(),
+            Command::StopAccepting => self.stop_accepting(handler),
+            Command::Stop(code, reason, grace) => self.stop(code, &reason, grace, handler),
+        }
+    }
+
+    /// Runs `work` for one session; if it panics, only that connection is dropped.
+    fn guard<H: Handler>(&mut self, slot: u32, handler: &mut H, work: impl FnOnce(&mut Self, &mut H)) {
+        let result = catch_unwind(AssertUnwindSafe(|| work(self, handler)));
+        if let Err(panic) = result {
+            self.report_panic(panic.as_ref(), handler);
+            self.drop_session(slot, Some("internal error"), handler);
+        }
+    }
+
+    fn report_panic(&mut self, panic: &(dyn std::any::Any + Send), handler: &mut impl Handler) {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        self.cx.counts.panics += 1;
+        handler.notice(Notice::Panicked(text.unwrap_or_else(|| "unknown".into())));
+    }
+
+    /// Brings counters and the end of the shard up to date.
+    fn settle(&mut self, handler: &mut impl Handler) {
+        self.cx.publish();
+        if matches!(self.state, State::Stopping(_)) && self.sessions.len() == 0 {
+            self.state = State::Stopped;
+            handler.stopped();
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let mut at = self.cx.timers.next();
+        for other in [self.acceptor.retry_at(), self.stop_at()].into_iter().flatten() {
+            at = Some(at.map_or(other, |at| at.min(other)));
+        }
+        at.map(|at| Duration::from_millis(at.saturating_sub(self.cx.now)))
+    }
+
+    fn stop_at(&self) -> Option<u64> {
+        match self.state {
+            State::Stopping(at) => Some(at),
+            State::Running | State::Stopped => None,
+        }
+    }
+
+    // ---- rooms
+
+    /// Makes the session a member of this shard's part of the room.
+    pub fn join(&mut self, id: SessionId, room: &Arc<str>) {
+        if self.sessions.get(id).is_some_and(|session| session.is_open()) {
+            self.cx.rooms.join(room, id.slot() as u32, &mut self.sessions);
+        }
+    }
+
+    /// Ends a membership.
+    pub fn leave(&mut self, id: SessionId, room: &str) {
+        if self.sessions.get(id).is_some() {
+            self.cx.rooms.leave(room, id.slot() as u32, &mut self.sessions);
+        }
+    }
+
+    fn resume(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(id) else { return };
+        session.paused = false;
+        if session.readable {
+            self.cx.mark_ready(session);
+        }
+    }
+}
+
+impl std::os::fd::AsRawFd for Shard {
+    /// Readable whenever [`Shard::turn`] has something to do.
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.poll.as_raw_fd()
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("number", &self.cx.number).field("connections", &self.sessions.len()).finish()
+    }
+}

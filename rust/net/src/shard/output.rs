@@ -1,0 +1,238 @@
+//! Messages to bytes for the kernel.
+
+use bytes::Bytes;
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::frame::{self, Header, Opcode};
+use hubbub_proto::message::Kind;
+
+use super::Shard;
+use super::context::Context;
+use crate::broadcast::{Broadcast, Target, opcode};
+use crate::handler::Handler;
+use crate::id::SessionId;
+use crate::outbox::Written;
+use crate::session::{Phase, Session};
+use crate::settings::Policy;
+
+/// What a full outbox has come to, for one member of a broadcast.
+enum Fate {
+    Reached,
+    Dropped,
+    Absent,
+}
+
+impl Shard {
+    /// Puts a message into the session's outbox, copying it. Gives the bytes that wait there now.
+    pub fn send(&mut self, id: SessionId, kind: Kind, payload: &[u8], handler: &mut impl Handler) -> usize {
+        self.push(id, payload.len(), handler, |session, cx| {
+            session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(kind), payload, None));
+        })
+    }
+
+    /// Puts a message into the session's outbox without copying it: worth it for large ones.
+    pub fn send_shared(&mut self, id: SessionId, kind: Kind, payload: Bytes, handler: &mut impl Handler) -> usize {
+        let header = Header { fin: true, opcode: opcode(kind), len: payload.len() as u64, mask: None }.encode();
+        self.push(id, payload.len(), handler, |session, cx| {
+            session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
+            session.outbox.push_shared(&mut cx.pool, payload);
+        })
+    }
+
+    fn push(
+        &mut self,
+        id: SessionId,
+        len: usize,
+        handler: &mut impl Handler,
+        append: impl FnOnce(&mut Session, &mut Context),
+    ) -> usize {
+        let cx = &mut self.cx;
+        let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else {
+            cx.counts.late_sends += 1;
+            return 0;
+        };
+        if !cx.has_room(session, len) {
+            cx.counts.slow_closed += 1;
+            cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
+            return 0;
+        }
+        append(session, cx);
+        cx.counts.messages_out += 1;
+        cx.mark_dirty(session);
+        cx.relieve(session);
+        session.outbox.len()
+    }
+
+    /// Hands a broadcast to this shard's members. `true`: some member has more waiting than the high-water mark.
+    pub fn broadcast(&mut self, broadcast: &std::sync::Arc<Broadcast>, handler: &mut impl Handler) -> bool {
+        self.cx.mark = self.cx.mark.wrapping_add(1).max(1);
+        let mark = self.cx.mark;
+        for &id in &broadcast.skip {
+            if let Some(session) = self.sessions.get(id) {
+                session.mark = mark;
+            }
+        }
+        let (mut reached, mut dropped, mut congested) = (0, 0, false);
+        let mut count = |fate: Fate, waiting: usize, high_water: usize| {
+            reached += usize::from(matches!(fate, Fate::Reached));
+            dropped += usize::from(matches!(fate, Fate::Dropped));
+            congested |= waiting > high_water;
+        };
+        let (sessions, cx) = (&mut self.sessions, &mut self.cx);
+        match &broadcast.target {
+            Target::All => {
+                for slot in 0..sessions.end() {
+                    if let Some(session) = sessions.at(slot) {
+                        let fate = cx.deliver(session, broadcast, mark, handler);
+                        count(fate, session.outbox.len(), cx.limits.high_water_bytes);
+                    }
+                }
+            }
+            Target::Rooms(names) => {
+                for name in names {
+                    // The members are walked over while sessions change, never the room itself: who is
+                    // closed for being slow leaves the room at the end of this turn.
+                    let rooms = std::mem::take(&mut cx.rooms);
+                    for slot in rooms.members(name) {
+                        if let Some(session) = sessions.at(slot) {
+                            let fate = cx.deliver(session, broadcast, mark, handler);
+                            count(fate, session.outbox.len(), cx.limits.high_water_bytes);
+                        }
+                    }
+                    cx.rooms = rooms;
+                }
+            }
+        }
+        cx.counts.broadcasts += 1;
+        cx.counts.deliveries += reached as u64;
+        cx.counts.messages_out += reached as u64;
+        if broadcast.delivery.shard_done(reached, dropped) {
+            handler.delivered(broadcast.delivery.clone());
+        }
+        congested
+    }
+
+    /// Sends a ping of the user's; the payload has at most 125 bytes.
+    pub(super) fn ping(&mut self, id: SessionId, payload: &[u8], handler: &mut impl Handler) {
+        let cx = &mut self.cx;
+        let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else { return };
+        if !cx.has_room(session, payload.len()) {
+            cx.counts.slow_closed += 1;
+            cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
+            return;
+        }
+        session.outbox.gather(&mut cx.pool, |out| frame::encode(out, Opcode::Ping, payload, None));
+        cx.mark_dirty(session);
+    }
+
+    /// Writes what one session has to say.
+    pub(super) fn flush_session(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        session.dirty = false;
+        self.cx.write(session);
+        if let Some(link) = &session.link {
+            let low_water = self.cx.limits.high_water_bytes / 2;
+            if link.set_outbox(session.outbox.len(), low_water) && session.is_open() {
+                handler.drained(session.id);
+            }
+        }
+        self.settle_session(slot);
+        if self.sessions.at(slot).is_some_and(|session| session.broken && session.paused) {
+            self.drop_session(slot, Some("connection reset by peer"), handler);
+        }
+    }
+}
+
+const SLOW: &str = "the client does not read fast enough";
+
+impl Context {
+    fn deliver(&mut self, session: &mut Session, broadcast: &Broadcast, mark: u32, handler: &mut impl Handler) -> Fate {
+        if session.mark == mark || !session.is_open() {
+            return Fate::Absent;
+        }
+        session.mark = mark;
+        let frame = broadcast.frame();
+        if !self.has_room(session, frame.len()) {
+            match broadcast.policy {
+                Policy::Close => {
+                    self.counts.slow_closed += 1;
+                    self.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
+                    return Fate::Dropped;
+                }
+                Policy::Drop => {
+                    self.counts.dropped += 1;
+                    return Fate::Dropped;
+                }
+                Policy::DropOldest => {
+                    let gone = session.outbox.drop_oldest(frame.len(), self.limits.outbox_bytes);
+                    self.counts.dropped_oldest += gone as u64;
+                    if !self.has_room(session, frame.len()) {
+                        self.counts.dropped += 1;
+                        return Fate::Dropped;
+                    }
+                }
+            }
+        }
+        session.outbox.push_broadcast(&mut self.pool, frame.clone());
+        self.mark_dirty(session);
+        self.relieve(session);
+        Fate::Reached
+    }
+
+    /// The outbox can take `len` more bytes. One message is taken however large it is, if nothing else waits.
+    fn has_room(&mut self, session: &mut Session, len: usize) -> bool {
+        let limit = self.limits.outbox_bytes;
+        let fits = |session: &Session| session.outbox.is_empty() || session.outbox.len() + len <= limit;
+        if !fits(session) {
+            self.write(session);
+        }
+        fits(session)
+    }
+
+    /// Writes early when much has gathered: memory stays small however much one turn sends.
+    fn relieve(&mut self, session: &mut Session) {
+        if session.outbox.len() > self.limits.high_water_bytes && !session.blocked {
+            self.write(session);
+        }
+    }
+
+    /// Writes until the outbox is empty or the kernel takes no more.
+    pub(super) fn write(&mut self, session: &mut Session) {
+        if session.blocked || session.broken {
+            return;
+        }
+        let before = session.outbox.len();
+        let stream = &session.stream;
+        match session.outbox.write(&mut self.pool, |pieces| stream.send(pieces)) {
+            Ok(written) => {
+                self.counts.bytes_out += (before - session.outbox.len()) as u64;
+                match written {
+                    Written::Blocked => session.blocked = true,
+                    Written::All => self.all_written(session),
+                }
+            }
+            Err(_) => self.write_failed(session),
+        }
+    }
+
+    fn all_written(&mut self, session: &mut Session) {
+        if let Some(payload) = session.unanswered_ping.take() {
+            if session.is_open() {
+                session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, &payload, None));
+                self.write(session);
+            }
+        }
+        if matches!(session.phase, Phase::Lingering) && session.outbox.is_empty() && !session.finished {
+            session.finished = true;
+            session.stream.finish();
+        }
+    }
+
+    /// Nothing can be said any more; what the peer has said before (its Close frame, perhaps) is still read.
+    fn write_failed(&mut self, session: &mut Session) {
+        session.outbox.clear(&mut self.pool);
+        session.broken = true;
+        session.hung_up = true;
+        session.readable = true;
+        self.mark_ready(session);
+    }
+}

@@ -1,0 +1,186 @@
+//! Sockets: listening, accepting, reading, writing. The only file that knows of TCP and unix sockets.
+
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use rustix::net::RecvFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::settings::Bind;
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP, IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Watches for both directions, edge-triggered: one system call in a connection's life.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Stream::Tcp(stream) => registry.register(stream, token, both),
+            Stream::Unix(stream) => registry.register(stream, token, both),
+        }
+    }
+
+    /// Receives into the front of `buffer`. 0: the peer has finished.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (_, len) = rustix::net::recv(self, buffer, RecvFlags::empty())?;
+        Ok(len)
+    }
+
+    /// Receives into the spare capacity of `buffer`, all of it. 0: the peer has finished.
+    pub(crate) fn receive_spare(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let (_, len) = rustix::net::recv(self, rustix::buffer::spare_capacity(buffer), RecvFlags::empty())?;
+        Ok(len)
+    }
+
+    /// Writes the pieces, as many as the kernel takes.
+    pub(crate) fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        // PERF: for one piece, write(2) is cheaper than writev(2).
+        let written = match pieces {
+            [one] => rustix::io::write(self, one)?,
+            many => rustix::io::writev(self, many)?,
+        };
+        Ok(written)
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) fn finish(&self) {
+        // An error means that the peer has gone already.
+        let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _name: Option<UnlinkOnDrop> },
+}
+
+impl Listener {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Listener::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+
+    pub(crate) fn accept(&self, nodelay: bool) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                if nodelay {
+                    // It fails only for a connection that is gone; reading will say so.
+                    let _ = stream.set_nodelay(true);
+                }
+                Ok((Stream::Tcp(stream), Some(peer)))
+            }
+            Listener::Unix { listener, .. } => Ok((Stream::Unix(listener.accept()?.0), None)),
+        }
+    }
+}
+
+/// Where a listener can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IPv4 or IPv6 address and port.
+    Tcp(SocketAddr),
+    /// A unix socket's path; `None` for one that was inherited without a name.
+    Unix(Option<PathBuf>),
+}
+
+/// Opens the listening sockets of one `Bind`.
+pub(crate) fn listen(bind: Bind) -> io::Result<Vec<(Listener, Address)>> {
+    match bind {
+        Bind::Tcp { host, port, backlog, reuse_port } => listen_tcp(&host, port, backlog, reuse_port),
+        Bind::Unix { path, backlog } => Ok(vec![listen_unix(path, backlog)?]),
+        Bind::Descriptor(fd) => Ok(vec![inherit(fd)?]),
+    }
+}
+
+fn listen_tcp(host: &str, port: u16, backlog: i32, reuse_port: bool) -> io::Result<Vec<(Listener, Address)>> {
+    let mut listeners = Vec::new();
+    let mut port = port;
+    let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    addresses.dedup();
+    for mut address in addresses {
+        // When the system chose the first port, the other addresses get the same one.
+        address.set_port(port);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if reuse_port {
+            socket.set_reuse_port(true)?;
+        }
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(backlog)?;
+        socket.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(socket.into());
+        let bound = listener.local_addr()?;
+        port = bound.port();
+        listeners.push((Listener::Tcp(listener), Address::Tcp(bound)));
+    }
+    Ok(listeners)
+}
+
+fn listen_unix(path: PathBuf, backlog: i32) -> io::Result<(Listener, Address)> {
+    if std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket()) {
+        // Left behind by a process that is gone: a living one answers.
+        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(&path)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(&path)?)?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(socket.into());
+    let name = Some(UnlinkOnDrop(path.clone()));
+    Ok((Listener::Unix { listener, _name: name }, Address::Unix(Some(path))))
+}
+
+fn inherit(fd: OwnedFd) -> io::Result<(Listener, Address)> {
+    let socket = Socket::from(fd);
+    socket.set_nonblocking(true)?;
+    let address = socket.local_addr()?;
+    if let Some(address) = address.as_socket() {
+        return Ok((Listener::Tcp(TcpListener::from_std(socket.into())), Address::Tcp(address)));
+    }
+    let path = address.as_pathname().map(Path::to_path_buf);
+    let listener = UnixListener::from_std(socket.into());
+    Ok((Listener::Unix { listener, _name: None }, Address::Unix(path)))
+}
+
+/// The name of a unix socket goes when its listener goes.
+#[derive(Debug)]
+pub(crate) struct UnlinkOnDrop(PathBuf);
+
+impl Drop for UnlinkOnDrop {
+    fn drop(&mut self) {
+        // Somebody else may have removed it: nothing to do about that.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
