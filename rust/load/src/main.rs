@@ -1,2 +1,7 @@
-//! The load generator (written in its own step).
-fn main() {}
+//! The load generator as a program of its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(hubbub_load::cli::main(std::env::args_os()))
+}

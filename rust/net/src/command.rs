@@ -46,6 +46,27 @@ pub enum Command {
     Stop(CloseCode, String, Duration),
 }
 
+impl Command {
+    /// The session that it is about.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match self {
+            Command::Send(id, ..)
+            | Command::Join(id, _)
+            | Command::Leave(id, _)
+            | Command::Close(id, ..)
+            | Command::Abort(id)
+            | Command::Ping(id, _)
+            | Command::Resume(id)
+            | Command::Verdict(id, _) => Some(*id),
+            Command::Broadcast(_)
+            | Command::Adopt(..)
+            | Command::Accept
+            | Command::StopAccepting
+            | Command::Stop(..) => None,
+        }
+    }
+}
+
 /// A message's bytes on their way to a shard.
 #[derive(Debug)]
 pub enum Parcel {
@@ -60,7 +81,7 @@ pub enum Parcel {
 pub enum Verdict {
     /// Open the session.
     Accept {
-        /// The subprotocol to name, `None` for none.
+        /// The subprotocol to name, `None` for the one in common, if there is one.
         subprotocol: Option<String>,
         /// Further fields of the 101, already checked.
         fields: Vec<(String, String)>,

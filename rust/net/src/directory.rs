@@ -51,8 +51,8 @@ impl Directory {
     /// Makes the session a member.
     pub fn join(&self, link: &Link, name: &str) -> Joined {
         let mut inner = self.lock();
-        // INVARIANT: the link's list changes only under the directory's lock, and `leave_all` sets
-        // `closing` before it takes that lock: nobody joins after having left everything.
+        // INVARIANT: the link's list changes only under the directory's lock and its own, and `leave_all` sets
+        // `closing` before it takes either: nobody joins after having left everything.
         let mut rooms = link.lock_rooms();
         if link.is_closing() {
             return Joined::Ended;
@@ -78,7 +78,11 @@ impl Directory {
     /// Ends all memberships of a session that has ended, in time proportional to their number.
     pub(crate) fn leave_all(&self, link: &Link) -> Vec<Arc<str>> {
         link.set_closing();
-        // Most sessions that end were in no room: they need not wait for the lock.
+        // Most sessions that end were in no room: they need not wait for the lock. Whoever joins after this look
+        // sees `closing`.
+        if link.lock_rooms().is_empty() {
+            return Vec::new();
+        }
         let mut inner = self.lock();
         let rooms = std::mem::take(&mut *link.lock_rooms());
         for name in &rooms {

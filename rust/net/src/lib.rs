@@ -17,6 +17,7 @@
 //! event loop that watches its descriptor ([`Shard::turn`] and [`Shard::flush`]).
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing"))]
 
 mod broadcast;
 mod command;

@@ -103,7 +103,7 @@ impl Link {
     #[must_use]
     pub fn consumed(&self, messages: u32, bytes: usize, limits: &crate::Limits) -> bool {
         let taken = pack(messages, bytes);
-        let left = self.inbox.fetch_sub(taken, Ordering::SeqCst) - taken;
+        let left = self.inbox.fetch_sub(taken, Ordering::SeqCst).wrapping_sub(taken);
         self.paused.load(Ordering::SeqCst)
             && is_below(left, limits.inbox_messages / 2, limits.inbox_bytes / 2)
             && self.paused.swap(false, Ordering::SeqCst)
@@ -127,7 +127,7 @@ impl Link {
     /// Counts delivered messages; `true` if the shard must stop reading for now.
     pub(crate) fn delivered(&self, messages: u32, bytes: usize, limits: &crate::Limits) -> bool {
         let added = pack(messages, bytes);
-        let waiting = self.inbox.fetch_add(added, Ordering::SeqCst) + added;
+        let waiting = self.inbox.fetch_add(added, Ordering::SeqCst).wrapping_add(added);
         if is_below(waiting, limits.inbox_messages, limits.inbox_bytes) {
             return false;
         }
@@ -162,8 +162,13 @@ fn pack(messages: u32, bytes: usize) -> u64 {
 
 const BYTES: u64 = (1 << 40) - 1;
 
+/// Both numbers may be negative for a moment: messages are counted when the pass that brings them is over, and a user on
+/// another thread may have consumed the first ones by then.
 fn is_below(inbox: u64, messages: usize, bytes: usize) -> bool {
-    (inbox >> 40) as usize <= messages && (inbox & BYTES) as usize <= bytes
+    let inbox_bytes = (inbox << 24) as i64 >> 24;
+    let inbox_messages = (inbox as i64).wrapping_sub(inbox_bytes) >> 40;
+    let at_most = |number: i64, limit: usize| usize::try_from(number).map_or(true, |number| number <= limit);
+    at_most(inbox_messages, messages) && at_most(inbox_bytes, bytes)
 }
 
 #[cfg(test)]
@@ -193,6 +198,18 @@ mod tests {
         assert!(!link.delivered(1, 100, &limits));
         assert!(link.delivered(1, 1, &limits));
         assert!(link.consumed(2, 101, &limits));
+    }
+
+    #[test]
+    fn what_is_consumed_before_it_is_counted_comes_out_even() {
+        let limits = Limits { inbox_messages: 4, ..Limits::default() };
+        let link = link();
+        assert!(!link.consumed(3, 300, &limits));
+        assert!(!link.delivered(3, 300, &limits));
+        assert_eq!(link.inbox.load(Ordering::SeqCst), 0);
+        assert!(!link.consumed(1, 0, &limits));
+        assert!(!link.delivered(5, 5, &limits));
+        assert!(link.delivered(1, 1, &limits));
     }
 
     #[test]

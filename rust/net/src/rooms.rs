@@ -98,10 +98,9 @@ impl Rooms {
     fn remove(&mut self, gone: Membership, lists: &mut impl Memberships) {
         let part = &mut self.parts[gone.room as usize];
         part.members.swap_remove(gone.place as usize);
-        if let Some(moved) = part.members.get(gone.place as usize).copied() {
-            if let Some(list) = lists.of(moved.slot) {
-                list[moved.index as usize].place = gone.place;
-            }
+        let moved = part.members.get(gone.place as usize).copied();
+        if let Some((moved, list)) = moved.and_then(|moved| lists.of(moved.slot).map(|list| (moved, list))) {
+            list[moved.index as usize].place = gone.place;
         }
         if part.members.is_empty() {
             part.members = Vec::new();

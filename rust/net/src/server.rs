@@ -12,6 +12,8 @@ use crate::settings::{Bind, Settings};
 use crate::shard::Shard;
 use crate::transport::{self, Address};
 
+/// As many as a session's id has room for.
+const MAX_SHARDS: usize = 1 << 8;
 /// Descriptors that are left for the rest of the process when the operator set no bound.
 const RESERVED_DESCRIPTORS: usize = 64;
 
@@ -35,6 +37,9 @@ impl Server {
     /// Opens the listeners and makes the shards, ready to be driven. The first shard accepts for all.
     pub fn bind(settings: Settings, binds: Vec<Bind>) -> io::Result<(Arc<Server>, Vec<Shard>)> {
         let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+        if settings.shards > MAX_SHARDS {
+            return Err(invalid(format!("{} shards are more than {MAX_SHARDS}", settings.shards)));
+        }
         let routes = Routes::new(&settings.endpoints).map_err(invalid)?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();

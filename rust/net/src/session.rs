@@ -63,7 +63,7 @@ pub(crate) struct Session {
     pub(crate) last_received: Millis,
     /// When the keepalive ping went out that has not been answered; 0: none.
     pub(crate) pinged: Millis,
-    /// The same moment in microseconds, as the ping's payload says it.
+    /// When the last keepalive ping went out, in microseconds, as its payload says it; 0: its pong has come.
     pub(crate) ping_micros: u64,
     /// INVARIANT: the wheel holds an entry for exactly this moment; 0: none.
     pub(crate) timer: Millis,
@@ -186,8 +186,12 @@ impl Sessions {
         Some(session)
     }
 
-    /// The session with this id, if it still lives.
+    /// The session with this id, if it lives here.
     pub(crate) fn get(&mut self, id: SessionId) -> Option<&mut Session> {
+        // A broadcast's list of who is left out names sessions of all shards.
+        if id.shard() != usize::from(self.shard) {
+            return None;
+        }
         let place = self.slots.get_mut(id.slot())?;
         if place.generation != id.generation() {
             return None;

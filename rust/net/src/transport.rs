@@ -147,8 +147,7 @@ fn listen_tcp(host: &str, port: u16, backlog: i32, reuse_port: bool) -> io::Resu
 
 fn listen_unix(path: PathBuf, backlog: i32) -> io::Result<(Listener, Address)> {
     if std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket()) {
-        // Left behind by a process that is gone: a living one answers.
-        if std::os::unix::net::UnixStream::connect(&path).is_ok() {
+        if !is_stale(&path)? {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(&path)?;
@@ -160,6 +159,15 @@ fn listen_unix(path: PathBuf, backlog: i32) -> io::Result<(Listener, Address)> {
     let listener = UnixListener::from_std(socket.into());
     let name = Some(UnlinkOnDrop(path.clone()));
     Ok((Listener::Unix { listener, _name: name }, Address::Unix(Some(path))))
+}
+
+/// Whether a socket was left behind by a process that is gone. One that is only busy, or not ours to connect to, was not.
+fn is_stale(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A process that lives but does not accept must not make us wait.
+    socket.set_nonblocking(true)?;
+    let answer = socket.connect(&socket2::SockAddr::unix(path)?);
+    Ok(answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 fn inherit(fd: OwnedFd) -> io::Result<(Listener, Address)> {

@@ -1,1 +1,53 @@
-//! The extension.
+//! `hubbub._core`: the network, as Python sees it. Everything here converts and forwards; nothing decides.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `server.rs` | `Server`: started, driven and stopped by `hubbub.hub` |
+//! | `session.rs` | `Session`: the base of `hubbub.WebSocket` |
+//! | `opening.rs` | `Opening`, `Pending`: a request, and the answer to it |
+//! | `waiting.rs` | what `await` meets: `Recv`, `Wait`, `Done`, and the `Waiter` that stands for a future |
+//! | `delivery.rs` | `Delivery`: what has come of a broadcast |
+//! | `core.rs` | what all of these share |
+//! | `home.rs` | the shard, or the way to the shards, of the event loop's thread |
+//! | `inbox.rs` | events on their way from the shards to Python |
+//! | `dispatch.rs` | events to handlers |
+//! | `settings.rs` | Python's settings to the network's |
+//! | `buffers.rs` | every extraction of bytes from Python objects |
+//! | `objects.rs` | every Python object that is looked up by name |
+//! | `errors.rs` | every exception that is raised |
+
+mod buffers;
+mod core;
+mod delivery;
+mod dispatch;
+mod errors;
+mod home;
+mod inbox;
+mod objects;
+mod opening;
+mod server;
+mod session;
+mod settings;
+mod waiting;
+
+#[pyo3::pymodule]
+mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::delivery::Delivery;
+    #[pymodule_export]
+    use crate::opening::{Opening, Pending};
+    #[pymodule_export]
+    use crate::server::Server;
+    #[pymodule_export]
+    use crate::session::Session;
+    #[pymodule_export]
+    use crate::waiting::{Done, Recv, Wait, Waiter};
+
+    /// The name of the masking kernel that this processor gets.
+    #[pyfunction]
+    fn mask_kernel() -> &'static str {
+        hubbub_net::proto::mask::kernel()
+    }
+}

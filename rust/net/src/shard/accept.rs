@@ -26,6 +26,8 @@ pub(super) struct Acceptor {
     /// There may be connections to accept (the poll is edge-triggered and says so once).
     ready: bool,
     paused: bool,
+    /// No connection is taken any more, from whichever shard it comes.
+    closed: bool,
     retry_at: Option<Millis>,
     next: usize,
     noticed: Option<Millis>,
@@ -33,7 +35,15 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(listeners: Vec<Listener>) -> Self {
-        Acceptor { ready: !listeners.is_empty(), listeners, paused: false, retry_at: None, next: 0, noticed: None }
+        Acceptor {
+            ready: !listeners.is_empty(),
+            listeners,
+            paused: false,
+            closed: false,
+            retry_at: None,
+            next: 0,
+            noticed: None,
+        }
     }
 
     /// Something may be there to be accepted.
@@ -51,6 +61,7 @@ impl Acceptor {
     }
 
     pub(super) fn close(&mut self) {
+        self.closed = true;
         self.listeners.clear();
         self.retry_at = None;
     }
@@ -151,6 +162,12 @@ impl Shard {
 
     /// Takes a connection in: from here on it is this shard's.
     pub(super) fn adopt(&mut self, mut stream: Stream, peer: Option<SocketAddr>, handler: &mut impl Handler) {
+        if self.acceptor.closed {
+            // It was on its way from another shard when the end was announced.
+            self.cx.server.handshake_ends();
+            self.cx.server.connection_ends();
+            return;
+        }
         // The stream may come from another shard's accept; only here does it meet a poll.
         let now = self.cx.now;
         let registry = self.poll.registry();

@@ -1,5 +1,6 @@
 //! How sessions end: the closing handshake, failures, lost connections, and the end of the shard.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use hubbub_proto::Role;
@@ -25,6 +26,7 @@ impl Shard {
             session.paused = false;
             self.cx.mark_ready(session);
         }
+        self.cx.look_at_clock();
         session.until = self.cx.now + millis(self.cx.limits.close_timeout);
         let until = session.until;
         self.cx.arm(session, until);
@@ -43,7 +45,7 @@ impl Shard {
 
     fn leave_rooms(&mut self, _slot: u32, session: &mut Session) {
         let memberships = std::mem::take(&mut session.memberships);
-        self.cx.rooms.leave_all(memberships, &mut self.sessions);
+        self.rooms.leave_all(memberships, &mut self.sessions);
     }
 
     /// Takes no further connections, and drops those that have not said what they want.
@@ -132,7 +134,11 @@ impl Context {
         self.counts.closed += u64::from(!matches!(session.phase, Phase::Deciding(_)));
         let cause = cause.map(str::to_owned);
         let closed = Closed { received: farewell.received, sent: farewell.sent, cause, rooms };
-        handler.closed(session.id, closed);
+        // A handler that panics here must not keep the session's end, or a broadcast to others, from being finished.
+        let id = session.id;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.closed(id, closed))) {
+            self.report_panic(panic.as_ref(), handler);
+        }
     }
 
     /// Everything is said: write the rest, send FIN, wait a while for the peer's.
@@ -145,6 +151,7 @@ impl Context {
         }
         self.mark_dirty(session);
         let wait = if http { HTTP_LINGER.min(self.limits.close_timeout) } else { self.limits.close_timeout };
+        self.look_at_clock();
         session.until = self.now + millis(wait);
         let until = session.until;
         self.arm(session, until);

@@ -1,13 +1,15 @@
 //! What every session of a shard needs beside itself.
 
+use std::any::Any;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hubbub_proto::head::HeadLimits;
 use hubbub_proto::message;
 
 use crate::counters::Counts;
+use crate::handler::{Handler, Notice};
 use crate::outbox::Pool;
-use crate::rooms::Rooms;
 use crate::server::Server;
 use crate::session::Session;
 use crate::settings::Limits;
@@ -19,7 +21,6 @@ pub(super) struct Context {
     pub(super) limits: Limits,
     pub(super) message_limits: message::Limits,
     pub(super) head_limits: HeadLimits,
-    pub(super) rooms: Rooms,
     pub(super) timers: Wheel,
     /// Sessions to be written, each once.
     pub(super) dirty: Vec<u32>,
@@ -28,7 +29,8 @@ pub(super) struct Context {
     pub(super) pool: Pool,
     pub(super) counts: Counts,
     published: Counts,
-    /// This turn's moment, since the shard started.
+    started: Instant,
+    /// The moment of the last look at the clock, since the shard started.
     pub(super) now: Millis,
     pub(super) micros: u64,
     /// This broadcast's number, for `Session::mark`.
@@ -50,17 +52,23 @@ impl Context {
             },
             limits,
             server,
-            rooms: Rooms::default(),
             timers: Wheel::new(),
             dirty: Vec::new(),
             ready: Vec::new(),
             pool: Pool::default(),
             counts: Counts::default(),
             published: Counts::default(),
+            started: Instant::now(),
             now: 0,
             micros: 0,
             mark: 0,
         }
+    }
+
+    /// Looks at the clock. A turn does so once; what is asked of the shard between two turns may come long after.
+    pub(super) fn look_at_clock(&mut self) {
+        self.micros = self.started.elapsed().as_micros() as u64;
+        self.now = self.micros / 1000;
     }
 
     pub(super) fn mark_dirty(&mut self, session: &mut Session) {
@@ -83,6 +91,15 @@ impl Context {
             session.timer = at.max(1);
             self.timers.insert(session.slot(), session.timer);
         }
+    }
+
+    pub(super) fn report_panic(&mut self, panic: &(dyn Any + Send), handler: &mut impl Handler) {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        self.counts.panics += 1;
+        handler.notice(Notice::Panicked(text.unwrap_or_else(|| "unknown".into())));
     }
 
     pub(super) fn publish(&mut self) {

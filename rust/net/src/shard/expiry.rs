@@ -3,8 +3,8 @@
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
 
+use super::Shard;
 use super::context::{Context, millis};
-use super::{Shard, State};
 use crate::handler::Handler;
 use crate::session::{Phase, Session};
 use crate::timers::Millis;
@@ -40,10 +40,8 @@ impl Shard {
             }
         }
         self.due = due;
-        if let State::Stopping(at) = self.state {
-            if at <= self.cx.now {
-                self.abandon(handler);
-            }
+        if self.stop_at().is_some_and(|at| at <= self.cx.now) {
+            self.abandon(handler);
         }
     }
 }
@@ -92,8 +90,9 @@ impl Context {
     /// `Ok`: no message is unfinished. `Err(Some)`: one is, look again then. `Err(None)`: it has stood still too long.
     fn check_progress(&self, session: &Session) -> Result<(), Option<Millis>> {
         let Some(timeout) = self.limits.message_timeout else { return Ok(()) };
-        // A session that we do not read cannot make progress: that is not the peer's fault.
-        if !session.reader.is_mid_message() || session.paused {
+        // A session that we do not read, or have not read to the end, cannot make progress: that is not the peer's
+        // fault. Resuming and reading look after the deadline again.
+        if !session.reader.is_mid_message() || session.paused || session.readable {
             return Ok(());
         }
         let deadline = session.last_received + millis(timeout);
@@ -139,8 +138,9 @@ impl Context {
         session.pinged = self.now.max(1);
         session.ping_micros = self.micros;
         let payload = self.micros.to_be_bytes();
-        // A peer with a backlog has not read what it has; a ping behind it can wait for the next look.
-        if session.outbox.len() < self.limits.high_water_bytes {
+        // Nobody is given up who has not been asked. Where nobody is ever given up, a peer with a backlog need not get
+        // one ping after the other behind it.
+        if self.limits.ping_timeout.is_some() || session.outbox.len() < self.limits.high_water_bytes {
             session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Ping, &payload, None));
             self.mark_dirty(session);
         }

@@ -4,7 +4,7 @@ use std::io;
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
-use hubbub_proto::message::Event;
+use hubbub_proto::message::{Direct, Event};
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
@@ -89,12 +89,18 @@ impl Shard {
     fn read_direct(&mut self, slot: u32, handler: &mut impl Handler) -> bool {
         for attempt in 0..DIRECT_RECEIVES {
             let Some(session) = self.sessions.at(slot) else { return true };
-            let Some(direct) = session.reader.direct(&self.cx.message_limits) else { return attempt > 0 };
-            let room = direct.buffer.capacity() - direct.buffer.len();
-            if room == 0 || room > direct.remaining {
-                // It would read into the next frame: the usual way does better.
-                return attempt > 0;
-            }
+            let direct = session.reader.direct(&self.cx.message_limits);
+            let room = |buffer: &Vec<u8>| buffer.capacity() - buffer.len();
+            // With more room than the payload needs it would read into the next frame: the usual way does better.
+            let fits = |direct: &Direct<'_>| (1..=direct.remaining).contains(&room(direct.buffer));
+            let Some(direct) = direct.filter(fits) else {
+                if attempt == 0 {
+                    return false;
+                }
+                // The last receive may have left bytes in the kernel: this turn is over, the session's reading is not.
+                break;
+            };
+            let room = room(direct.buffer);
             let stream = &session.stream;
             let received = match stream.receive_spare(direct.buffer) {
                 Ok(0) => Received::End,
@@ -163,19 +169,23 @@ impl Context {
 
     /// Puts what was handed on into the inbox's account; a full inbox stops the reading.
     fn account(&mut self, session: &mut Session, handed: &Handed) {
-        if session.reader.is_mid_message() {
-            if let Some(timeout) = self.limits.message_timeout {
-                self.arm(session, self.now + millis(timeout));
-            }
-        }
+        self.watch_progress(session);
         if handed.messages == 0 {
             return;
         }
         self.counts.messages_in += u64::from(handed.messages);
         let Some(link) = &session.link else { return };
-        if link.delivered(handed.messages, handed.bytes, &self.limits) {
+        // A session that has just ended is read on, whatever the user does: the peer's FIN is still to come.
+        if link.delivered(handed.messages, handed.bytes, &self.limits) && session.is_open() {
             session.paused = true;
             self.counts.inbox_pauses += 1;
+        }
+    }
+
+    /// Sees to it that an unfinished message is looked at when it has stood still for too long.
+    pub(super) fn watch_progress(&mut self, session: &mut Session) {
+        if let Some(timeout) = self.limits.message_timeout.filter(|_| session.reader.is_mid_message()) {
+            self.arm(session, self.now + millis(timeout));
         }
     }
 
@@ -213,8 +223,10 @@ impl Context {
 
     fn heed_pong(&mut self, session: &mut Session, payload: &[u8], handler: &mut impl Handler) {
         let Some(link) = &session.link else { return };
-        let ours = session.pinged != 0 && payload == session.ping_micros.to_be_bytes();
+        // Other traffic may have ended the wait for this pong before it came; it still tells the latency.
+        let ours = session.ping_micros != 0 && payload == session.ping_micros.to_be_bytes();
         if ours {
+            session.ping_micros = 0;
             link.set_latency(self.micros.saturating_sub(session.ping_micros));
         } else if link.wants_pong() {
             handler.pong(session.id, payload);

@@ -15,7 +15,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 
@@ -24,8 +24,9 @@ use self::context::Context;
 use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
+use crate::rooms::Rooms;
 use crate::server::Server;
-use crate::session::Sessions;
+use crate::session::{Phase, Session, Sessions};
 use crate::timers::Entry;
 use crate::transport::Listener;
 
@@ -33,6 +34,8 @@ use crate::transport::Listener;
 const RECEIVE_BYTES: usize = 64 << 10;
 /// Readiness events taken from the kernel at a time.
 const EVENTS: usize = 1024;
+/// Batches of commands obeyed in one turn: whoever posts without a pause must not keep the sockets waiting.
+const BATCHES: usize = 1024;
 const WAKER: Token = Token(usize::MAX);
 /// Listeners have the tokens from here up.
 const LISTENERS: usize = 1 << 32;
@@ -44,12 +47,16 @@ pub struct Shard {
     events: Events,
     acceptor: Acceptor,
     sessions: Sessions,
+    rooms: Rooms,
     cx: Context,
     buffer: Vec<u8>,
     commands: Receiver<CommandBatch>,
+    /// The last turn did not come to the end of them.
+    commands_left: bool,
     waker: Arc<Waker>,
+    /// Readiness events taken since some turn saw all that there were.
+    unseen: usize,
     due: Vec<Entry>,
-    started: Instant,
     state: State,
 }
 
@@ -100,12 +107,14 @@ impl Seed {
             events: Events::with_capacity(EVENTS),
             acceptor: Acceptor::new(listeners),
             sessions: Sessions::new(number),
+            rooms: Rooms::default(),
             cx: Context::new(number, server),
             buffer: vec![0; RECEIVE_BYTES],
             commands: self.commands,
+            commands_left: false,
             waker: self.handle.waker(),
+            unseen: 0,
             due: Vec::new(),
-            started: Instant::now(),
             state: State::Running,
         })
     }
@@ -126,22 +135,19 @@ impl Shard {
     pub fn run(mut self, handler: &mut impl Handler) {
         let mut timeout = Some(Duration::ZERO);
         loop {
-            let turn = match self.turn(handler, timeout) {
-                Ok(turn) => turn,
-                Err(error) => {
-                    // The poll itself is broken: nothing can be served any more.
-                    handler.notice(Notice::Panicked(format!("the poll failed: {error}")));
-                    handler.stopped();
-                    return;
-                }
-            };
-            self.flush(handler);
-            handler.turned();
-            if turn.stopped {
+            if let Err(error) = self.turn(handler, timeout) {
+                // The poll itself is broken: nothing can be served any more.
+                handler.notice(Notice::Panicked(format!("the poll failed: {error}")));
+                handler.stopped();
                 return;
             }
-            // What the flush has left over (a pong for a socket with room again) is picked up at once.
-            timeout = if turn.again || self.has_ready() { Some(Duration::ZERO) } else { turn.wait };
+            self.flush(handler);
+            handler.turned();
+            let next = self.outlook();
+            if next.stopped {
+                return;
+            }
+            timeout = if next.again { Some(Duration::ZERO) } else { next.wait };
         }
     }
 
@@ -153,22 +159,29 @@ impl Shard {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
             Err(error) => return Err(error),
         }
-        self.cx.micros = self.started.elapsed().as_micros() as u64;
-        self.cx.now = self.cx.micros / 1000;
+        self.cx.look_at_clock();
         let all_seen = self.note_readiness();
+        self.unseen = if all_seen { 0 } else { self.unseen + EVENTS };
         self.read_ready(handler);
         self.accept(handler);
         self.obey_commands(handler);
-        // Timeouts are judged only when all input has been seen: after a long sleep the answers are there.
-        if all_seen && !self.has_ready() {
+        // Timeouts are judged only when every session with input has been read once: after a long sleep the answers
+        // are there. The kernel hands out readiness in a circle, so that many events have been all sessions' turn.
+        if all_seen || self.unseen > self.sessions.len() {
             self.expire(handler);
         }
         self.settle(handler);
-        Ok(Turn {
-            again: self.has_ready() || !all_seen,
+        Ok(self.outlook())
+    }
+
+    /// What there is to do now. Whoever drives the shard turn by turn asks after the flush, and after anything that was
+    /// asked of the shard between two turns: a deadline may have come nearer since [`Shard::turn`] returned.
+    pub fn outlook(&self) -> Turn {
+        Turn {
+            again: self.has_ready() || self.unseen > 0 || self.commands_left,
             wait: self.next_deadline(),
             stopped: self.state == State::Stopped,
-        })
+        }
     }
 
     /// Writes what the outboxes hold, one vectored write per session that has something.
@@ -195,6 +208,9 @@ impl Shard {
 
     /// Drops everything at once.
     pub fn abandon(&mut self, handler: &mut impl Handler) {
+        if self.state == State::Stopped {
+            return;
+        }
         self.state = State::Stopping(0);
         self.acceptor.close();
         for slot in self.sessions.occupied() {
@@ -203,7 +219,8 @@ impl Shard {
         self.settle(handler);
     }
 
-    fn has_ready(&self) -> bool {
+    /// Something waits to be read or accepted: take a further turn without waiting.
+    pub fn has_ready(&self) -> bool {
         !self.cx.ready.is_empty() || self.acceptor.is_ready()
     }
 
@@ -246,17 +263,29 @@ impl Shard {
     }
 
     fn obey_commands(&mut self, handler: &mut impl Handler) {
-        if !self.waker.rearm() {
+        if !self.waker.rearm() && !self.commands_left {
             return;
         }
-        while let Ok(batch) = self.commands.try_recv() {
+        self.commands_left = true;
+        for _ in 0..BATCHES {
+            let Ok(batch) = self.commands.try_recv() else {
+                self.commands_left = false;
+                return;
+            };
             let (bytes, commands) = batch.into_parts();
             for command in commands {
-                let obeyed = catch_unwind(AssertUnwindSafe(|| self.obey_with(command, &bytes, handler)));
-                if let Err(panic) = obeyed {
-                    self.report_panic(panic.as_ref(), handler);
-                }
+                self.obey_guarded(command, &bytes, handler);
             }
+        }
+    }
+
+    fn obey_guarded(&mut self, command: Command, bytes: &[u8], handler: &mut impl Handler) {
+        let session = command.session();
+        let obeyed = catch_unwind(AssertUnwindSafe(|| self.obey_with(command, bytes, handler)));
+        let Err(panic) = obeyed else { return };
+        self.cx.report_panic(panic.as_ref(), handler);
+        if let Some(id) = session.filter(|id| self.sessions.get(*id).is_some()) {
+            self.drop_session(id.slot() as u32, Some("internal error"), handler);
         }
     }
 
@@ -300,18 +329,9 @@ impl Shard {
     fn guard<H: Handler>(&mut self, slot: u32, handler: &mut H, work: impl FnOnce(&mut Self, &mut H)) {
         let result = catch_unwind(AssertUnwindSafe(|| work(self, handler)));
         if let Err(panic) = result {
-            self.report_panic(panic.as_ref(), handler);
+            self.cx.report_panic(panic.as_ref(), handler);
             self.drop_session(slot, Some("internal error"), handler);
         }
-    }
-
-    fn report_panic(&mut self, panic: &(dyn std::any::Any + Send), handler: &mut impl Handler) {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        self.cx.counts.panics += 1;
-        handler.notice(Notice::Panicked(text.unwrap_or_else(|| "unknown".into())));
     }
 
     /// Brings counters and the end of the shard up to date.
@@ -342,21 +362,24 @@ impl Shard {
 
     /// Makes the session a member of this shard's part of the room.
     pub fn join(&mut self, id: SessionId, room: &Arc<str>) {
-        if self.sessions.get(id).is_some_and(|session| session.is_open()) {
-            self.cx.rooms.join(room, id.slot() as u32, &mut self.sessions);
+        // Who joins while the request is being decided is a member from the 101 on.
+        let may = |session: &mut Session| matches!(session.phase, Phase::Open | Phase::Deciding(_));
+        if self.sessions.get(id).is_some_and(may) {
+            self.rooms.join(room, id.slot() as u32, &mut self.sessions);
         }
     }
 
     /// Ends a membership.
     pub fn leave(&mut self, id: SessionId, room: &str) {
         if self.sessions.get(id).is_some() {
-            self.cx.rooms.leave(room, id.slot() as u32, &mut self.sessions);
+            self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
         }
     }
 
     fn resume(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         session.paused = false;
+        self.cx.watch_progress(session);
         if session.readable {
             self.cx.mark_ready(session);
         }

@@ -77,7 +77,7 @@ impl Shard {
             dropped += usize::from(matches!(fate, Fate::Dropped));
             congested |= waiting > high_water;
         };
-        let (sessions, cx) = (&mut self.sessions, &mut self.cx);
+        let (sessions, cx, rooms) = (&mut self.sessions, &mut self.cx, &self.rooms);
         match &broadcast.target {
             Target::All => {
                 for slot in 0..sessions.end() {
@@ -90,15 +90,13 @@ impl Shard {
             Target::Rooms(names) => {
                 for name in names {
                     // The members are walked over while sessions change, never the room itself: who is
-                    // closed for being slow leaves the room at the end of this turn.
-                    let rooms = std::mem::take(&mut cx.rooms);
+                    // closed for being slow leaves the room when the connection goes.
                     for slot in rooms.members(name) {
                         if let Some(session) = sessions.at(slot) {
                             let fate = cx.deliver(session, broadcast, mark, handler);
                             count(fate, session.outbox.len(), cx.limits.high_water_bytes);
                         }
                     }
-                    cx.rooms = rooms;
                 }
             }
         }
@@ -204,23 +202,29 @@ impl Context {
         let stream = &session.stream;
         match session.outbox.write(&mut self.pool, |pieces| stream.send(pieces)) {
             Ok(written) => {
-                self.counts.bytes_out += (before - session.outbox.len()) as u64;
-                match written {
-                    Written::Blocked => session.blocked = true,
-                    Written::All => self.all_written(session),
+                let taken = before - session.outbox.len();
+                self.counts.bytes_out += taken as u64;
+                session.blocked = written == Written::Blocked;
+                if taken > 0 && self.answer_late(session) && !session.blocked {
+                    return self.write(session);
+                }
+                if written == Written::All {
+                    self.all_written(session);
                 }
             }
             Err(_) => self.write_failed(session),
         }
     }
 
+    /// The peer has taken something: the newest ping that waits gets its pong, one for each such step. A peer that takes
+    /// nothing gets none, so its pings cost nothing; one that reads slowly need not read everything before its pong.
+    fn answer_late(&mut self, session: &mut Session) -> bool {
+        let Some(payload) = session.unanswered_ping.take().filter(|_| session.is_open()) else { return false };
+        session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, &payload, None));
+        true
+    }
+
     fn all_written(&mut self, session: &mut Session) {
-        if let Some(payload) = session.unanswered_ping.take() {
-            if session.is_open() {
-                session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, &payload, None));
-                self.write(session);
-            }
-        }
         if matches!(session.phase, Phase::Lingering) && session.outbox.is_empty() && !session.finished {
             session.finished = true;
             session.stream.finish();

@@ -1,0 +1,273 @@
+"""The only module that knows event loops: asyncio (and uvloop, which is asyncio to us) and trio.
+
+The core is driven by one descriptor that must be watched, and three callbacks: soon, later, and (on trio) a way to
+park a task. Sessions that are served by coroutines run in tasks that this module starts and cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hubbub import _core
+
+if TYPE_CHECKING:
+    import trio
+
+__all__ = ["AsyncioBridge", "Bridge", "Flag", "Task", "TrioBridge", "current_bridge"]
+
+
+class Flag(Protocol):
+    """An event that can be set from anywhere in the loop's thread."""
+
+    def set(self) -> object: ...
+    def is_set(self) -> bool: ...
+    async def wait(self) -> object: ...
+
+
+class Task(Protocol):
+    """A session's task."""
+
+    def cancel(self) -> object: ...
+    def done(self) -> bool: ...
+
+
+class Bridge(Protocol):
+    """What the hub needs of an event loop."""
+
+    def start(self, server: _core.Server) -> None:
+        """Starts the server in this loop and watches its descriptor."""
+
+    def stop_watching(self) -> None:
+        """Ends the watching."""
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Task:
+        """Runs a coroutine as a task of the loop."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
+        """Calls back in the loop, from any thread."""
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
+        """Calls back after `delay` seconds."""
+
+    def flag(self) -> Flag:
+        """A new event."""
+
+    def semaphore(self, value: int) -> Any:
+        """A new semaphore of the loop's own kind."""
+
+    async def wait(self, flag: Flag, timeout: float | None) -> bool:
+        """Waits for the flag; false if the time is over."""
+
+    async def shielded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs to its end, whatever is cancelled meanwhile."""
+
+    async def drain(self) -> None:
+        """Waits for all tasks that were spawned."""
+
+
+def current_bridge() -> Bridge:
+    """The bridge to the event loop that is running."""
+    if "trio" in sys.modules:
+        import trio
+
+        with suppress(RuntimeError):
+            return TrioBridge(trio.lowlevel.current_trio_token())
+    return AsyncioBridge(asyncio.get_running_loop())
+
+
+class AsyncioBridge:
+    """asyncio, and what is built on it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._fd = -1
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, server: _core.Server) -> None:
+        server.start(self._loop, self._loop.call_soon, self._loop.call_later, None)
+        self._fd = server.fileno()
+        self._loop.add_reader(self._fd, server.turn)
+        server.turn()
+
+    def stop_watching(self) -> None:
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._fd = -1
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(callback)
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
+        self._loop.call_later(delay, callback)
+
+    def flag(self) -> asyncio.Event:
+        return asyncio.Event()
+
+    def semaphore(self, value: int) -> asyncio.Semaphore:
+        return asyncio.Semaphore(value)
+
+    async def wait(self, flag: Flag, timeout: float | None) -> bool:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(flag.wait(), timeout)
+        return flag.is_set()
+
+    async def shielded(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(task)
+        task.result()
+
+    async def drain(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+class TrioBridge:
+    """trio."""
+
+    def __init__(self, token: trio.lowlevel.TrioToken) -> None:
+        self._token = token
+        self._tasks: set[_TrioTask] = set()
+        self._watch: trio.CancelScope | None = None
+        self._idle: trio.Event | None = None
+
+    def start(self, server: _core.Server) -> None:
+        server.start(self._token, self._call_soon, self._later, park)
+        self._system_task(self._watch_descriptor, server)
+        server.turn()
+
+    def stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _TrioTask:
+        import trio
+
+        task = _TrioTask(trio.CancelScope())
+        self._tasks.add(task)
+        self._system_task(self._run, task, work)
+        return task
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
+        self._token.run_sync_soon(callback)
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
+        self._later(delay, callback)
+
+    def flag(self) -> trio.Event:
+        import trio
+
+        return trio.Event()
+
+    def semaphore(self, value: int) -> trio.Semaphore:
+        import trio
+
+        return trio.Semaphore(value)
+
+    async def wait(self, flag: Flag, timeout: float | None) -> bool:
+        import trio
+
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            await flag.wait()
+        return flag.is_set()
+
+    async def shielded(self, work: Coroutine[Any, Any, None]) -> None:
+        import trio
+
+        with trio.CancelScope(shield=True):
+            await work
+
+    async def drain(self) -> None:
+        import trio
+
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    # ---- how
+
+    def _system_task(self, work: Callable[..., Awaitable[object]], *args: Any) -> None:
+        import trio
+
+        # A system task belongs to no nursery of the user's, so that a session can outlive who started the server.
+        trio.lowlevel.spawn_system_task(work, *args)
+
+    async def _watch_descriptor(self, server: _core.Server) -> None:
+        import trio
+
+        fd = server.fileno()
+        with trio.CancelScope() as self._watch:
+            while True:
+                await trio.lowlevel.wait_readable(fd)
+                server.turn()
+
+    async def _run(self, task: _TrioTask, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            with task.scope:
+                await work()
+        finally:
+            task.finished = True
+            self._tasks.discard(task)
+            if not self._tasks and self._idle is not None:
+                self._idle.set()
+
+    def _call_soon(self, callback: Callable[..., object], *args: object) -> None:
+        self._token.run_sync_soon(callback, *args)
+
+    def _later(self, delay: float, callback: Callable[[], object]) -> None:
+        import trio
+
+        async def wait() -> None:
+            await trio.sleep(delay)
+            callback()
+
+        trio.lowlevel.spawn_system_task(wait)
+
+
+class _TrioTask:
+    __slots__ = ("finished", "scope")
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+        self.finished = False
+
+    def cancel(self) -> None:
+        self.scope.cancel()
+
+    def done(self) -> bool:
+        return self.finished
+
+
+def park(awaitable: Any) -> Generator[Any, Any, Any]:
+    """Awaits one of the core's awaitables on trio: what an asyncio task does with the waiters it yields."""
+    import trio
+
+    while True:
+        try:
+            waiter = next(awaitable)
+        except StopIteration as done:
+            return done.value
+        task = trio.lowlevel.current_task()
+        waiter.add_done_callback(lambda _, task=task: trio.lowlevel.reschedule(task))
+
+        def abort(_: Any, waiter: Any = waiter) -> trio.lowlevel.Abort:
+            waiter.forget()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        yield from trio.lowlevel.wait_task_rescheduled(abort).__await__()

@@ -1,0 +1,236 @@
+"""The user's handlers: checked when they are given, called when it is time, and survived when they raise."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from hubbub import _core
+from hubbub.errors import ConnectionClosed
+from hubbub.request import Request, Response
+
+if TYPE_CHECKING:
+    from hubbub._bridge import Bridge, Task
+    from hubbub.websocket import WebSocket
+
+__all__ = ["Endpoint", "check_handler", "is_coroutine", "report"]
+
+Handler = Callable[..., Any]
+
+logger = logging.getLogger("hubbub")
+
+#: Seconds that a handler may go on without having noticed that its client has gone; then it is cancelled.
+NOTICE_TIME = 0.5
+
+
+def is_coroutine(handler: Handler) -> bool:
+    """The handler is `async def`, or an object whose call is."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+def check_handler(what: str, handler: object, *parameters: str) -> None:
+    """Raises `TypeError` now, not when the first client comes, for a handler that cannot be called as it will be."""
+    if not callable(handler):
+        raise TypeError(f"{what} takes a function or coroutine function, not {handler!r}")
+    if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
+        raise TypeError(f"{what} takes a function or coroutine function; {_name(handler)} is a generator function")
+    try:
+        signature = inspect.signature(handler)
+    except ValueError:  # a builtin that does not say
+        return
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        expected = ", ".join(parameters)
+        raise TypeError(f"{what} is called with ({expected}); {_name(handler)} takes {signature}") from None
+
+
+def report(ws: WebSocket, error: BaseException) -> None:
+    """A handler has raised: logs it with its traceback and closes the session with 1011.
+
+    That the client has gone is no error of the handler's: `ConnectionClosed` ends it quietly.
+    """
+    if isinstance(error, ConnectionClosed) and (ws.closed or ws._noticed):
+        return
+    logger.error("handler of %r failed", ws, exc_info=error)
+    ws.close(1011, "internal error")
+
+
+class Endpoint:
+    """One place that clients may connect to, with its handlers. The core reads the attributes when it starts.
+
+    Functions are called straight from the batch. As soon as one handler is a coroutine, a task serves the session
+    (`start`), and the functions among the handlers are called from it.
+    """
+
+    def __init__(
+        self,
+        path: str | None,
+        subprotocols: list[str],
+        origins: list[str] | None,
+        *,
+        serve: Handler | None = None,
+        on_connection: Handler | None = None,
+        on_message: Handler | None = None,
+        on_close: Handler | None = None,
+        on_request: Handler | None = None,
+        concurrency: int = 1,
+    ) -> None:
+        self.path = path
+        self.subprotocols = subprotocols
+        self.origins = origins
+        self._serve = serve
+        self._handlers = (on_connection, on_message, on_close)
+        self._on_request = on_request
+        self._concurrency = concurrency
+        self._tasks: dict[_core.Session, Task] = {}
+        self._bridge: Bridge | None = None
+        in_task = serve is not None or any(h is not None and is_coroutine(h) for h in self._handlers)
+        self.on_connection = None if in_task else on_connection
+        # Without a handler messages are taken and forgotten: an endpoint that only broadcasts needs none.
+        self.on_message = None if in_task else on_message or _ignore
+        self.on_close = None if in_task else on_close
+        self.start = self._start if in_task else None
+        self.ended = self._ended if in_task else None
+        self.decide = self._decide if on_request is not None else None
+
+    def bind(self, bridge: Bridge) -> None:
+        """Tells it which loop its tasks run in."""
+        self._bridge = bridge
+
+    # ---- coroutines
+
+    def _start(self, ws: WebSocket) -> None:
+        assert self._bridge is not None
+        self._tasks[ws] = self._bridge.spawn(lambda: self._run(ws))
+
+    async def _run(self, ws: WebSocket) -> None:
+        try:
+            await (self._serve(ws) if self._serve is not None else self._run_handlers(ws))
+        except Exception as error:
+            report(ws, error)
+        else:
+            ws.close()
+        finally:
+            self._tasks.pop(ws, None)
+
+    async def _run_handlers(self, ws: WebSocket) -> None:
+        on_connection, on_message, on_close = self._handlers
+        try:
+            if on_connection is not None:
+                await _call(on_connection, ws)
+            await self._run_messages(ws, on_message or _ignore)
+        except Exception as error:
+            report(ws, error)
+        if on_close is not None:
+            await ws.close()
+            await _call(on_close, ws, ws.close_code, ws.close_reason)
+
+    async def _run_messages(self, ws: WebSocket, on_message: Handler) -> None:
+        try:
+            if self._concurrency == 1:
+                async for data in ws:
+                    await _call(on_message, ws, data)
+            else:
+                await self._run_concurrently(ws, on_message)
+        except ConnectionClosed:
+            if not ws.closed:
+                raise
+
+    async def _run_concurrently(self, ws: WebSocket, on_message: Handler) -> None:
+        assert self._bridge is not None
+        places = self._bridge.semaphore(self._concurrency)
+
+        async def one(data: str | bytes) -> None:
+            try:
+                await _call(on_message, ws, data)
+            except Exception as error:
+                report(ws, error)
+            finally:
+                places.release()
+
+        async for data in ws:
+            await places.acquire()
+            self._bridge.spawn(lambda data=data: one(data))  # type: ignore[misc]
+        for _ in range(self._concurrency):  # all places free: all messages have been handled
+            await places.acquire()
+
+    def _ended(self, ws: WebSocket) -> None:
+        task = self._tasks.get(ws)
+        if task is None or task.done() or ws._noticed:
+            return
+        assert self._bridge is not None
+
+        def give_up() -> None:
+            # Whoever has noticed may take all the time it needs to clean up.
+            if not task.done() and not ws._noticed:
+                task.cancel()
+
+        self._bridge.call_later(NOTICE_TIME, give_up)
+
+    # ---- requests
+
+    def _decide(self, pending: _core.Pending) -> None:
+        assert self._on_request is not None
+        request = Request(pending.opening)
+        if is_coroutine(self._on_request):
+            assert self._bridge is not None
+            self._bridge.spawn(lambda: self._decide_later(pending, request))
+            return
+        try:
+            answer = self._on_request(request)
+        except Exception as error:
+            _refuse(pending, request, error)
+        else:
+            _answer(pending, request, answer)
+
+    async def _decide_later(self, pending: _core.Pending, request: Request) -> None:
+        assert self._on_request is not None
+        try:
+            answer = await self._on_request(request)
+        except Exception as error:
+            _refuse(pending, request, error)
+        else:
+            _answer(pending, request, answer)
+
+
+async def _call(handler: Handler, *args: object) -> None:
+    result = handler(*args)
+    if is_awaitable(result):
+        await result
+
+
+def is_awaitable(result: object) -> bool:
+    """The handler was a coroutine function, or has returned something that can be awaited."""
+    return isinstance(result, Awaitable)
+
+
+def _ignore(ws: WebSocket, data: str | bytes) -> None:
+    pass
+
+
+def _answer(pending: _core.Pending, request: Request, answer: object) -> None:
+    try:
+        if answer is None and request.is_websocket:
+            pending.accept(request, request.subprotocol, list(request.response_headers.items()))
+        elif answer is None:
+            text = "This is a WebSocket endpoint: connect with a WebSocket client.\n"
+            plain = [("Content-Type", "text/plain; charset=utf-8")]
+            pending.answer(426, [("Upgrade", "websocket"), *plain], text)
+        elif isinstance(answer, Response):
+            pending.answer(answer.status, answer._fields(), answer.body)
+        else:
+            raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
+    except (TypeError, ValueError) as error:
+        _refuse(pending, request, error)
+
+
+def _refuse(pending: _core.Pending, request: Request, error: Exception) -> None:
+    logger.error("on_request failed for %r", request, exc_info=error)
+    pending.answer(500, [("Content-Type", "text/plain; charset=utf-8")], "Internal Server Error\n")
+
+
+def _name(handler: object) -> str:
+    return repr(getattr(handler, "__qualname__", None) or handler)

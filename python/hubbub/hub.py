@@ -1,0 +1,489 @@
+"""The hub: what a program creates, gives handlers, and runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from hubbub import _core, _loops
+from hubbub._bridge import Bridge, Flag, current_bridge
+from hubbub._handlers import Endpoint, check_handler, is_coroutine, report
+from hubbub.errors import NotRunning
+from hubbub.limits import Limits
+from hubbub.rooms import Audience, Room, Rooms, Sessions
+from hubbub.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Hub", "Listening"]
+
+logger = logging.getLogger("hubbub")
+access_logger = logging.getLogger("hubbub.access")
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+#: How the network runs unless the program says otherwise; docs/guide.md says why.
+DEFAULT_IO_THREADS = 1
+
+
+class Hub:
+    """A realtime server: endpoints with handlers, rooms, limits.
+
+    Args:
+        limits: every bound of the server and its sessions.
+        subprotocols: what the default endpoint (the ``on_*`` handlers') speaks, the preferred one first.
+        origins: the pages that may connect, such as ``"https://example.org"``; ``None`` is all. A client that sends
+            no Origin is not a browser, and may.
+
+    Handlers may be functions or coroutine functions. Functions are the fast path: they are called straight from the
+    batch that the network hands over.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        subprotocols: Sequence[str] = (),
+        origins: Sequence[str] | None = None,
+    ) -> None:
+        if limits is not None and not isinstance(limits, Limits):
+            raise TypeError(f"limits is a hubbub.Limits, not {limits!r}")
+        self.limits = limits or Limits()
+        self._subprotocols = _names("subprotocols", subprotocols)
+        self._origins = None if origins is None else _names("origins", origins)
+        self._on_connection: Callable[..., Any] | None = None
+        self._on_message: Callable[..., Any] | None = None
+        self._on_close: Callable[..., Any] | None = None
+        self._on_request: Callable[..., Any] | None = None
+        self._on_broadcast: Callable[..., Any] | None = None
+        self._concurrency = 1
+        self._endpoints: list[dict[str, Any]] = []
+        self._running: _core.Server | None = None
+        self._serving: _Serving | None = None
+
+    # ---- handlers
+
+    def on_connection(self, handler: H) -> H:
+        """``(ws)``: a client has connected."""
+        check_handler("on_connection", handler, "ws")
+        self._on_connection = handler
+        return handler
+
+    @overload
+    def on_message(self, handler: H, /) -> H: ...
+    @overload
+    def on_message(self, *, concurrency: int = 1) -> Callable[[H], H]: ...
+    def on_message(self, handler: H | None = None, /, *, concurrency: int = 1) -> Any:
+        """``(ws, data)``: a message has come; ``str`` for text, ``bytes`` for binary.
+
+        Messages of one session are handled in order, one at a time. A coroutine handler may be given
+        ``@hub.on_message(concurrency=8)``: then up to so many messages of one session are handled at the same time.
+        """
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise ValueError(f"concurrency is a whole number from 1 on, not {concurrency!r}")
+
+        def register(handler: H) -> H:
+            check_handler("on_message", handler, "ws", "data")
+            if concurrency > 1 and not is_coroutine(handler):
+                raise TypeError("concurrency is for coroutine handlers: a function is called to its end anyway")
+            self._on_message = handler
+            self._concurrency = concurrency
+            return handler
+
+        return register if handler is None else register(handler)
+
+    def on_close(self, handler: H) -> H:
+        """``(ws, code, reason)``: the session has ended; its code is 1006 if the client sent no Close frame.
+
+        ``ws.rooms`` still names the rooms that it was in.
+        """
+        check_handler("on_close", handler, "ws", "code", "reason")
+        self._on_close = handler
+        return handler
+
+    def on_request(self, handler: H) -> H:
+        """``(request)``: somebody asks for something, before anything is answered, at every endpoint.
+
+        Return ``None`` to go on, or a `Response` to answer with that instead. Setting ``request.subprotocol``,
+        ``request.response_headers`` and ``request.state`` shapes the session that opens.
+        """
+        check_handler("on_request", handler, "request")
+        self._on_request = handler
+        return handler
+
+    def on_broadcast(self, handler: H) -> H:
+        """``(room, data, sender)``: something was broadcast to a room; the sender is ``None`` if it was no session.
+
+        It is told in the event loop, after the broadcast, and not for broadcasts to everyone. A function only.
+        """
+        check_handler("on_broadcast", handler, "room", "data", "sender")
+        if is_coroutine(handler):
+            raise TypeError("an on_broadcast handler is a function: it is called between messages, not in a task")
+        self._on_broadcast = handler
+        return handler
+
+    def websocket(
+        self, path: str, *, subprotocols: Sequence[str] = (), origins: Sequence[str] | None = None
+    ) -> Callable[[H], H]:
+        """A coroutine for each client that connects to ``path``: ``async def handler(ws)``.
+
+        Args:
+            path: ``"/chat/{room}"``: a name in braces takes one segment, ``{*name}`` at the end takes the rest.
+            subprotocols: what the endpoint speaks, the preferred one first.
+            origins: as for `Hub`; the hub's own if not given.
+
+        When the coroutine returns, the session is closed with 1000; when it raises, with 1011.
+        """
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
+        names = _names("subprotocols", subprotocols)
+        allowed = self._origins if origins is None else _names("origins", origins)
+
+        def register(handler: H) -> H:
+            check_handler("websocket", handler, "ws")
+            if not is_coroutine(handler):
+                raise TypeError(f"a websocket handler is `async def`; for functions there is on_message: {handler!r}")
+            self._endpoints.append({"path": path, "subprotocols": names, "origins": allowed, "serve": handler})
+            return handler
+
+        return register
+
+    # ---- rooms and sessions
+
+    def room(self, name: str) -> Room:
+        """The room of this name, whether somebody is in it or not."""
+        return Room(self, name)
+
+    @property
+    def rooms(self) -> Rooms:
+        """The rooms that have members, by name."""
+        return Rooms(self)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The open sessions."""
+        return Sessions(self)
+
+    def to(self, *rooms: str) -> Audience:
+        """The members of these rooms, for one broadcast that reaches each of them once."""
+        return Audience(self, []).to(*rooms)
+
+    def skip(self, *sessions: WebSocket) -> Audience:
+        """Everyone but these sessions."""
+        return Audience(self, None).skip(*sessions)
+
+    def broadcast(
+        self, data: str | bytes | bytearray | memoryview, *, skip: WebSocket | Sequence[WebSocket] = ()
+    ) -> _core.Delivery:
+        """Sends a message to every open session. See `Room.broadcast`."""
+        return self.skip(*([skip] if isinstance(skip, WebSocket) else skip)).broadcast(data)
+
+    def stats(self) -> dict[str, int]:
+        """What the server has seen and done since it was started; docs/guide.md names each figure."""
+        return self._server.stats()
+
+    # ---- running
+
+    def run(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        *,
+        uds: str | os.PathLike[str] | None = None,
+        fd: int | None = None,
+        io_threads: int = DEFAULT_IO_THREADS,
+        loop: Literal["auto", "asyncio", "uvloop", "trio"] = "auto",
+        backlog: int = 2048,
+        reuse_port: bool = False,
+        shutdown_timeout: float = 5.0,
+        access_log: bool = True,
+    ) -> None:
+        """Serves until Ctrl-C, SIGTERM or `stop`; then drains and returns. A second signal ends the process at once.
+
+        Args:
+            host: name or address; every address that it resolves to is served, IPv4 and IPv6.
+            port: 0 lets the system choose; the log says which.
+            uds: path of a unix socket, instead of host and port.
+            fd: descriptor of a listening socket, instead of host and port.
+            io_threads: threads for the network. 0 runs it in the event loop's own thread.
+            loop: ``"auto"`` is uvloop if it is installed, else asyncio.
+            backlog: connections that may wait in the accept queue.
+            reuse_port: let several processes listen on the same port (SO_REUSEPORT).
+            shutdown_timeout: seconds for everything in flight when it stops.
+            access_log: log each request to ``hubbub.access``.
+
+        Raises:
+            OSError: the address cannot be served.
+        """
+
+        async def main() -> None:
+            options = {"uds": uds, "fd": fd, "io_threads": io_threads, "backlog": backlog, "reuse_port": reuse_port}
+            async with self.listening(
+                host, port, shutdown_timeout=shutdown_timeout, access_log=access_log, **options  # type: ignore[arg-type]
+            ) as listening:
+                for url in listening.urls:
+                    logger.info("listening on %s (Ctrl-C stops)", url)
+                with _signals(self):
+                    await listening._until_stopped()
+
+        _loops.run(loop, main)
+
+    async def serve(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+        """Serves inside the running event loop, until `stop` is called or the task is cancelled.
+
+        The arguments are those of `listening`. No signal handler is installed.
+        """
+        async with self.listening(host, port, **options) as listening:
+            await listening._until_stopped()
+
+    @asynccontextmanager
+    async def listening(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        *,
+        uds: str | os.PathLike[str] | None = None,
+        fd: int | None = None,
+        io_threads: int = DEFAULT_IO_THREADS,
+        backlog: int = 2048,
+        reuse_port: bool = False,
+        shutdown_timeout: float = 5.0,
+        access_log: bool = True,
+    ) -> AsyncIterator[Listening]:
+        """Serves while the block runs; then stops, draining for at most ``shutdown_timeout`` seconds.
+
+        The arguments are those of `run`.
+        """
+        if self._running is not None:
+            raise RuntimeError("this hub is running already")
+        bind = _bind(host, port, uds, fd, backlog, reuse_port)
+        if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
+            raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
+        serving = _Serving(self, current_bridge(), bind, io_threads, access_log)
+        self._running, self._serving = serving.server, serving
+        try:
+            serving.start()
+            yield Listening(serving)
+        finally:
+            await serving.bridge.shielded(serving.stop(shutdown_timeout))
+            self._running = self._serving = None
+
+    def stop(self) -> None:
+        """Asks a running hub to stop: `run` and `serve` drain and return. From any thread."""
+        serving = self._serving
+        if serving is not None:
+            serving.bridge.call_soon_threadsafe(serving.stopping.set)
+
+    @property
+    def _server(self) -> _core.Server:
+        if self._running is None:
+            raise NotRunning("the hub is not running: nobody is connected to it")
+        return self._running
+
+    def _make_endpoints(self) -> list[Endpoint]:
+        endpoints = [Endpoint(on_request=self._on_request, **arguments) for arguments in self._endpoints]
+        handlers = (self._on_connection, self._on_message, self._on_close)
+        if any(handlers) or not endpoints:
+            on_connection, on_message, on_close = handlers
+            endpoints.append(
+                Endpoint(
+                    None,
+                    self._subprotocols,
+                    self._origins,
+                    on_connection=on_connection,
+                    on_message=on_message,
+                    on_close=on_close,
+                    on_request=self._on_request,
+                    concurrency=self._concurrency,
+                )
+            )
+        elif self._on_request is not None:
+            # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
+            endpoints.append(Endpoint(None, [], self._origins, on_request=_only_answers(self._on_request)))
+        return endpoints
+
+
+class Listening:
+    """A hub that is listening.
+
+    Attributes:
+        addresses: ``("tcp", host, port)`` or ``("unix", path)`` of each listener.
+        port: of the first TCP listener.
+        urls: ``ws://host:port/`` for each TCP listener, ``unix:path`` for the others.
+    """
+
+    def __init__(self, serving: _Serving) -> None:
+        self._serving = serving
+        self.addresses: list[tuple[Any, ...]] = serving.server.addresses
+
+    @property
+    def port(self) -> int:
+        for address in self.addresses:
+            if address[0] == "tcp":
+                return int(address[2])
+        raise AttributeError("there is no TCP listener, so there is no port")
+
+    @property
+    def urls(self) -> list[str]:
+        return [_url(address) for address in self.addresses]
+
+    async def _until_stopped(self) -> None:
+        await self._serving.stopping.wait()
+
+
+class _Serving:
+    """One run of a hub: the hooks that the core calls, and the way to the end."""
+
+    session_type = WebSocket
+
+    def __init__(self, hub: Hub, bridge: Bridge, bind: tuple[Any, ...], io_threads: int, access_log: bool) -> None:
+        self.bridge = bridge
+        self.stopping: Flag = bridge.flag()
+        self._emptied: Flag = bridge.flag()
+        self._stopped: Flag = bridge.flag()
+        self.failed = report
+        self.spoken = _guarded(hub._on_broadcast)
+        self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
+        endpoints = hub._make_endpoints()
+        for endpoint in endpoints:
+            endpoint.bind(bridge)
+        self.server = _core.Server(hub, hub.limits, endpoints, self, [bind], io_threads)
+
+    def start(self) -> None:
+        self.bridge.start(self.server)
+
+    def notice(self, kind: str, text: str) -> None:
+        logger.warning(_NOTICES[kind], text) if text else logger.warning(_NOTICES[kind])
+
+    def emptied(self) -> None:
+        self._emptied.set()
+
+    def stopped(self) -> None:
+        self._stopped.set()
+
+    async def stop(self, timeout: float) -> None:
+        """Lets handlers finish what they are at, closes with 1001, flushes, and drops what is left at the end."""
+        self.server.leave()
+        if self.server.session_count():
+            await self.bridge.wait(self._emptied, timeout)
+        # What is closed by now has its last bytes on the way; what is not, has had its time.
+        self.server.stop(0.25)
+        await self.bridge.wait(self._stopped, 2.0)
+        await self.bridge.drain()
+        self.bridge.stop_watching()
+        self.server.release()
+
+
+_NOTICES = {
+    "descriptors": "out of file descriptors: accepting pauses until one is free",
+    "full": "as many connections as allowed: accepting pauses until one ends",
+    "accept": "accepting a connection failed: %s",
+    "panic": "internal error in the network, one connection was dropped (please report this): %s",
+}
+
+
+def _log_access(who: WebSocket | str | None, request_line: str, status: int) -> None:
+    if isinstance(who, WebSocket):
+        address = who.remote_address
+        peer = f"{address[0]}:{address[1]}" if address else "unix"
+        access_logger.info('%s - "WebSocket %s" [accepted]', peer, _printable(who.request.target))
+    else:
+        access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else f"%{ord(char):02X}" for char in text)
+
+
+def _guarded(handler: Callable[..., Any] | None) -> Callable[..., None] | None:
+    if handler is None:
+        return None
+
+    def call(room: str, data: str | bytes, sender: WebSocket | None) -> None:
+        try:
+            handler(room, data, sender)
+        except Exception:
+            logger.exception("the on_broadcast handler failed for room %r", room)
+
+    return call
+
+
+def _only_answers(on_request: Callable[..., Any]) -> Callable[..., Any]:
+    from hubbub.request import Request, Response
+
+    not_found = Response(404, "Nothing is served here.\n")
+    if is_coroutine(on_request):
+
+        async def decide_later(request: Request) -> object:
+            answer = await on_request(request)
+            return not_found if answer is None else answer
+
+        return decide_later
+
+    def decide(request: Request) -> object:
+        answer = on_request(request)
+        return not_found if answer is None else answer
+
+    return decide
+
+
+@contextmanager
+def _signals(hub: Hub) -> Iterator[None]:
+    """The first SIGINT or SIGTERM stops the hub; a second one meets the system's own way and ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_DFL)
+        logger.info("%s: stopping (once more ends at once)", signal.Signals(number).name)
+        hub.stop()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is stop:
+                signal.signal(number, handler)
+
+
+def _bind(
+    host: str, port: int, uds: str | os.PathLike[str] | None, fd: int | None, backlog: int, reuse_port: bool
+) -> tuple[Any, ...]:
+    if uds is not None and fd is not None:
+        raise ValueError("uds and fd exclude each other")
+    if uds is not None:
+        return ("unix", os.fspath(uds), backlog)
+    if fd is not None:
+        return ("fd", os.dup(fd))
+    if not isinstance(host, str) or not host:
+        raise TypeError(f"host is a name or an address, not {host!r}")
+    if not isinstance(port, int) or isinstance(port, bool):
+        raise TypeError(f"port is a whole number, not {port!r}")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port is 0 to 65535, not {port}")
+    return ("tcp", host, port, backlog, reuse_port)
+
+
+def _url(address: tuple[Any, ...]) -> str:
+    if address[0] == "unix":
+        return f"unix:{address[1]}"
+    host = f"[{address[1]}]" if ":" in address[1] else address[1]
+    return f"ws://{host}:{address[2]}/"
+
+
+def _names(what: str, names: Sequence[str]) -> list[str]:
+    if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+        raise TypeError(f"{what} is a sequence of non-empty str, not {names!r}")
+    return list(names)

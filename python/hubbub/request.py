@@ -1,0 +1,148 @@
+"""A client's request, before the session is open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from hubbub import _core
+
+__all__ = ["Headers", "Request", "Response"]
+
+
+class Headers(Mapping[str, str]):
+    """Header fields: names compare without regard to case; a name may stand several times.
+
+    ``headers[name]`` joins the values of a repeated field with ``", "`` (RFC 9110 §5.3); ``getlist`` gives them one
+    by one. Values are read as ISO-8859-1, so none is ever refused.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._fields = list(fields)
+
+    def __getitem__(self, name: str) -> str:
+        values = self.getlist(name)
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.lower() for name, _ in self._fields))
+
+    def __len__(self) -> int:
+        return len({name.lower() for name, _ in self._fields})
+
+    def getlist(self, name: str) -> list[str]:
+        """All values of a field, in the order of the request."""
+        name = name.lower()
+        return [value for other, value in self._fields if other.lower() == name]
+
+    def raw(self) -> list[tuple[str, str]]:
+        """Names and values exactly as they came."""
+        return list(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Headers({self._fields!r})"
+
+
+@dataclass
+class Response:
+    """An HTTP answer instead of a session, returned by an ``on_request`` handler.
+
+    Attributes:
+        status: 200 to 599.
+        body: text is sent as UTF-8.
+        headers: further fields; ``Content-Length`` and ``Connection`` are added. Text bodies get
+            ``Content-Type: text/plain; charset=utf-8`` unless it is given.
+    """
+
+    status: int
+    body: str | bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.status, int) or not 200 <= self.status <= 599:
+            raise ValueError(f"a response's status is 200 to 599, not {self.status!r}")
+        if not isinstance(self.body, (str, bytes)):
+            raise TypeError(f"a response's body is str or bytes, not {type(self.body).__name__}")
+
+    def _fields(self) -> list[tuple[str, str]]:
+        fields = list(self.headers.items())
+        if isinstance(self.body, str) and not any(name.lower() == "content-type" for name, _ in fields):
+            fields.append(("Content-Type", "text/plain; charset=utf-8"))
+        return fields
+
+
+class Request:
+    """The request that opens, or wants to open, a session.
+
+    An ``on_request`` handler may set ``subprotocol``, fill ``response_headers`` and attach anything to ``state``;
+    the session finds it again as ``ws.state``.
+
+    Attributes:
+        method: ``"GET"`` for every WebSocket.
+        target: the request target as it came.
+        path: its path, percent-decoded.
+        query_string: what follows the ``?``, as it came.
+        path_params: what the ``{names}`` of the endpoint's path stand for, percent-decoded.
+        headers: the header fields.
+        remote_address: ``(host, port)`` of the peer; ``None`` on a unix socket.
+        is_websocket: the client asks for a WebSocket. If not, only a ``Response`` can answer it.
+        subprotocols: what the client offers, in its order of preference.
+        subprotocol: what will be answered: the endpoint's first that the client offers, unless changed here.
+        response_headers: fields to add to the 101 response.
+        state: anything; becomes ``ws.state``.
+    """
+
+    __slots__ = (
+        "_opening",
+        "headers",
+        "is_websocket",
+        "method",
+        "path",
+        "path_params",
+        "query_string",
+        "remote_address",
+        "response_headers",
+        "state",
+        "subprotocol",
+        "target",
+    )
+
+    def __init__(self, opening: _core.Opening) -> None:
+        self._opening = opening
+        self.method, self.target, path, self.query_string = opening.line()
+        self.path = unquote(path)
+        self.headers = Headers(opening.fields())
+        self.path_params = {name: unquote(value) for name, value in opening.path_params}
+        self.remote_address = opening.remote_address
+        self.is_websocket = opening.upgrade
+        self.subprotocol = opening.subprotocol
+        self.response_headers: dict[str, str] = {}
+        self.state: Any = SimpleNamespace()
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters, decoded; of a repeated one the first value."""
+        query: dict[str, str] = {}
+        for name, value in parse_qsl(self.query_string, keep_blank_values=True, errors="replace"):
+            query.setdefault(name, value)
+        return query
+
+    @property
+    def origin(self) -> str | None:
+        """The page that opens the connection (RFC 6454); ``None`` if it is not a browser's."""
+        return self.headers.get("origin")
+
+    @property
+    def subprotocols(self) -> list[str]:
+        offered = ",".join(self.headers.getlist("sec-websocket-protocol"))
+        return [name.strip() for name in offered.split(",") if name.strip()]
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target!r}>"

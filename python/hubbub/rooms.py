@@ -1,0 +1,176 @@
+"""Rooms: names, and the sessions in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from hubbub import _core
+
+if TYPE_CHECKING:
+    from hubbub.hub import Hub
+    from hubbub.limits import OutboxPolicy
+    from hubbub.websocket import WebSocket
+
+__all__ = ["Audience", "Room", "Rooms", "Sessions"]
+
+
+class Room(Collection["WebSocket"]):
+    """A name and the sessions in it. It exists while somebody is in it; the name can always be used.
+
+    ``len(room)``, ``ws in room`` and iteration see the members of this moment.
+    """
+
+    __slots__ = ("_hub", "_sender", "name")
+
+    def __init__(self, hub: Hub, name: str, sender: WebSocket | None = None) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a room's name is str, not {type(name).__name__}")
+        self._hub = hub
+        self._sender = sender
+        self.name = name
+
+    def broadcast(
+        self, data: str | bytes | bytearray | memoryview, *, skip: WebSocket | Iterable[WebSocket] | None = None
+    ) -> _core.Delivery:
+        """Sends a message to every member.
+
+        Args:
+            data: ``str`` is sent as text, everything else as binary.
+            skip: a session, or several, that shall not get it.
+
+        Returns:
+            What has come of it: ``reached`` and ``dropped`` count sessions. They are final when every shard has
+            handed it out; await the result for that, or ignore it.
+        """
+        return self._hub._server.broadcast([self.name], data, _sessions(skip), self._sender)
+
+    @property
+    def members(self) -> list[WebSocket]:
+        """The sessions in the room, in no particular order."""
+        server = self._hub._running
+        return [] if server is None else server.room_members(self.name)  # type: ignore[return-value]
+
+    @property
+    def ids(self) -> list[str]:
+        """The members' ids."""
+        return [ws.id for ws in self.members]
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """(epoch, offset) of the last broadcast: offset counts within one life of the room; ``None`` if it is empty."""
+        server = self._hub._running
+        return None if server is None else server.room_position(self.name)
+
+    @property
+    def policy(self) -> OutboxPolicy | None:
+        """What happens to a broadcast for a member whose outbox is full; ``None`` is ``Limits.outbox_policy``."""
+        return self._hub._server.room_policy(self.name)
+
+    @policy.setter
+    def policy(self, policy: OutboxPolicy | None) -> None:
+        self._hub._server.set_room_policy(self.name, policy)
+
+    def __len__(self) -> int:
+        server = self._hub._running
+        return 0 if server is None else server.room_size(self.name)
+
+    def __iter__(self) -> Iterator[WebSocket]:
+        return iter(self.members)
+
+    def __contains__(self, ws: object) -> bool:
+        server = self._hub._running
+        return server is not None and isinstance(ws, _core.Session) and server.room_has(self.name, ws)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Room {self.name!r}>"
+
+
+class Rooms(Mapping[str, Room]):
+    """The rooms of a hub that have members, by name."""
+
+    __slots__ = ("_hub",)
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def __getitem__(self, name: str) -> Room:
+        room = Room(self._hub, name)
+        if len(room) == 0:
+            raise KeyError(name)
+        return room
+
+    def __iter__(self) -> Iterator[str]:
+        server = self._hub._running
+        return iter([] if server is None else server.room_names())
+
+    def __len__(self) -> int:
+        server = self._hub._running
+        return 0 if server is None else server.room_count()
+
+    def __repr__(self) -> str:
+        return f"<Rooms {list(self)!r}>"
+
+
+class Sessions(Collection["WebSocket"]):
+    """The open sessions of a hub."""
+
+    __slots__ = ("_hub",)
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def __iter__(self) -> Iterator[WebSocket]:
+        server = self._hub._running
+        return iter([] if server is None else server.sessions())  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        server = self._hub._running
+        return 0 if server is None else server.session_count()
+
+    def __contains__(self, ws: object) -> bool:
+        return isinstance(ws, _core.Session) and not ws.closed and any(ws is other for other in self)
+
+    def __repr__(self) -> str:
+        return f"<Sessions {len(self)}>"
+
+
+class Audience:
+    """Whom a broadcast is for: the members of some rooms, or everyone, less those to be skipped."""
+
+    __slots__ = ("_hub", "_rooms", "_skip")
+
+    def __init__(self, hub: Hub, rooms: list[str] | None, skip: list[WebSocket] | None = None) -> None:
+        self._hub = hub
+        self._rooms = rooms
+        self._skip = skip or []
+
+    def to(self, *rooms: str) -> Audience:
+        """The members of these rooms as well; somebody who is in several gets a broadcast once."""
+        for name in rooms:
+            if not isinstance(name, str):
+                raise TypeError(f"a room's name is str, not {type(name).__name__}")
+        return Audience(self._hub, [*(self._rooms or []), *rooms], self._skip)
+
+    def skip(self, *sessions: WebSocket) -> Audience:
+        """All but these sessions."""
+        return Audience(self._hub, self._rooms, [*self._skip, *_sessions(sessions)])
+
+    def broadcast(self, data: str | bytes | bytearray | memoryview) -> _core.Delivery:
+        """Sends a message to each of them, once. See `Room.broadcast`."""
+        return self._hub._server.broadcast(self._rooms, data, self._skip, None)
+
+
+def _sessions(skip: WebSocket | Iterable[WebSocket] | None) -> list[WebSocket]:
+    if skip is None:
+        return []
+    if isinstance(skip, _core.Session):
+        return [skip]  # type: ignore[list-item]
+    sessions = list(skip)
+    for ws in sessions:
+        if not isinstance(ws, _core.Session):
+            raise TypeError(f"skip takes sessions, not {type(ws).__name__}")
+    return sessions

@@ -1,0 +1,66 @@
+//! What went wrong without ending the run, counted by kind.
+
+use std::collections::BTreeMap;
+
+/// A kind of error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A reply of another length than its message.
+    WrongLength,
+    /// A reply with other content than its message.
+    WrongContent,
+    /// The peer broke the WebSocket protocol; the connection is given up.
+    Protocol,
+    /// The peer sent a close frame.
+    ClosedByServer,
+    /// The peer ended or reset the TCP connection.
+    ConnectionLost,
+    /// No reply by the end of the run.
+    Unanswered,
+    /// A handshake that failed in mid-run.
+    Handshake,
+}
+
+impl Fault {
+    const ALL: [Fault; 7] = [
+        Fault::WrongLength,
+        Fault::WrongContent,
+        Fault::Protocol,
+        Fault::ClosedByServer,
+        Fault::ConnectionLost,
+        Fault::Unanswered,
+        Fault::Handshake,
+    ];
+
+    /// The name in reports.
+    fn name(self) -> &'static str {
+        match self {
+            Fault::WrongLength => "wrong_length",
+            Fault::WrongContent => "wrong_content",
+            Fault::Protocol => "protocol",
+            Fault::ClosedByServer => "closed_by_server",
+            Fault::ConnectionLost => "connection_lost",
+            Fault::Unanswered => "unanswered",
+            Fault::Handshake => "handshake",
+        }
+    }
+}
+
+/// How many there were of each kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults([u64; Fault::ALL.len()]);
+
+impl Faults {
+    pub(crate) fn count(&mut self, fault: Fault, times: u64) {
+        self.0[fault as usize] += times;
+    }
+
+    /// The kinds that occurred.
+    pub(crate) fn by_kind(&self) -> BTreeMap<&'static str, u64> {
+        Fault::ALL
+            .into_iter()
+            .map(|fault| (fault.name(), self.0[fault as usize]))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}

@@ -1,0 +1,276 @@
+//! What the server, its sessions and everything that waits share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Link, Parcel, Server, SessionId};
+use pyo3::prelude::*;
+
+use crate::buffers::Message;
+use crate::home::{self, Way};
+use crate::opening::Asked;
+use crate::session::Session;
+use crate::waiting::Waiter;
+
+/// One running server.
+pub(crate) struct Core {
+    pub(crate) server: Arc<Server>,
+    pub(crate) hub: Py<PyAny>,
+    pub(crate) endpoints: Vec<Callbacks>,
+    pub(crate) hooks: Hooks,
+    runtime: OnceLock<Runtime>,
+    table: Mutex<Table>,
+    /// Requests that the user is deciding about.
+    pub(crate) asked: Mutex<HashMap<SessionId, Asked>>,
+    /// Who waits for which broadcast to be handed out.
+    pub(crate) deliveries: Mutex<Vec<(Arc<Delivery>, Py<Waiter>)>>,
+    /// Who waits for the next flush.
+    pub(crate) flushes: Mutex<Vec<Py<Waiter>>>,
+    /// Broadcasts that `on_broadcast` has not heard of yet.
+    pub(crate) spoken: Mutex<Vec<Spoken>>,
+    pub(crate) stopped_shards: AtomicUsize,
+    pub(crate) leaving: AtomicBool,
+}
+
+/// The user's handlers of one endpoint, and `hubbub.hub`'s around them.
+pub(crate) struct Callbacks {
+    /// `(ws)`, a function.
+    pub(crate) on_connection: Option<Py<PyAny>>,
+    /// `(ws, data)`, a function; without it messages wait for `recv`.
+    pub(crate) on_message: Option<Py<PyAny>>,
+    /// `(ws, code, reason)`, a function.
+    pub(crate) on_close: Option<Py<PyAny>>,
+    /// `(ws)`: starts the task of a session that is served by a coroutine.
+    pub(crate) start: Option<Py<PyAny>>,
+    /// `(ws)`: a session that is served by a coroutine has ended.
+    pub(crate) ended: Option<Py<PyAny>>,
+    /// `(pending)`: decides about a request.
+    pub(crate) decide: Option<Py<PyAny>>,
+}
+
+/// What `hubbub.hub` wants to be told.
+pub(crate) struct Hooks {
+    /// `hubbub.WebSocket`.
+    pub(crate) session_type: Py<PyAny>,
+    /// `(ws, exception)`: a handler has raised.
+    pub(crate) failed: Py<PyAny>,
+    /// `(kind, text)`: something for the log.
+    pub(crate) notice: Py<PyAny>,
+    /// `(peer, request_line, status)`: a request has been answered; for the access log.
+    pub(crate) access: Option<Py<PyAny>>,
+    /// `(room, data, sender)`: the user's `on_broadcast`.
+    pub(crate) spoken: Option<Py<PyAny>>,
+    /// `()`: the server is leaving, and its last session has ended.
+    pub(crate) emptied: Py<PyAny>,
+    /// `()`: every shard has ended.
+    pub(crate) stopped: Py<PyAny>,
+}
+
+/// The event loop.
+pub(crate) struct Runtime {
+    /// What asyncio tasks compare futures' loops with.
+    pub(crate) event_loop: Py<PyAny>,
+    /// `(callback, *arguments, context=None)`, in the next turn of the loop.
+    pub(crate) call_soon: Py<PyAny>,
+    /// `(delay, callback)`.
+    pub(crate) call_later: Py<PyAny>,
+    /// On trio: makes a generator that awaits for an awaitable of ours. On asyncio tasks do so directly.
+    pub(crate) park: Option<Py<PyAny>>,
+    /// `Server.turn`, `Server.tick` and `Server.flush`, bound.
+    pub(crate) turn: Py<PyAny>,
+    pub(crate) tick: Py<PyAny>,
+    pub(crate) flush: Py<PyAny>,
+}
+
+/// A broadcast that `on_broadcast` is to hear of.
+pub(crate) struct Spoken {
+    pub(crate) room: String,
+    pub(crate) data: Py<PyAny>,
+    pub(crate) sender: Option<Py<Session>>,
+}
+
+/// The Python objects of open sessions, by shard and slot.
+#[derive(Default)]
+struct Table {
+    shards: Vec<Vec<Option<Py<Session>>>>,
+    count: usize,
+}
+
+impl Core {
+    pub(crate) fn new(server: Arc<Server>, hub: Py<PyAny>, endpoints: Vec<Callbacks>, hooks: Hooks) -> Self {
+        let mut table = Table::default();
+        table.shards.resize_with(server.handles().len(), Vec::new);
+        Core {
+            server,
+            hub,
+            endpoints,
+            hooks,
+            runtime: OnceLock::new(),
+            table: Mutex::new(table),
+            asked: Mutex::default(),
+            deliveries: Mutex::default(),
+            flushes: Mutex::default(),
+            spoken: Mutex::default(),
+            stopped_shards: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// Names this server among those of its thread.
+    pub(crate) fn key(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    pub(crate) fn set_runtime(&self, runtime: Runtime) -> bool {
+        self.runtime.set(runtime).is_ok()
+    }
+
+    pub(crate) fn runtime(&self) -> Option<&Runtime> {
+        self.runtime.get()
+    }
+
+    pub(crate) fn all_stopped(&self) -> bool {
+        self.stopped_shards.load(Ordering::SeqCst) >= self.server.handles().len()
+    }
+
+    // ---- sessions
+
+    pub(crate) fn enter(&self, py: Python<'_>, id: SessionId, session: &Py<Session>) {
+        let mut table = lock(&self.table);
+        let slots = &mut table.shards[id.shard()];
+        if slots.len() <= id.slot() {
+            slots.resize_with(id.slot() + 1, || None);
+        }
+        slots[id.slot()] = Some(session.clone_ref(py));
+        table.count += 1;
+    }
+
+    /// The session with this id, if it is open.
+    pub(crate) fn session(&self, py: Python<'_>, id: SessionId) -> Option<Py<Session>> {
+        let table = lock(&self.table);
+        let session = table.shards[id.shard()].get(id.slot())?.as_ref()?;
+        (session.get().id() == id).then(|| session.clone_ref(py))
+    }
+
+    pub(crate) fn remove(&self, id: SessionId) -> Option<Py<Session>> {
+        let mut table = lock(&self.table);
+        let place = table.shards[id.shard()].get_mut(id.slot())?;
+        let session = place.take_if(|session| session.get().id() == id)?;
+        table.count -= 1;
+        Some(session)
+    }
+
+    pub(crate) fn sessions(&self, py: Python<'_>) -> Vec<Py<Session>> {
+        let table = lock(&self.table);
+        table.shards.iter().flatten().flatten().map(|session| session.clone_ref(py)).collect()
+    }
+
+    pub(crate) fn session_count(&self) -> usize {
+        lock(&self.table).count
+    }
+
+    // ---- commands
+
+    /// Lets the session's shard do something.
+    pub(crate) fn post(&self, py: Python<'_>, shard: usize, command: Command) {
+        let mut command = Some(command);
+        let home = home::with(self.key(), |home| match command.take() {
+            Some(command) => home.post(shard, command),
+            None => false,
+        });
+        if let Some(command) = command {
+            self.server.handles()[shard].post(command);
+        }
+        if home == Some(true) {
+            self.schedule_flush(py);
+        }
+    }
+
+    /// Sends a message. Gives the bytes that wait to be written.
+    pub(crate) fn send(&self, py: Python<'_>, link: &Link, message: Message<'_>) -> usize {
+        let (id, shard) = (link.id(), link.id().shard());
+        let mut message = Some(message);
+        let home = home::with(self.key(), |home| {
+            let Some(message) = message.take() else { return (0, false) };
+            let waiting = match &mut home.way {
+                Way::Inline { shard, events } => match message {
+                    Message::Borrowed(kind, bytes) => shard.send(id, kind, bytes, events),
+                    Message::Shared(kind, bytes) => shard.send_shared(id, kind, bytes, events),
+                },
+                Way::Remote { batches } => {
+                    let waiting = link.add_posted(message.as_slice().len());
+                    collect(&mut batches[shard], id, message);
+                    waiting
+                }
+            };
+            (waiting, home.wants_flush())
+        });
+        match (home, message) {
+            (Some((waiting, wants_flush)), _) => {
+                if wants_flush {
+                    self.schedule_flush(py);
+                }
+                waiting
+            }
+            (None, Some(message)) => {
+                let waiting = link.add_posted(message.as_slice().len());
+                let mut batch = CommandBatch::default();
+                collect(&mut batch, id, message);
+                self.server.handles()[shard].post(batch);
+                waiting
+            }
+            (None, None) => 0,
+        }
+    }
+
+    /// Hands out a broadcast. `true`: some member has much waiting.
+    pub(crate) fn broadcast(&self, py: Python<'_>, broadcast: Broadcast) -> bool {
+        let broadcast = Arc::new(broadcast);
+        let home = home::with(self.key(), |home| {
+            let congested = match &mut home.way {
+                Way::Inline { shard, events } => shard.broadcast(&broadcast, events),
+                Way::Remote { batches } => {
+                    batches.iter_mut().for_each(|batch| batch.push(Command::Broadcast(broadcast.clone())));
+                    false
+                }
+            };
+            (congested, home.wants_flush())
+        });
+        match home {
+            Some((congested, wants_flush)) => {
+                if wants_flush {
+                    self.schedule_flush(py);
+                }
+                congested
+            }
+            None => {
+                for handle in self.server.handles() {
+                    handle.post(Command::Broadcast(broadcast.clone()));
+                }
+                false
+            }
+        }
+    }
+
+    /// Sees to a flush at the end of the loop's turn.
+    fn schedule_flush(&self, py: Python<'_>) {
+        let Some(runtime) = self.runtime() else { return };
+        if let Err(error) = runtime.call_soon.call1(py, (&runtime.flush,)) {
+            // The loop is closed: nothing will be written any more, and the server is about to be told.
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+fn collect(batch: &mut CommandBatch, id: SessionId, message: Message<'_>) {
+    match message {
+        Message::Borrowed(kind, bytes) => batch.push_message(id, kind, bytes),
+        Message::Shared(kind, bytes) => batch.push(Command::Send(id, kind, Parcel::Shared(bytes))),
+    }
+}
+
+/// A lock that a panic elsewhere does not take away.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

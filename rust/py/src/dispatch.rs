@@ -1,0 +1,338 @@
+//! Events to handlers: one pass over a batch, functions called straight from it, waiting tasks resumed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hubbub_net::proto::message::Kind;
+use hubbub_net::{Closed, Link, Notice, Request, SessionId};
+use pyo3::prelude::*;
+
+use crate::buffers;
+use crate::core::{Core, lock};
+use crate::errors;
+use crate::inbox::{Batch, Data, Event};
+use crate::opening::{Asked, Pending};
+use crate::session::{Inner, Session};
+use crate::waiting::Waiter;
+
+/// A pass is over after this long; the loop's other work gets its turn before the rest.
+const PASS_TIME: Duration = Duration::from_millis(10);
+/// The clock is looked at once in so many events.
+const CLOCK_EVENTS: usize = 64;
+
+/// A batch that is being worked through.
+#[derive(Default)]
+pub(crate) struct Progress {
+    pub(crate) batch: Batch,
+    next: usize,
+}
+
+impl Progress {
+    pub(crate) fn new(batch: Batch) -> Self {
+        Progress { batch, next: 0 }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.next >= self.batch.events.len()
+    }
+
+    /// Goes on through the batch until it is done or the pass's time is over. An error is fatal to the
+    /// program (KeyboardInterrupt, SystemExit); the event that raised it counts as done.
+    pub(crate) fn dispatch(&mut self, py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+        let started = Instant::now();
+        let mut pass = Pass { py, core, run: None };
+        let mut result = Ok(());
+        while result.is_ok() && self.next < self.batch.events.len() {
+            let event = std::mem::replace(&mut self.batch.events[self.next], Event::Stopped);
+            self.next += 1;
+            result = pass.event(event, &self.batch.arena);
+            if self.next.is_multiple_of(CLOCK_EVENTS) && started.elapsed() > PASS_TIME {
+                break;
+            }
+        }
+        result.and(pass.end_run()).and(pass.tell_spoken())
+    }
+}
+
+struct Pass<'a, 'py> {
+    py: Python<'py>,
+    core: &'a Arc<Core>,
+    run: Option<Run>,
+}
+
+/// Messages of one session that stand together in the batch: looked up, accounted for and woken once.
+struct Run {
+    session: Py<Session>,
+    messages: u32,
+    bytes: usize,
+}
+
+impl Pass<'_, '_> {
+    fn event(&mut self, event: Event, arena: &[u8]) -> PyResult<()> {
+        if let Event::Message { id, kind, data } = event {
+            return match data {
+                Data::Arena(start, end) => self.message(id, kind, &arena[start..end]),
+                Data::Owned(bytes) => self.message(id, kind, &bytes),
+            };
+        }
+        self.end_run()?;
+        match event {
+            Event::Message { .. } => Ok(()),
+            Event::Request(link, request) => self.request(link, *request),
+            Event::Open(link, request) => self.open(link, request),
+            Event::Pong(id, payload) => self.pong(id, &payload),
+            Event::Drained(id) => self.drained(id),
+            Event::Closed(id, closed) => self.closed(id, closed),
+            Event::Delivered(delivery) => {
+                let waiting =
+                    take_matching(&mut lock(&self.core.deliveries), |(other, _)| Arc::ptr_eq(other, &delivery));
+                self.wake_all(waiting.into_iter().map(|(_, waiter)| waiter))
+            }
+            Event::Notice(notice) => self.notice(&notice),
+            Event::Stopped => self.stopped(),
+        }
+    }
+
+    // ---- messages
+
+    fn message(&mut self, id: SessionId, kind: Kind, bytes: &[u8]) -> PyResult<()> {
+        if self.run.as_ref().is_none_or(|run| run.session.get().id() != id) {
+            self.end_run()?;
+            let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
+            self.run = Some(Run { session, messages: 0, bytes: 0 });
+        }
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let inner = run.session.get().inner();
+        // What was received before our own Close frame was asked for has found nobody.
+        if inner.said_goodbye() {
+            run.messages += 1;
+            run.bytes += bytes.len();
+            return Ok(());
+        }
+        let data = buffers::to_python(self.py, kind, bytes);
+        match &self.core.endpoints[inner.endpoint].on_message {
+            Some(on_message) => {
+                run.messages += 1;
+                run.bytes += bytes.len();
+                match on_message.call1(self.py, (&run.session, data)) {
+                    Ok(_) => Ok(()),
+                    Err(error) => {
+                        let session = run.session.clone_ref(self.py);
+                        self.failed(&session, error)
+                    }
+                }
+            }
+            None => {
+                inner.waits().get_or_insert_default().queue.push_back((data, bytes.len()));
+                Ok(())
+            }
+        }
+    }
+
+    /// The messages of one session are over: settles their account, and resumes the task that waits for them.
+    fn end_run(&mut self) -> PyResult<()> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        let inner = run.session.get().inner();
+        if run.messages > 0 {
+            inner.consumed(self.py, run.messages, run.bytes);
+        }
+        if self.core.endpoints[inner.endpoint].on_message.is_some() {
+            return Ok(());
+        }
+        self.wake_receiver(inner)
+    }
+
+    fn wake_receiver(&self, inner: &Inner) -> PyResult<()> {
+        let receiver = inner.waits().as_ref().and_then(|waits| Some(waits.receiver.as_ref()?.clone_ref(self.py)));
+        self.wake_all(receiver)
+    }
+
+    // ---- sessions come and go
+
+    fn request(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {
+        let Some(decide) = &self.core.endpoints[request.endpoint].decide else { return Ok(()) };
+        let request = Arc::new(request);
+        lock(&self.core.asked).insert(link.id(), Asked { request: request.clone(), object: None });
+        let pending = Pending::new(self.core.clone(), link, request);
+        self.survive(decide.call1(self.py, (pending,)).map(drop))
+    }
+
+    fn open(&mut self, link: Arc<Link>, request: Option<Box<Request>>) -> PyResult<()> {
+        let (request, object) = match request {
+            Some(request) => (Arc::from(request), None),
+            None => match lock(&self.core.asked).remove(&link.id()) {
+                Some(asked) => (asked.request, asked.object),
+                None => return Ok(()),
+            },
+        };
+        let id = link.id();
+        let session = Session::make(self.py, self.core, link, request, object)?;
+        self.core.enter(self.py, id, &session);
+        let inner = session.get().inner();
+        if self.core.leaving.load(Ordering::SeqCst) {
+            inner.leave(self.py);
+        }
+        let callbacks = &self.core.endpoints[inner.endpoint];
+        if let Some(access) = &self.core.hooks.access {
+            self.survive(access.call1(self.py, (session.clone_ref(self.py), "", 101)).map(drop))?;
+        }
+        match callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) {
+            None => Ok(()),
+            Some(begin) => match begin.call1(self.py, (&session,)) {
+                Ok(_) => Ok(()),
+                Err(error) => self.failed(&session, error),
+            },
+        }
+    }
+
+    fn closed(&mut self, id: SessionId, closed: Box<Closed>) -> PyResult<()> {
+        lock(&self.core.asked).remove(&id);
+        let Some(session) = self.core.remove(id) else { return Ok(()) };
+        let inner = session.get().inner();
+        inner.set_end(closed);
+        self.wake_everyone(inner)?;
+        self.tell_end(&session)?;
+        if self.core.leaving.load(Ordering::SeqCst) && self.core.session_count() == 0 {
+            return self.survive(self.core.hooks.emptied.call0(self.py).map(drop));
+        }
+        Ok(())
+    }
+
+    fn tell_end(&self, session: &Py<Session>) -> PyResult<()> {
+        let inner = session.get().inner();
+        let callbacks = &self.core.endpoints[inner.endpoint];
+        if let Some(ended) = &callbacks.ended {
+            return self.survive(ended.call1(self.py, (session,)).map(drop));
+        }
+        let (Some(on_close), Some(closed)) = (&callbacks.on_close, inner.end()) else { return Ok(()) };
+        match on_close.call1(self.py, (session, closed.code().0, errors::reason(closed))) {
+            Ok(_) => Ok(()),
+            Err(error) => self.failed(session, error),
+        }
+    }
+
+    fn wake_everyone(&self, inner: &Inner) -> PyResult<()> {
+        let waiters = match inner.waits().as_mut() {
+            None => return Ok(()),
+            Some(waits) => {
+                let mut waiters: Vec<Py<Waiter>> = Vec::new();
+                waiters.append(&mut waits.draining);
+                waiters.append(&mut waits.closing);
+                waiters.extend(waits.pings.drain(..).filter_map(|ping| lock(&ping.waiter).take()));
+                waiters.extend(waits.receiver.take());
+                // The iterator and the session hold each other; nobody needs it for the next message now.
+                waits.next = None;
+                waiters
+            }
+        };
+        self.wake_all(waiters)
+    }
+
+    // ---- the rest
+
+    fn pong(&self, id: SessionId, payload: &[u8]) -> PyResult<()> {
+        let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
+        let answered = match session.get().inner().waits().as_mut() {
+            None => return Ok(()),
+            Some(waits) => match waits.pings.iter().position(|ping| ping.payload == payload) {
+                // RFC 6455 §5.5.3: the peer may answer the most recent ping only: earlier ones are answered too.
+                Some(at) => waits.pings.drain(..=at).collect::<Vec<_>>(),
+                None => return Ok(()),
+            },
+        };
+        let mut waiters = Vec::new();
+        for ping in answered {
+            *lock(&ping.latency) = Some(ping.sent.elapsed().as_secs_f64());
+            waiters.extend(lock(&ping.waiter).take());
+        }
+        self.wake_all(waiters)
+    }
+
+    fn drained(&self, id: SessionId) -> PyResult<()> {
+        let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
+        let waiters = match session.get().inner().waits().as_mut() {
+            None => return Ok(()),
+            Some(waits) => std::mem::take(&mut waits.draining),
+        };
+        self.wake_all(waiters)
+    }
+
+    fn notice(&self, notice: &Notice) -> PyResult<()> {
+        let hooks = &self.core.hooks;
+        let told = match notice {
+            Notice::Answered { peer, request_line, status } => match &hooks.access {
+                None => return Ok(()),
+                Some(access) => {
+                    let peer = peer.map(|peer| peer.to_string());
+                    access.call1(self.py, (peer, request_line, *status))
+                }
+            },
+            Notice::OutOfDescriptors => hooks.notice.call1(self.py, ("descriptors", "")),
+            Notice::SessionsFull => hooks.notice.call1(self.py, ("full", "")),
+            Notice::AcceptFailed(text) => hooks.notice.call1(self.py, ("accept", text)),
+            Notice::Panicked(text) => hooks.notice.call1(self.py, ("panic", text)),
+        };
+        self.survive(told.map(drop))
+    }
+
+    fn stopped(&self) -> PyResult<()> {
+        self.core.stopped_shards.fetch_add(1, Ordering::SeqCst);
+        if self.core.all_stopped() { self.survive(self.core.hooks.stopped.call0(self.py).map(drop)) } else { Ok(()) }
+    }
+
+    /// Tells `on_broadcast` of the broadcasts since the last time.
+    fn tell_spoken(&self) -> PyResult<()> {
+        tell_spoken(self.py, self.core)
+    }
+
+    fn failed(&self, session: &Py<Session>, error: PyErr) -> PyResult<()> {
+        if errors::is_fatal(self.py, &error) {
+            return Err(error);
+        }
+        self.survive(self.core.hooks.failed.call1(self.py, (session, error.into_value(self.py))).map(drop))
+    }
+
+    /// Resumes tasks. Whatever one of them raises is its own affair, unless it is fatal.
+    fn wake_all(&self, waiters: impl IntoIterator<Item = Py<Waiter>>) -> PyResult<()> {
+        let mut result = Ok(());
+        for waiter in waiters {
+            result = result.and(self.survive(Waiter::wake(&waiter, self.py)));
+        }
+        result
+    }
+
+    fn survive(&self, result: PyResult<()>) -> PyResult<()> {
+        survive(self.py, result)
+    }
+}
+
+/// Tells `on_broadcast` of the broadcasts since the last time. What it broadcasts itself waits for the next.
+pub(crate) fn tell_spoken(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+    let Some(hook) = &core.hooks.spoken else { return Ok(()) };
+    let spoken = std::mem::take(&mut *lock(&core.spoken));
+    let mut result = Ok(());
+    for one in spoken {
+        let told = hook.call1(py, (one.room, one.data, one.sender)).map(drop);
+        result = result.and(survive(py, told));
+    }
+    result
+}
+
+/// Lets through what is fatal to the program; anything else that gets here is reported, and the pass goes on.
+pub(crate) fn survive(py: Python<'_>, result: PyResult<()>) -> PyResult<()> {
+    match result {
+        Err(error) if errors::is_fatal(py, &error) => Err(error),
+        Err(error) => {
+            error.write_unraisable(py, None);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+fn take_matching<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) -> Vec<T> {
+    let (taken, kept) = std::mem::take(list).into_iter().partition(matches);
+    *list = kept;
+    taken
+}

@@ -1,0 +1,120 @@
+//! Every exception that the extension raises: what went wrong in Rust becomes a Python exception here.
+
+use hubbub_net::Closed;
+use hubbub_net::proto::close::CloseCode;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::objects;
+
+/// The connection has ended: `ConnectionClosedOK` or `ConnectionClosedError`.
+pub(crate) fn connection_closed(py: Python<'_>, closed: &Closed) -> PyErr {
+    let code = closed.code();
+    let frame = |frame: &Option<(CloseCode, String)>| frame.as_ref().map(|(code, reason)| (code.0, reason.clone()));
+    raise(py, code, (code.0, reason(closed), frame(&closed.received), frame(&closed.sent)))
+}
+
+/// The connection is about to end; how, is not known yet.
+pub(crate) fn connection_closing(py: Python<'_>, sent: Option<&(CloseCode, String)>) -> PyErr {
+    let (code, reason) = match sent {
+        Some((code, reason)) => (*code, reason.as_str()),
+        None => (CloseCode::NO_STATUS_RECEIVED, ""),
+    };
+    let frame = sent.map(|(code, reason)| (code.0, reason.clone()));
+    raise(py, code, (code.0, reason.to_owned(), None, frame))
+}
+
+type Arguments = (u16, String, Option<(u16, String)>, Option<(u16, String)>);
+
+fn raise(py: Python<'_>, code: CloseCode, arguments: Arguments) -> PyErr {
+    let class = if is_ok(code) { objects::connection_closed_ok(py) } else { objects::connection_closed_error(py) };
+    class.and_then(|class| class.call1(arguments)).map_or_else(|error| error, PyErr::from_value)
+}
+
+/// The connection ended as it should: it did its work, or one side went away in an orderly manner.
+pub(crate) fn is_ok(code: CloseCode) -> bool {
+    matches!(code, CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS_RECEIVED)
+}
+
+/// The reason that the user sees: the peer's, or why there is none.
+pub(crate) fn reason(closed: &Closed) -> String {
+    match (&closed.received, &closed.cause) {
+        (Some((_, reason)), _) => reason.clone(),
+        (None, Some(cause)) => cause.clone(),
+        (None, None) => String::new(),
+    }
+}
+
+/// Two tasks wait for the same session's messages.
+pub(crate) fn concurrent_recv(py: Python<'_>) -> PyErr {
+    let text = "recv() is already waiting in another task: one task at a time receives from a session";
+    objects::concurrency_error(py).and_then(|class| class.call1((text,))).map_or_else(|error| error, PyErr::from_value)
+}
+
+/// The awaiting task was cancelled.
+pub(crate) fn cancelled(py: Python<'_>) -> PyErr {
+    objects::cancelled_error(py).and_then(Bound::call0).map_or_else(|error| error, PyErr::from_value)
+}
+
+pub(crate) fn wrong_payload(data: &Bound<'_, PyAny>) -> PyErr {
+    let given = type_name(data);
+    PyTypeError::new_err(format!("a message is str, bytes, bytearray or memoryview, not {given}"))
+}
+
+pub(crate) fn wrong_buffer(what: &str) -> PyErr {
+    PyTypeError::new_err(format!(
+        "a message's buffer must be contiguous bytes (C order, item size 1); this one is {what}"
+    ))
+}
+
+pub(crate) fn wrong_room(name: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!("a room's name is str, not {}", type_name(name)))
+}
+
+pub(crate) fn wrong_close_code(code: i64) -> PyErr {
+    PyValueError::new_err(format!(
+        "close code {code} may not be sent: 1000 to 1003, 1007 to 1014, and 3000 to 4999 may (RFC 6455 §7.4)"
+    ))
+}
+
+pub(crate) fn long_close_reason(bytes: usize) -> PyErr {
+    PyValueError::new_err(format!("a close reason has at most 123 bytes in UTF-8, this one has {bytes}"))
+}
+
+pub(crate) fn long_ping(bytes: usize) -> PyErr {
+    PyValueError::new_err(format!("a ping carries at most 125 bytes, this one has {bytes}"))
+}
+
+pub(crate) fn wrong_field(what: &str, text: &str) -> PyErr {
+    PyValueError::new_err(format!(
+        "{text:?} is no valid {what} (RFC 9110 §5): control characters, CR and LF are not allowed"
+    ))
+}
+
+pub(crate) fn already_decided() -> PyErr {
+    PyRuntimeError::new_err("this request has been answered already")
+}
+
+pub(crate) fn not_started() -> PyErr {
+    PyRuntimeError::new_err("the server is not running")
+}
+
+pub(crate) fn wrong_setting(text: String) -> PyErr {
+    PyValueError::new_err(text)
+}
+
+pub(crate) fn os(error: std::io::Error) -> PyErr {
+    match error.kind() {
+        std::io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => PyValueError::new_err(error.to_string()),
+        _ => PyErr::from(error),
+    }
+}
+
+/// The exceptions that end the program, not just a handler.
+pub(crate) fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py)
+}
+
+fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().qualname().map_or_else(|_| "something else".into(), |name| name.to_string())
+}

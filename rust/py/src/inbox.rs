@@ -1,0 +1,234 @@
+//! Events on their way from the shards to Python: collected in batches, handed over with one wake-up.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use hubbub_net::proto::message::{Kind, Payload};
+use hubbub_net::{Closed, Delivery, Handler, Link, Notice, Request, SessionId};
+
+/// Bytes that a batch keeps for its next use.
+const KEEP_BYTES: usize = 256 << 10;
+
+/// What happened, in order, with the bytes of small messages in one piece.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) events: Vec<Event>,
+    pub(crate) arena: Vec<u8>,
+}
+
+pub(crate) enum Event {
+    Message { id: SessionId, kind: Kind, data: Data },
+    Request(Arc<Link>, Box<Request>),
+    Open(Arc<Link>, Option<Box<Request>>),
+    Pong(SessionId, Box<[u8]>),
+    Drained(SessionId),
+    Closed(SessionId, Box<Closed>),
+    Delivered(Arc<Delivery>),
+    Notice(Box<Notice>),
+    Stopped,
+}
+
+/// Where a message's bytes are.
+pub(crate) enum Data {
+    /// In the batch's arena.
+    Arena(usize, usize),
+    /// In a buffer of their own: the message was assembled there.
+    Owned(Vec<u8>),
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Empties it for its next use.
+    pub(crate) fn clear(&mut self) {
+        self.events.clear();
+        self.arena.clear();
+        if self.arena.capacity() > KEEP_BYTES {
+            self.arena = Vec::new();
+        }
+    }
+}
+
+impl Handler for Batch {
+    fn request(&mut self, link: Arc<Link>, request: Request) {
+        self.events.push(Event::Request(link, Box::new(request)));
+    }
+
+    fn open(&mut self, link: Arc<Link>, request: Option<Request>) {
+        self.events.push(Event::Open(link, request.map(Box::new)));
+    }
+
+    fn message(&mut self, id: SessionId, kind: Kind, payload: Payload<'_>) {
+        let data = match payload {
+            Payload::Borrowed(bytes) => {
+                let start = self.arena.len();
+                self.arena.extend_from_slice(bytes);
+                Data::Arena(start, self.arena.len())
+            }
+            Payload::Owned(bytes) => Data::Owned(bytes),
+        };
+        self.events.push(Event::Message { id, kind, data });
+    }
+
+    fn pong(&mut self, id: SessionId, payload: &[u8]) {
+        self.events.push(Event::Pong(id, payload.into()));
+    }
+
+    fn drained(&mut self, id: SessionId) {
+        self.events.push(Event::Drained(id));
+    }
+
+    fn closed(&mut self, id: SessionId, closed: Closed) {
+        self.events.push(Event::Closed(id, Box::new(closed)));
+    }
+
+    fn delivered(&mut self, delivery: Arc<Delivery>) {
+        self.events.push(Event::Delivered(delivery));
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.events.push(Event::Notice(Box::new(notice)));
+    }
+
+    fn stopped(&mut self) {
+        self.events.push(Event::Stopped);
+    }
+}
+
+/// The event loop's end: batches of all shards, and a descriptor that says when there are some.
+pub(crate) struct Inbox {
+    batches: Receiver<Filled>,
+    bell: UnixStream,
+    rung: Arc<AtomicBool>,
+    /// Emptied batches go back to the shard that filled them.
+    empties: Vec<Sender<Batch>>,
+}
+
+/// A batch and the number of the shard that filled it.
+pub(crate) struct Filled {
+    pub(crate) shard: usize,
+    pub(crate) batch: Batch,
+}
+
+/// A shard thread's end.
+pub(crate) struct Batcher {
+    batch: Batch,
+    shard: usize,
+    batches: Sender<Filled>,
+    bell: UnixStream,
+    rung: Arc<AtomicBool>,
+    empties: Receiver<Batch>,
+}
+
+/// An inbox, and a batcher for each shard.
+pub(crate) fn inbox(shards: usize) -> std::io::Result<(Inbox, Vec<Batcher>)> {
+    let (sender, batches) = channel();
+    let (bell, button) = UnixStream::pair()?;
+    bell.set_nonblocking(true)?;
+    button.set_nonblocking(true)?;
+    let rung = Arc::new(AtomicBool::new(false));
+    let mut empties = Vec::new();
+    let mut batchers = Vec::new();
+    for shard in 0..shards {
+        let (back, returned) = channel();
+        empties.push(back);
+        batchers.push(Batcher {
+            batch: Batch::default(),
+            shard,
+            batches: sender.clone(),
+            bell: button.try_clone()?,
+            rung: rung.clone(),
+            empties: returned,
+        });
+    }
+    Ok((Inbox { batches, bell, rung, empties }, batchers))
+}
+
+impl Inbox {
+    /// Readable when a batch waits.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.bell.as_raw_fd()
+    }
+
+    /// The bell is silent from here on until a further batch comes.
+    pub(crate) fn answer_bell(&self) {
+        let mut bytes = [0; 8];
+        // Nothing to read means that it was answered before.
+        let _ = (&self.bell).read(&mut bytes);
+        self.rung.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn next(&self) -> Option<Filled> {
+        self.batches.try_recv().ok()
+    }
+
+    /// Gives a batch's memory back to its shard.
+    pub(crate) fn give_back(&self, shard: usize, mut batch: Batch) {
+        batch.clear();
+        // The shard may have ended; then the memory is simply freed.
+        let _ = self.empties[shard].send(batch);
+    }
+}
+
+impl Batcher {
+    fn hand_over(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let empty = self.empties.try_recv().unwrap_or_default();
+        let batch = std::mem::replace(&mut self.batch, empty);
+        if self.batches.send(Filled { shard: self.shard, batch }).is_ok() && !self.rung.swap(true, Ordering::SeqCst) {
+            // A full socket means that the bell is ringing anyway.
+            let _ = (&self.bell).write(&[1]);
+        }
+    }
+}
+
+impl Handler for Batcher {
+    fn request(&mut self, link: Arc<Link>, request: Request) {
+        self.batch.request(link, request);
+    }
+
+    fn open(&mut self, link: Arc<Link>, request: Option<Request>) {
+        self.batch.open(link, request);
+    }
+
+    fn message(&mut self, id: SessionId, kind: Kind, payload: Payload<'_>) {
+        self.batch.message(id, kind, payload);
+    }
+
+    fn pong(&mut self, id: SessionId, payload: &[u8]) {
+        self.batch.pong(id, payload);
+    }
+
+    fn drained(&mut self, id: SessionId) {
+        self.batch.drained(id);
+    }
+
+    fn closed(&mut self, id: SessionId, closed: Closed) {
+        self.batch.closed(id, closed);
+    }
+
+    fn delivered(&mut self, delivery: Arc<Delivery>) {
+        self.batch.delivered(delivery);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.batch.notice(notice);
+    }
+
+    fn stopped(&mut self) {
+        self.batch.stopped();
+        self.hand_over();
+    }
+
+    fn turned(&mut self) {
+        self.hand_over();
+    }
+}

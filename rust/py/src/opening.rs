@@ -1,0 +1,162 @@
+//! A request, and the answer to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hubbub_net::proto::head::{Head, HeadLimits, is_field_value, is_token};
+use hubbub_net::{Answer, Command, Link, Request, Verdict};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::core::{Core, lock};
+use crate::errors;
+
+/// A request that the user is deciding about, for the session that may come of it.
+pub(crate) struct Asked {
+    pub(crate) request: Arc<Request>,
+    /// The user's `hubbub.Request`, with the state attached to it.
+    pub(crate) object: Option<Py<PyAny>>,
+}
+
+/// A request head, as it came.
+#[pyclass(frozen, module = "hubbub._core")]
+pub struct Opening {
+    link: Arc<Link>,
+    request: Arc<Request>,
+}
+
+impl Opening {
+    pub(crate) fn new(link: Arc<Link>, request: Arc<Request>) -> Self {
+        Opening { link, request }
+    }
+
+    fn head<R>(&self, read: impl FnOnce(&Head<'_>) -> R) -> PyResult<R> {
+        // The shard has parsed it under the operator's limits; here it is only read again.
+        let limits = HeadLimits { max_bytes: usize::MAX, max_fields: usize::MAX };
+        match Head::parse(&self.request.head, &limits) {
+            Ok(head) => Ok(read(&head)),
+            Err(error) => Err(errors::wrong_setting(error.to_string())),
+        }
+    }
+}
+
+#[pymethods]
+impl Opening {
+    /// `(method, target, path, query)`; path and query as they came, percent-encoded.
+    fn line(&self) -> PyResult<(String, String, String, String)> {
+        self.head(|head| {
+            let query = head.query().unwrap_or_default().to_owned();
+            (head.method.to_owned(), head.target.to_owned(), head.path().to_owned(), query)
+        })
+    }
+
+    /// The fields in their order: names as they came, values read as ISO-8859-1.
+    fn fields(&self) -> PyResult<Vec<(String, String)>> {
+        self.head(|head| {
+            let text = |value: &[u8]| value.iter().map(|byte| char::from(*byte)).collect();
+            head.fields.iter().map(|field| (field.name.to_owned(), text(field.value))).collect()
+        })
+    }
+
+    #[getter]
+    fn path_params(&self) -> Vec<(String, String)> {
+        self.request.path_params.clone()
+    }
+
+    #[getter]
+    fn subprotocol(&self) -> Option<&str> {
+        self.request.subprotocol.as_deref()
+    }
+
+    #[getter]
+    fn upgrade(&self) -> bool {
+        self.request.upgrade
+    }
+
+    #[getter]
+    fn remote_address(&self) -> Option<(String, u16)> {
+        remote_address(&self.link)
+    }
+}
+
+/// A request that waits for an answer.
+#[pyclass(frozen, module = "hubbub._core")]
+pub struct Pending {
+    core: Arc<Core>,
+    link: Arc<Link>,
+    request: Arc<Request>,
+    decided: AtomicBool,
+}
+
+impl Pending {
+    pub(crate) fn new(core: Arc<Core>, link: Arc<Link>, request: Arc<Request>) -> Self {
+        Pending { core, link, request, decided: AtomicBool::new(false) }
+    }
+
+    fn decide(&self, py: Python<'_>, verdict: Verdict) -> PyResult<()> {
+        if self.decided.swap(true, Ordering::SeqCst) {
+            return Err(errors::already_decided());
+        }
+        let id = self.link.id();
+        self.core.post(py, id.shard(), Command::Verdict(id, verdict));
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Pending {
+    #[getter]
+    fn opening(&self) -> Opening {
+        Opening::new(self.link.clone(), self.request.clone())
+    }
+
+    /// Opens the session; `request` becomes its `ws.request`.
+    fn accept(
+        &self,
+        py: Python<'_>,
+        request: Py<PyAny>,
+        subprotocol: Option<String>,
+        fields: Vec<(String, String)>,
+    ) -> PyResult<()> {
+        if let Some(name) = subprotocol.as_deref().filter(|name| !is_token(name)) {
+            return Err(errors::wrong_field("subprotocol", name));
+        }
+        check(&fields)?;
+        if let Some(asked) = lock(&self.core.asked).get_mut(&self.link.id()) {
+            asked.object = Some(request);
+        }
+        self.decide(py, Verdict::Accept { subprotocol, fields })
+    }
+
+    /// Answers with HTTP instead.
+    fn answer(
+        &self,
+        py: Python<'_>,
+        status: u16,
+        fields: Vec<(String, String)>,
+        body: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        check(&fields)?;
+        let body = match body.cast::<PyString>() {
+            Ok(text) => text.to_str()?.as_bytes().to_vec(),
+            Err(_) => body.cast::<PyBytes>().map_err(|_| errors::wrong_payload(body))?.as_bytes().to_vec(),
+        };
+        self.decide(py, Verdict::Answer(Answer { status, fields, body: body.into() }))
+    }
+}
+
+pub(crate) fn remote_address(link: &Link) -> Option<(String, u16)> {
+    link.peer().map(|peer| (peer.ip().to_string(), peer.port()))
+}
+
+fn check(fields: &[(String, String)]) -> PyResult<()> {
+    for (name, value) in fields {
+        if !is_token(name) {
+            return Err(errors::wrong_field("field name", name));
+        }
+        if !is_field_value(value) {
+            return Err(errors::wrong_field("field value", value));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,449 @@
+//! A running server: started, driven and stopped by `hubbub.hub`.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hubbub_net::proto::close::CloseCode;
+use hubbub_net::{Address, Broadcast, Command, Shard, Target};
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::core::{Callbacks, Core, Hooks, Runtime, Spoken, lock};
+use crate::delivery::Delivery;
+use crate::dispatch::{Progress, survive, tell_spoken};
+use crate::home::{self, Way};
+use crate::inbox::{Inbox, inbox};
+use crate::session::{Session, room_name};
+use crate::waiting::Waiter;
+use crate::{buffers, errors, settings};
+
+/// Batches of other threads that are worked through in one turn of the loop.
+const BATCHES: usize = 64;
+
+/// One running server.
+#[pyclass(frozen, module = "hubbub._core")]
+pub struct Server {
+    core: Arc<Core>,
+    /// The shards until they are started.
+    shards: Mutex<Vec<Shard>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    inbox: Mutex<Option<Inbox>>,
+    io_threads: usize,
+    fd: Mutex<i32>,
+    /// The batch that the last pass did not finish.
+    unfinished: Mutex<Option<Unfinished>>,
+    /// When the loop's timer will call `tick`.
+    timer: Mutex<Option<Instant>>,
+}
+
+/// A batch in the middle of its dispatch, and the shard thread that it came from.
+struct Unfinished {
+    progress: Progress,
+    shard: Option<usize>,
+}
+
+#[pymethods]
+impl Server {
+    /// Opens the listeners. `hooks` and `endpoints` are read once, here.
+    #[new]
+    fn new(
+        hub: Py<PyAny>,
+        limits: &Bound<'_, PyAny>,
+        endpoints: Vec<Bound<'_, PyAny>>,
+        hooks: &Bound<'_, PyAny>,
+        binds: Vec<Bound<'_, PyAny>>,
+        io_threads: usize,
+    ) -> PyResult<Self> {
+        let paths = endpoints.iter().map(settings::endpoint).collect::<PyResult<_>>()?;
+        let settings = settings::settings(limits, paths, io_threads.max(1))?;
+        let binds = binds.iter().map(settings::bind).collect::<PyResult<_>>()?;
+        let (server, shards) = hubbub_net::Server::bind(settings, binds).map_err(errors::os)?;
+        let callbacks = endpoints.iter().map(callbacks).collect::<PyResult<_>>()?;
+        Ok(Server {
+            core: Arc::new(Core::new(server, hub, callbacks, read_hooks(hooks)?)),
+            shards: Mutex::new(shards),
+            threads: Mutex::default(),
+            inbox: Mutex::default(),
+            io_threads,
+            fd: Mutex::new(-1),
+            unfinished: Mutex::default(),
+            timer: Mutex::default(),
+        })
+    }
+
+    /// Makes the calling thread the home of the server and starts the shards.
+    fn start(
+        slf: &Bound<'_, Self>,
+        event_loop: Py<PyAny>,
+        call_soon: Py<PyAny>,
+        call_later: Py<PyAny>,
+        park: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        let bound = |name: &str| slf.getattr(name).map(Bound::unbind);
+        let (turn, tick, flush) = (bound("turn")?, bound("tick")?, bound("flush")?);
+        if !this.core.set_runtime(Runtime { event_loop, call_soon, call_later, park, turn, tick, flush }) {
+            return Err(errors::wrong_setting("the server has been started before".into()));
+        }
+        let mut shards = std::mem::take(&mut *lock(&this.shards));
+        if this.io_threads == 0 {
+            if let Some(shard) = shards.pop() {
+                *lock(&this.fd) = std::os::fd::AsRawFd::as_raw_fd(&shard);
+                let way = Way::Inline { shard: Box::new(shard), events: Default::default() };
+                home::settle(this.core.key(), way);
+            }
+            return Ok(());
+        }
+        let (inbox, batchers) = inbox(shards.len()).map_err(errors::os)?;
+        *lock(&this.fd) = inbox.fd();
+        *lock(&this.inbox) = Some(inbox);
+        for (shard, mut batcher) in shards.into_iter().zip(batchers) {
+            let name = format!("hubbub-{}", shard.number());
+            let thread = std::thread::Builder::new().name(name).spawn(move || shard.run(&mut batcher));
+            lock(&this.threads).push(thread.map_err(errors::os)?);
+        }
+        let batches = (0..this.io_threads).map(|_| Default::default()).collect();
+        home::settle(this.core.key(), Way::Remote { batches });
+        Ok(())
+    }
+
+    /// The descriptor that is readable when `turn` has something to do.
+    fn fileno(&self) -> i32 {
+        *lock(&self.fd)
+    }
+
+    /// Works through what has happened, calls the handlers, and writes what they send.
+    fn turn(&self, py: Python<'_>) -> PyResult<()> {
+        let wait = if self.io_threads == 0 { self.turn_inline(py) } else { self.turn_remote(py) }?;
+        let Some(runtime) = self.core.runtime() else { return Ok(()) };
+        match wait {
+            None => Ok(()),
+            Some(Duration::ZERO) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
+            Some(wait) => self.arm(py, runtime, wait),
+        }
+    }
+
+    /// The loop's timer has run.
+    fn tick(&self, py: Python<'_>) -> PyResult<()> {
+        *lock(&self.timer) = None;
+        self.turn(py)
+    }
+
+    /// Writes what was sent since the last turn.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let spoken = tell_spoken(py, &self.core);
+        let again = self.flush_home();
+        self.wake_flushed(py)?;
+        spoken?;
+        match (again, self.core.runtime()) {
+            (true, Some(runtime)) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    // ---- the end
+
+    /// Takes no further connections, and closes each session with 1001 as soon as its handler is idle.
+    fn leave(&self, py: Python<'_>) {
+        self.core.leaving.store(true, Ordering::SeqCst);
+        for shard in 0..self.core.server.handles().len() {
+            self.core.post(py, shard, Command::StopAccepting);
+        }
+        for session in self.core.sessions(py) {
+            session.get().inner().leave(py);
+        }
+    }
+
+    /// Closes what is left; after `grace` seconds the connections are dropped. Then `hooks.stopped` is called.
+    fn stop(&self, py: Python<'_>, grace: f64) {
+        let grace = Duration::try_from_secs_f64(grace).unwrap_or_default();
+        for shard in 0..self.core.server.handles().len() {
+            self.core.post(py, shard, Command::Stop(CloseCode::GOING_AWAY, String::new(), grace));
+        }
+    }
+
+    /// Gives everything back; the shards have stopped, or are dropped now.
+    fn release(&self, py: Python<'_>) {
+        if let Some(mut home) = home::leave(self.core.key()) {
+            home.way.post_collected(self.core.server.handles());
+        }
+        if !self.core.all_stopped() {
+            for handle in self.core.server.handles() {
+                handle.post(Command::Stop(CloseCode::GOING_AWAY, String::new(), Duration::ZERO));
+            }
+        }
+        lock(&self.shards).clear();
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        py.detach(|| {
+            for thread in threads {
+                // A shard that panicked has told so already.
+                let _ = thread.join();
+            }
+        });
+        *lock(&self.inbox) = None;
+    }
+
+    #[getter]
+    fn stopped(&self) -> bool {
+        self.core.all_stopped()
+    }
+
+    // ---- rooms and sessions
+
+    #[pyo3(signature = (rooms, data, skip, sender = None))]
+    fn broadcast(
+        &self,
+        py: Python<'_>,
+        rooms: Option<Vec<Bound<'_, PyAny>>>,
+        data: &Bound<'_, PyAny>,
+        skip: Vec<Py<Session>>,
+        sender: Option<Py<Session>>,
+    ) -> PyResult<Delivery> {
+        let directory = self.core.server.directory();
+        let mut policy = None;
+        let target = match &rooms {
+            None => Target::All,
+            Some(rooms) => {
+                let mut names = Vec::with_capacity(rooms.len());
+                for room in rooms {
+                    let name = room_name(room)?.to_str()?;
+                    policy = policy.or(directory.publish(name));
+                    names.push(name.into());
+                }
+                Target::Rooms(names)
+            }
+        };
+        let policy = policy.unwrap_or(self.core.server.settings().limits.outbox_policy);
+        let skip = skip.iter().map(|session| session.get().id()).collect();
+        let shards = self.core.server.handles().len();
+        let broadcast = buffers::with_message(data, |message| {
+            Broadcast::new(target, skip, policy, message.kind(), message.as_slice(), shards)
+        })?;
+        if self.core.hooks.spoken.is_some() {
+            for room in rooms.into_iter().flatten() {
+                let sender = sender.as_ref().map(|sender| sender.clone_ref(py));
+                let spoken = Spoken { room: room.extract()?, data: data.clone().unbind(), sender };
+                lock(&self.core.spoken).push(spoken);
+            }
+        }
+        let delivery = broadcast.delivery.clone();
+        let congested = self.core.broadcast(py, broadcast);
+        Ok(Delivery::new(self.core.clone(), delivery, congested))
+    }
+
+    fn sessions(&self, py: Python<'_>) -> Vec<Py<Session>> {
+        self.core.sessions(py)
+    }
+
+    fn session_count(&self) -> usize {
+        self.core.session_count()
+    }
+
+    fn room_names(&self) -> Vec<String> {
+        self.core.server.directory().names().iter().map(|name| name.to_string()).collect()
+    }
+
+    fn room_count(&self) -> usize {
+        self.core.server.directory().len()
+    }
+
+    fn room_size(&self, room: &Bound<'_, PyAny>) -> PyResult<usize> {
+        Ok(self.core.server.directory().count(room_name(room)?.to_str()?))
+    }
+
+    fn room_members(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<Vec<Py<Session>>> {
+        let members = self.core.server.directory().members(room_name(room)?.to_str()?);
+        Ok(members.into_iter().filter_map(|id| self.core.session(py, id)).collect())
+    }
+
+    fn room_has(&self, room: &Bound<'_, PyAny>, session: Py<Session>) -> PyResult<bool> {
+        Ok(self.core.server.directory().contains(room_name(room)?.to_str()?, session.get().id()))
+    }
+
+    fn room_position(&self, room: &Bound<'_, PyAny>) -> PyResult<Option<(u64, u64)>> {
+        let position = self.core.server.directory().position(room_name(room)?.to_str()?);
+        Ok(position.map(|position| (position.epoch, position.offset)))
+    }
+
+    fn room_policy(&self, room: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
+        Ok(self.core.server.directory().policy(room_name(room)?.to_str()?).map(settings::policy_name))
+    }
+
+    fn set_room_policy(&self, room: &Bound<'_, PyAny>, policy: Option<&str>) -> PyResult<()> {
+        let policy = policy.map(settings::policy).transpose()?;
+        self.core.server.directory().set_policy(room_name(room)?.to_str()?, policy);
+        Ok(())
+    }
+
+    // ---- what there is to know
+
+    /// `("tcp", host, port)` or `("unix", path)` for each listener.
+    #[getter]
+    fn addresses<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let address = |address: &Address| match address {
+            Address::Tcp(address) => ("tcp", address.ip().to_string(), address.port()).into_bound_py_any(py),
+            Address::Unix(path) => {
+                let path = path.as_ref().map(|path| path.to_string_lossy().into_owned());
+                ("unix", PyString::new(py, &path.unwrap_or_default())).into_bound_py_any(py)
+            }
+        };
+        self.core.server.addresses().iter().map(address).collect()
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = PyDict::new(py);
+        stats.set_item("sessions", self.core.session_count())?;
+        stats.set_item("connections", self.core.server.connections())?;
+        stats.set_item("max_sessions", self.core.server.max_sessions())?;
+        stats.set_item("rooms", self.core.server.directory().len())?;
+        for (name, count) in self.core.server.counts().named() {
+            stats.set_item(name, count)?;
+        }
+        Ok(stats)
+    }
+}
+
+impl Server {
+    /// One turn of the shard on this thread. Gives when to come back.
+    fn turn_inline(&self, py: Python<'_>) -> PyResult<Option<Duration>> {
+        let key = self.core.key();
+        let mut wait = Some(Duration::ZERO);
+        let mut progress = match lock(&self.unfinished).take() {
+            // Nothing is read while there is still something to be dispatched: the inbox stays small.
+            Some(unfinished) => unfinished.progress,
+            None => {
+                let turned = home::with(key, |home| {
+                    home.scheduled = true;
+                    let Way::Inline { shard, events } = &mut home.way else { return Ok((None, Default::default())) };
+                    let turn = shard.turn(events, Some(Duration::ZERO))?;
+                    let wait = if turn.again { Some(Duration::ZERO) } else { turn.wait };
+                    Ok((wait, std::mem::take(events)))
+                });
+                let Some(turned) = turned else { return Ok(None) };
+                let (again, batch) = turned.map_err(errors::os)?;
+                wait = again;
+                Progress::new(batch)
+            }
+        };
+        let dispatched = progress.dispatch(py, &self.core);
+        let again = self.flush_home();
+        if progress.is_done() {
+            let mut batch = progress.batch;
+            batch.clear();
+            home::with(key, |home| match &mut home.way {
+                Way::Inline { events, .. } if events.is_empty() => *events = batch,
+                _ => {}
+            });
+        } else {
+            *lock(&self.unfinished) = Some(Unfinished { progress, shard: None });
+            wait = Some(Duration::ZERO);
+        }
+        dispatched.and(self.wake_flushed(py))?;
+        Ok(if again { Some(Duration::ZERO) } else { wait })
+    }
+
+    /// Works through what the shards' threads have sent. Gives when to come back.
+    fn turn_remote(&self, py: Python<'_>) -> PyResult<Option<Duration>> {
+        home::with(self.core.key(), |home| home.scheduled = true);
+        if let Some(inbox) = &*lock(&self.inbox) {
+            inbox.answer_bell();
+        }
+        let mut again = None;
+        let mut dispatched = Ok(());
+        for round in 0.. {
+            let Some(mut unfinished) = self.next_batch() else { break };
+            dispatched = unfinished.progress.dispatch(py, &self.core);
+            let done = unfinished.progress.is_done();
+            match (done, unfinished.shard, &*lock(&self.inbox)) {
+                (true, Some(shard), Some(inbox)) => inbox.give_back(shard, unfinished.progress.batch),
+                (true, _, _) => {}
+                (false, _, _) => *lock(&self.unfinished) = Some(unfinished),
+            }
+            if !done || dispatched.is_err() || round == BATCHES {
+                again = Some(Duration::ZERO);
+                break;
+            }
+        }
+        self.flush_home();
+        dispatched.and(self.wake_flushed(py))?;
+        Ok(again)
+    }
+
+    fn next_batch(&self) -> Option<Unfinished> {
+        lock(&self.unfinished).take().or_else(|| {
+            let filled = lock(&self.inbox).as_ref()?.next()?;
+            Some(Unfinished { progress: Progress::new(filled.batch), shard: Some(filled.shard) })
+        })
+    }
+
+    /// Writes or posts what was sent. `true`: a further turn is needed.
+    fn flush_home(&self) -> bool {
+        let flushed = home::with(self.core.key(), |home| {
+            home.scheduled = false;
+            home.way.post_collected(self.core.server.handles());
+            match &mut home.way {
+                Way::Remote { .. } => false,
+                Way::Inline { shard, events } => {
+                    shard.flush(events);
+                    !events.is_empty() || shard.has_ready() || shard.has_unflushed()
+                }
+            }
+        });
+        flushed.unwrap_or(false)
+    }
+
+    fn wake_flushed(&self, py: Python<'_>) -> PyResult<()> {
+        let waiting = std::mem::take(&mut *lock(&self.core.flushes));
+        let mut result = Ok(());
+        for waiter in waiting {
+            result = result.and(survive(py, Waiter::wake(&waiter, py)));
+        }
+        result
+    }
+
+    /// Sees to it that `tick` is called after `wait`, unless it is called before anyway.
+    fn arm(&self, py: Python<'_>, runtime: &Runtime, wait: Duration) -> PyResult<()> {
+        let at = Instant::now() + wait;
+        {
+            let mut timer = lock(&self.timer);
+            if timer.is_some_and(|armed| armed <= at + Duration::from_millis(1)) {
+                return Ok(());
+            }
+            *timer = Some(at);
+        }
+        runtime.call_later.call1(py, (wait.as_secs_f64(), &runtime.tick)).map(drop)
+    }
+}
+
+fn callbacks(endpoint: &Bound<'_, PyAny>) -> PyResult<Callbacks> {
+    let read = |name: &str| optional(endpoint, name);
+    Ok(Callbacks {
+        on_connection: read("on_connection")?,
+        on_message: read("on_message")?,
+        on_close: read("on_close")?,
+        start: read("start")?,
+        ended: read("ended")?,
+        decide: read("decide")?,
+    })
+}
+
+fn read_hooks(hooks: &Bound<'_, PyAny>) -> PyResult<Hooks> {
+    let read = |name: &str| hooks.getattr(name).map(Bound::unbind);
+    Ok(Hooks {
+        session_type: read("session_type")?,
+        failed: read("failed")?,
+        notice: read("notice")?,
+        emptied: read("emptied")?,
+        stopped: read("stopped")?,
+        access: optional(hooks, "access")?,
+        spoken: optional(hooks, "spoken")?,
+    })
+}
+
+fn optional(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Py<PyAny>>> {
+    let value = object.getattr(name)?;
+    Ok((!value.is_none()).then(|| value.unbind()))
+}

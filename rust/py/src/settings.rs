@@ -1,0 +1,99 @@
+//! Python's settings to the network's. Ranges are checked where users see it, in `hubbub.limits` and `hubbub.hub`.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use hubbub_net::{Bind, Endpoint, Limits, Policy, Settings};
+use pyo3::prelude::*;
+
+use crate::errors;
+
+/// Reads `hubbub.Limits` and the endpoints.
+pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shards: usize) -> PyResult<Settings> {
+    Ok(Settings {
+        limits: Limits {
+            max_message_bytes: limits.getattr("max_message_bytes")?.extract()?,
+            max_empty_fragments: limits.getattr("max_empty_fragments")?.extract()?,
+            message_timeout: seconds(limits, "message_timeout")?,
+            handshake_timeout: seconds(limits, "handshake_timeout")?,
+            inbox_bytes: limits.getattr("inbox_bytes")?.extract()?,
+            inbox_messages: limits.getattr("inbox_messages")?.extract()?,
+            outbox_bytes: limits.getattr("outbox_bytes")?.extract()?,
+            high_water_bytes: limits.getattr("high_water_bytes")?.extract()?,
+            outbox_policy: policy(&limits.getattr("outbox_policy")?.extract::<String>()?)?,
+            ping_interval: seconds(limits, "ping_interval")?,
+            ping_timeout: seconds(limits, "ping_timeout")?,
+            close_timeout: seconds(limits, "close_timeout")?.unwrap_or(Duration::MAX / 4),
+        },
+        endpoints,
+        max_head_bytes: limits.getattr("max_head_bytes")?.extract()?,
+        max_head_fields: limits.getattr("max_head_fields")?.extract()?,
+        max_sessions: limits.getattr("max_sessions")?.extract()?,
+        max_handshakes: limits.getattr("max_handshakes")?.extract()?,
+        tcp_nodelay: true,
+        shards,
+    })
+}
+
+/// Reads `hubbub.hub.Endpoint`.
+pub(crate) fn endpoint(endpoint: &Bound<'_, PyAny>) -> PyResult<Endpoint> {
+    Ok(Endpoint {
+        path: endpoint.getattr("path")?.extract()?,
+        subprotocols: endpoint.getattr("subprotocols")?.extract()?,
+        origins: endpoint.getattr("origins")?.extract()?,
+        asks: !endpoint.getattr("decide")?.is_none(),
+    })
+}
+
+/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)` or `("fd", number)`.
+pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
+    let kind: String = bind.get_item(0)?.extract()?;
+    match kind.as_str() {
+        "tcp" => Ok(Bind::Tcp {
+            host: bind.get_item(1)?.extract()?,
+            port: bind.get_item(2)?.extract()?,
+            backlog: bind.get_item(3)?.extract()?,
+            reuse_port: bind.get_item(4)?.extract()?,
+        }),
+        "unix" => Ok(Bind::Unix { path: bind.get_item(1)?.extract()?, backlog: bind.get_item(2)?.extract()? }),
+        "fd" => Ok(Bind::Descriptor(adopt(bind.get_item(1)?.extract()?)?)),
+        other => Err(errors::wrong_setting(format!("unknown kind of address {other:?}"))),
+    }
+}
+
+/// The three policies by name.
+pub(crate) fn policy(name: &str) -> PyResult<Policy> {
+    match name {
+        "close" => Ok(Policy::Close),
+        "drop" => Ok(Policy::Drop),
+        "drop_oldest" => Ok(Policy::DropOldest),
+        other => {
+            let text = format!("an outbox policy is \"close\", \"drop\" or \"drop_oldest\", not {other:?}");
+            Err(errors::wrong_setting(text))
+        }
+    }
+}
+
+/// The name of a policy.
+pub(crate) fn policy_name(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Close => "close",
+        Policy::Drop => "drop",
+        Policy::DropOldest => "drop_oldest",
+    }
+}
+
+fn seconds(limits: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Duration>> {
+    let seconds: Option<f64> = limits.getattr(name)?.extract()?;
+    Ok(seconds.map(Duration::from_secs_f64))
+}
+
+/// Takes over a descriptor: the caller (`hubbub.hub`) has duplicated it for us.
+#[allow(unsafe_code)]
+fn adopt(fd: i32) -> PyResult<OwnedFd> {
+    if fd < 0 {
+        return Err(errors::wrong_setting(format!("{fd} is no descriptor")));
+    }
+    // SAFETY: the number comes from `os.dup` in hubbub.hub, made for this call; nobody else owns or closes it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,350 @@
+//! What `await` meets.
+//!
+//! On asyncio and uvloop a task that waits is given a [`Waiter`], which has the interface of a future: the task
+//! registers its wake-up with it. PERF: the wake-up is then called straight from the batch that brings the
+//! message; no future is made, no handle queued. On trio `hubbub._bridge.park` awaits instead, with the same
+//! awaitables and the same waiter.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use hubbub_net::Command;
+use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::IntoPyDict;
+use pyo3::{PyTraverseError, intern};
+
+use crate::core::{Core, lock};
+use crate::errors;
+use crate::session::Inner;
+
+/// Stands for a future, to the task that waits. Used again and again by the same session.
+#[pyclass(frozen, module = "hubbub._core")]
+pub struct Waiter {
+    core: Arc<Core>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    blocking: bool,
+    wakeup: Option<Wakeup>,
+    cancelled: bool,
+}
+
+struct Wakeup {
+    callback: Py<PyAny>,
+    context: Option<Py<PyAny>>,
+}
+
+impl Waiter {
+    pub(crate) fn new(py: Python<'_>, core: &Arc<Core>) -> PyResult<Py<Waiter>> {
+        Py::new(py, Waiter { core: core.clone(), state: Mutex::default() })
+    }
+
+    /// Gets ready to be yielded to a task.
+    pub(crate) fn arm(&self) {
+        *lock(&self.state) = State { blocking: true, wakeup: None, cancelled: false };
+    }
+
+    /// A task waits here.
+    pub(crate) fn is_waiting(&self) -> bool {
+        lock(&self.state).wakeup.is_some()
+    }
+
+    /// Runs the task that waits here, now: only where no task is running, as in the dispatch of a batch.
+    pub(crate) fn wake(slf: &Py<Self>, py: Python<'_>) -> PyResult<()> {
+        let wakeup = lock(&slf.get().state).wakeup.take();
+        match wakeup {
+            None => Ok(()),
+            Some(Wakeup { callback, context: None }) => callback.call1(py, (slf,)).map(drop),
+            Some(Wakeup { callback, context: Some(context) }) => {
+                context.call_method1(py, intern!(py, "run"), (callback, slf)).map(drop)
+            }
+        }
+    }
+
+    /// Lets the task that waits here run in the loop's next turn.
+    fn wake_soon(slf: &Py<Self>, py: Python<'_>) -> PyResult<bool> {
+        let Some(Wakeup { callback, context }) = lock(&slf.get().state).wakeup.take() else { return Ok(false) };
+        let Some(runtime) = slf.get().core.runtime() else { return Ok(false) };
+        let context = context.map(|context| [("context", context)].into_py_dict(py)).transpose()?;
+        runtime.call_soon.bind(py).call((callback, slf), context.as_ref())?;
+        Ok(true)
+    }
+}
+
+#[pymethods]
+impl Waiter {
+    #[getter(_asyncio_future_blocking)]
+    fn blocking(&self) -> bool {
+        lock(&self.state).blocking
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_blocking(&self, blocking: bool) {
+        lock(&self.state).blocking = blocking;
+    }
+
+    fn get_loop(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.core.runtime().map(|runtime| runtime.event_loop.clone_ref(py)).ok_or_else(errors::not_started)
+    }
+
+    #[pyo3(signature = (callback, *, context = None))]
+    fn add_done_callback(&self, callback: Py<PyAny>, context: Option<Py<PyAny>>) {
+        lock(&self.state).wakeup = Some(Wakeup { callback, context });
+    }
+
+    fn remove_done_callback(&self, callback: &Bound<'_, PyAny>) -> usize {
+        let wakeup = lock(&self.state).wakeup.take_if(|wakeup| wakeup.callback.is(callback));
+        usize::from(wakeup.is_some())
+    }
+
+    #[pyo3(signature = (msg = None))]
+    fn cancel(slf: Py<Self>, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        drop(msg);
+        if !slf.get().is_waiting() {
+            return Ok(false);
+        }
+        lock(&slf.get().state).cancelled = true;
+        Waiter::wake_soon(&slf, py)
+    }
+
+    /// Nobody waits here any more (trio: the task was cancelled).
+    fn forget(&self) {
+        let wakeup = lock(&self.state).wakeup.take();
+        drop(wakeup);
+    }
+
+    fn cancelled(&self) -> bool {
+        lock(&self.state).cancelled
+    }
+
+    fn done(&self) -> bool {
+        !self.is_waiting()
+    }
+
+    fn result(&self, py: Python<'_>) -> PyResult<()> {
+        if lock(&self.state).cancelled { Err(errors::cancelled(py)) } else { Ok(()) }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(state) = self.state.try_lock() {
+            if let Some(wakeup) = &state.wakeup {
+                visit.call(&wakeup.callback)?;
+                visit.call(&wakeup.context)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        lock(&self.state).wakeup = None;
+    }
+}
+
+/// What a session's tasks wait for. Made when the first of them does.
+#[derive(Default)]
+pub(crate) struct Waits {
+    /// Messages that came and that nobody has received yet.
+    pub(crate) queue: VecDeque<(Py<PyAny>, usize)>,
+    /// The task that waits for a message.
+    pub(crate) receiver: Option<Py<Waiter>>,
+    /// What `__anext__` gives, always the same.
+    pub(crate) next: Option<Py<Recv>>,
+    pub(crate) draining: Vec<Py<Waiter>>,
+    pub(crate) closing: Vec<Py<Waiter>>,
+    pub(crate) pings: Vec<Arc<Ping>>,
+}
+
+/// A ping whose pong is awaited.
+pub(crate) struct Ping {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) sent: Instant,
+    /// Seconds.
+    pub(crate) latency: Mutex<Option<f64>>,
+    pub(crate) waiter: Mutex<Option<Py<Waiter>>>,
+}
+
+/// Awaits the next message of a session.
+#[pyclass(frozen, module = "hubbub._core")]
+pub struct Recv {
+    inner: Arc<Inner>,
+    /// An orderly end is `StopAsyncIteration` (`async for`), not `ConnectionClosedOK` (`recv`).
+    iterating: bool,
+}
+
+impl Recv {
+    pub(crate) fn new(inner: Arc<Inner>, iterating: bool) -> Self {
+        Recv { inner, iterating }
+    }
+
+    fn ended(&self, py: Python<'_>) -> Option<PyErr> {
+        let closed = self.inner.end()?;
+        Some(match self.iterating && errors::is_ok(closed.code()) {
+            true => PyStopAsyncIteration::new_err(()),
+            false => errors::connection_closed(py, closed),
+        })
+    }
+}
+
+#[pymethods]
+impl Recv {
+    fn __await__(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        iterate(slf.get().inner.core(), py, slf.clone_ref(py).into_any())
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+        let message = self.inner.waits().as_mut().and_then(|waits| waits.queue.pop_front());
+        if let Some((data, len)) = message {
+            self.inner.consumed(py, 1, len);
+            return Err(PyStopIteration::new_err((data,)));
+        }
+        if let Some(error) = self.ended(py) {
+            self.inner.notice_end();
+            return Err(error);
+        }
+        self.inner.leave_if_asked(py);
+        self.inner.receiver(py).map(Some)
+    }
+}
+
+/// Awaits something else of a session.
+#[pyclass(frozen, module = "hubbub._core")]
+pub struct Wait {
+    inner: Arc<Inner>,
+    what: What,
+}
+
+pub(crate) enum What {
+    /// The outbox has shrunk to the low-water mark, or the session has ended.
+    Drain,
+    /// The session has ended.
+    Close,
+    /// The pong has come; the result is the round trip in seconds.
+    Pong(Arc<Ping>),
+}
+
+impl Wait {
+    pub(crate) fn new(inner: Arc<Inner>, what: What) -> Self {
+        Wait { inner, what }
+    }
+
+    /// `Ok(None)`: it has come.
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+        let core = self.inner.core();
+        let ended = self.inner.end();
+        match &self.what {
+            What::Drain => {
+                if ended.is_some() || !self.inner.link().wait_for_drain(self.inner.low_water_bytes()) {
+                    return Ok(None);
+                }
+                park_in(py, core, |waiter| self.inner.waits().get_or_insert_default().park_draining(waiter))
+            }
+            What::Close => {
+                if ended.is_some() {
+                    return Ok(None);
+                }
+                park_in(py, core, |waiter| self.inner.waits().get_or_insert_default().closing.push(waiter))
+            }
+            What::Pong(ping) => {
+                if let Some(latency) = *lock(&ping.latency) {
+                    return Err(PyStopIteration::new_err((latency,)));
+                }
+                if let Some(closed) = ended {
+                    return Err(errors::connection_closed(py, closed));
+                }
+                park_in(py, core, |waiter| *lock(&ping.waiter) = Some(waiter))
+            }
+        }
+    }
+}
+
+impl Waits {
+    fn park_draining(&mut self, waiter: Py<Waiter>) {
+        // Waiters whose task was cancelled are forgotten here, so that they cannot pile up.
+        self.draining.retain(|waiter| waiter.get().is_waiting());
+        self.draining.push(waiter);
+    }
+}
+
+#[pymethods]
+impl Wait {
+    fn __await__(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        iterate(slf.get().inner.core(), py, slf.clone_ref(py).into_any())
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+        self.poll(py)
+    }
+}
+
+/// Awaits nothing: what is given when there is nothing to wait for.
+#[pyclass(frozen, module = "hubbub._core")]
+pub struct Done;
+
+#[pymethods]
+impl Done {
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self) -> Option<()> {
+        None
+    }
+}
+
+/// The iterator that an `await` on this object goes through.
+pub(crate) fn iterate(core: &Core, py: Python<'_>, awaitable: Py<PyAny>) -> PyResult<Py<PyAny>> {
+    match core.runtime().and_then(|runtime| runtime.park.as_ref()) {
+        Some(park) => park.call1(py, (awaitable,)),
+        None => Ok(awaitable),
+    }
+}
+
+/// A fresh waiter, kept by `keep` and yielded to the task.
+pub(crate) fn park_in(py: Python<'_>, core: &Arc<Core>, keep: impl FnOnce(Py<Waiter>)) -> PyResult<Option<Py<Waiter>>> {
+    let waiter = Waiter::new(py, core)?;
+    waiter.get().arm();
+    keep(waiter.clone_ref(py));
+    Ok(Some(waiter))
+}
+
+impl Inner {
+    /// The waiter for the session's next message, armed. INVARIANT: no lock is held while Python code may run.
+    fn receiver(&self, py: Python<'_>) -> PyResult<Py<Waiter>> {
+        let kept = self.waits().as_ref().and_then(|waits| Some(waits.receiver.as_ref()?.clone_ref(py)));
+        let waiter = match kept {
+            Some(waiter) if waiter.get().is_waiting() => return Err(errors::concurrent_recv(py)),
+            Some(waiter) => waiter,
+            None => {
+                let waiter = Waiter::new(py, self.core())?;
+                self.waits().get_or_insert_default().receiver = Some(waiter.clone_ref(py));
+                waiter
+            }
+        };
+        waiter.get().arm();
+        Ok(waiter)
+    }
+
+    /// Says that the user has consumed messages; a paused session is read again when there is room.
+    pub(crate) fn consumed(&self, py: Python<'_>, messages: u32, bytes: usize) {
+        if self.link().consumed(messages, bytes, &self.core().server.settings().limits) {
+            self.core().post(py, self.link().id().shard(), Command::Resume(self.link().id()));
+        }
+    }
+}
