@@ -1,9 +1,11 @@
 //! Events to handlers: one pass over a batch, functions called straight from it, waiting tasks resumed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::message::Kind;
 use hubbub_net::{Closed, Link, Notice, Request, SessionId};
 use pyo3::prelude::*;
@@ -46,7 +48,9 @@ impl Progress {
         while result.is_ok() && self.next < self.batch.events.len() {
             let event = std::mem::replace(&mut self.batch.events[self.next], Event::Stopped);
             self.next += 1;
-            result = pass.event(event, &self.batch.arena);
+            let arena = &self.batch.arena;
+            // A panic (in Rust that a handler has called into) ends that event, not the batch.
+            result = catch_unwind(AssertUnwindSafe(|| pass.event(event, arena))).unwrap_or_else(|_| pass.panicked());
             if self.next.is_multiple_of(CLOCK_EVENTS) && started.elapsed() > PASS_TIME {
                 break;
             }
@@ -92,6 +96,14 @@ impl Pass<'_, '_> {
             Event::Notice(notice) => self.notice(&notice),
             Event::Stopped => self.stopped(),
         }
+    }
+
+    fn panicked(&mut self) -> PyResult<()> {
+        self.notice(&Notice::Panicked("a handler met a panic; its session is closed".into()))?;
+        if let Some(run) = &self.run {
+            run.session.get().inner().close(self.py, CloseCode::INTERNAL_ERROR, "internal error");
+        }
+        Ok(())
     }
 
     // ---- messages

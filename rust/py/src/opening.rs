@@ -32,7 +32,8 @@ impl Opening {
 
     fn head<R>(&self, read: impl FnOnce(&Head<'_>) -> R) -> PyResult<R> {
         // The shard has parsed it under the operator's limits; here it is only read again.
-        let limits = HeadLimits { max_bytes: usize::MAX, max_fields: usize::MAX };
+        let lines = self.request.head.iter().filter(|byte| **byte == b'\n').count();
+        let limits = HeadLimits { max_bytes: usize::MAX, max_fields: lines };
         match Head::parse(&self.request.head, &limits) {
             Ok(head) => Ok(read(&head)),
             Err(error) => Err(errors::wrong_setting(error.to_string())),

@@ -268,7 +268,9 @@ impl Client {
         let mut input = &mut bytes[..];
         while let Some(event) = self.reader.next(&mut input, &limits).expect("the server keeps the rules") {
             self.events.push_back(match event {
-                Event::Message { kind: Kind::Text, payload } => Got::Text(String::from_utf8(payload.into_vec()).unwrap()),
+                Event::Message { kind: Kind::Text, payload } => {
+                    Got::Text(String::from_utf8(payload.into_vec()).unwrap())
+                }
                 Event::Message { kind: Kind::Binary, payload } => Got::Binary(payload.into_vec()),
                 Event::Ping(payload) => Got::Ping(payload.into_vec()),
                 Event::Pong(payload) => Got::Pong(payload.into_vec()),

@@ -1,13 +1,11 @@
 //! A handler that writes down what it is told, and does the little that a test asks of it.
 
 use std::collections::HashMap;
-use std::sync::mpsc::Sender;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use hubbub_net::proto::message::{Kind, Payload};
-use hubbub_net::{
-    Closed, Command, CommandBatch, Delivery, Handler, Link, Notice, Request, Server, SessionId, Verdict,
-};
+use hubbub_net::{Closed, Command, CommandBatch, Delivery, Handler, Link, Notice, Request, Server, SessionId, Verdict};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Event {

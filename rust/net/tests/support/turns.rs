@@ -60,10 +60,12 @@ impl Turns {
         let mut client = self.connect();
         let request = client.request("/", &[], &[]);
         client.raw(&request);
-        let link = self.until("open", |turns| turns.take(|event| match event {
-            Event::Open(link, _) => Some(link.clone()),
-            _ => None,
-        }));
+        let link = self.until("open", |turns| {
+            turns.take(|event| match event {
+                Event::Open(link, _) => Some(link.clone()),
+                _ => None,
+            })
+        });
         client.agreed(&[]);
         (client, link)
     }
