@@ -1,14 +1,14 @@
 """hubbub: a realtime server for Python whose network side is Rust.
 
-    from hubbub import Hub, WebSocket
+from hubbub import Hub, WebSocket
 
-    hub = Hub()
+hub = Hub()
 
-    @hub.on_message
-    def echo(ws: WebSocket, data: str | bytes) -> None:
-        ws.send(data)
+@hub.on_message
+def echo(ws: WebSocket, data: str | bytes) -> None:
+    ws.send(data)
 
-    hub.run(port=8000)
+hub.run(port=8000)
 """
 
 from hubbub._core import Delivery, mask_kernel as _mask_kernel

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from hubbub import _core, _loops
+from hubbub import _core, _logs, _loops
 from hubbub._bridge import Bridge, Flag, current_bridge
 from hubbub._handlers import Endpoint, check_handler, is_coroutine, report
 from hubbub.errors import NotRunning
@@ -79,7 +79,7 @@ class Hub:
     @overload
     def on_message(self, handler: H, /) -> H: ...
     @overload
-    def on_message(self, *, concurrency: int = 1) -> Callable[[H], H]: ...
+    def on_message(self, handler: None = None, /, *, concurrency: int = 1) -> Callable[[H], H]: ...
     def on_message(self, handler: H | None = None, /, *, concurrency: int = 1) -> Any:
         """``(ws, data)``: a message has come; ``str`` for text, ``bytes`` for binary.
 
@@ -226,13 +226,18 @@ class Hub:
         async def main() -> None:
             options = {"uds": uds, "fd": fd, "io_threads": io_threads, "backlog": backlog, "reuse_port": reuse_port}
             async with self.listening(
-                host, port, shutdown_timeout=shutdown_timeout, access_log=access_log, **options  # type: ignore[arg-type]
+                host,
+                port,
+                shutdown_timeout=shutdown_timeout,
+                access_log=access_log,
+                **options,  # type: ignore[arg-type]
             ) as listening:
-                for url in listening.urls:
-                    logger.info("listening on %s (Ctrl-C stops)", url)
                 with _signals(self):
+                    for url in listening.urls:
+                        logger.info("listening on %s (Ctrl-C stops)", url)
                     await listening._until_stopped()
 
+        _logs.set_up_if_missing()
         _loops.run(loop, main)
 
     async def serve(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:

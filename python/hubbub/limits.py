@@ -59,7 +59,14 @@ class Limits:
             _check(field.name, getattr(self, field.name))
 
 
-_OPTIONAL = {"max_message_bytes", "message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "max_sessions"}
+_OPTIONAL = {
+    "max_message_bytes",
+    "message_timeout",
+    "handshake_timeout",
+    "ping_interval",
+    "ping_timeout",
+    "max_sessions",
+}
 _SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout"}
 _MAY_BE_ZERO = {"max_message_bytes", "max_empty_fragments"}
 

@@ -49,7 +49,7 @@ class Room(Collection["WebSocket"]):
     def members(self) -> list[WebSocket]:
         """The sessions in the room, in no particular order."""
         server = self._hub._running
-        return [] if server is None else server.room_members(self.name)  # type: ignore[return-value]
+        return [] if server is None else server.room_members(self.name)
 
     @property
     def ids(self) -> list[str]:
@@ -125,7 +125,7 @@ class Sessions(Collection["WebSocket"]):
 
     def __iter__(self) -> Iterator[WebSocket]:
         server = self._hub._running
-        return iter([] if server is None else server.sessions())  # type: ignore[arg-type]
+        return iter([] if server is None else server.sessions())
 
     def __len__(self) -> int:
         server = self._hub._running
@@ -168,7 +168,7 @@ def _sessions(skip: WebSocket | Iterable[WebSocket] | None) -> list[WebSocket]:
     if skip is None:
         return []
     if isinstance(skip, _core.Session):
-        return [skip]  # type: ignore[list-item]
+        return [skip]
     sessions = list(skip)
     for ws in sessions:
         if not isinstance(ws, _core.Session):

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from hubbub import _core
 from hubbub.request import Request
 from hubbub.rooms import Room
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from hubbub.hub import Hub
 
 __all__ = ["WebSocket"]
 
@@ -26,12 +20,6 @@ class WebSocket(_core.Session):
     """
 
     __slots__ = ()
-
-    if TYPE_CHECKING:
-
-        @property
-        def hub(self) -> Hub: ...
-        def __aiter__(self) -> AsyncIterator[str | bytes]: ...
 
     async def recv(self) -> str | bytes:
         """Receives the next message: ``str`` for a text message, ``bytes`` for a binary one.
@@ -75,4 +63,3 @@ class WebSocket(_core.Session):
     def __repr__(self) -> str:
         state = f"closed {self.close_code}" if self.closed else "open"
         return f"<WebSocket {self.id} {self.path!r} {state}>"
-

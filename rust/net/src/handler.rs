@@ -87,6 +87,14 @@ pub trait Handler {
     fn notice(&mut self, notice: Notice);
     /// The shard has no session any more and will do nothing further.
     fn stopped(&mut self);
+    /// Enough was collected for now: the shard reads no further socket in this turn.
+    fn is_full(&self) -> bool {
+        false
+    }
+    /// A buffer of a large message that the user has done with, to be used for another one.
+    fn spent(&mut self) -> Option<Vec<u8>> {
+        None
+    }
     /// A turn of a shard with a thread of its own is over: a good moment to hand on what was collected.
     fn turned(&mut self) {}
 }

@@ -13,7 +13,7 @@ pub struct Link {
     peer: Option<SocketAddr>,
     /// Bytes posted to the shard that it has not taken over yet.
     posted: AtomicUsize,
-    /// Bytes in the shard's outbox after its last write.
+    /// Bytes in the shard's outbox after its last write, or after the last posted message that it took over.
     outbox: AtomicUsize,
     /// Messages (high half) and bytes (low half) that wait for the user.
     inbox: AtomicU64,
@@ -88,7 +88,8 @@ impl Link {
         self.posted.fetch_add(bytes, Ordering::SeqCst) + bytes + self.outbox.load(Ordering::SeqCst)
     }
 
-    /// Asks for [`Handler::drained`](crate::Handler::drained). `false`: there is nothing to wait for any more.
+    /// Asks for [`Handler::drained`](crate::Handler::drained). `false`: there is nothing to wait for any more; the event
+    /// may come all the same.
     pub fn wait_for_drain(&self, low_water_bytes: usize) -> bool {
         self.wants_drain.store(true, Ordering::SeqCst);
         self.buffered() > low_water_bytes && !self.is_closing()
@@ -111,7 +112,10 @@ impl Link {
 
     // ---- the shard's side
 
-    pub(crate) fn take_posted(&self, bytes: usize) {
+    /// Counts posted bytes as taken over into the outbox, which holds `outbox` bytes now.
+    pub(crate) fn take_posted(&self, bytes: usize, outbox: usize) {
+        // For a moment they count twice; if they did not count at all, who sends would not be held back.
+        self.outbox.store(outbox, Ordering::SeqCst);
         self.posted.fetch_sub(bytes, Ordering::SeqCst);
     }
 
@@ -136,6 +140,16 @@ impl Link {
         let waiting = self.inbox.load(Ordering::SeqCst);
         let emptied = is_below(waiting, limits.inbox_messages / 2, limits.inbox_bytes / 2);
         !(emptied && self.paused.swap(false, Ordering::SeqCst))
+    }
+
+    /// Asks for `Command::Resume` as soon as the user has consumed something. `false`: nothing waits for the user, and
+    /// no message of the user's is on its way.
+    pub(crate) fn tell_when_consumed(&self) -> bool {
+        self.paused.store(true, Ordering::SeqCst);
+        // If it was consumed before the flag stood, nobody will send the Resume.
+        let consumed = self.inbox.load(Ordering::SeqCst) == 0 && self.paused.swap(false, Ordering::SeqCst);
+        // Looked at last: who answers a message posts the answer first and counts the message as consumed then.
+        !consumed || self.posted.load(Ordering::SeqCst) != 0
     }
 
     pub(crate) fn wants_pong(&self) -> bool {
@@ -217,7 +231,8 @@ mod tests {
         let link = link();
         assert_eq!(link.add_posted(100), 100);
         assert!(link.wait_for_drain(10));
-        link.take_posted(100);
+        link.take_posted(100, 104);
+        assert_eq!(link.buffered(), 104);
         assert!(!link.set_outbox(100, 10));
         assert!(link.set_outbox(10, 10));
         assert!(!link.set_outbox(0, 10));

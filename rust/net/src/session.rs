@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hubbub_proto::Role;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::head::Scanner;
 use hubbub_proto::message::Reader;
+use hubbub_proto::{Role, Violation};
 
 use crate::id::SessionId;
 use crate::link::Link;
@@ -58,7 +58,7 @@ pub(crate) struct Session {
     pub(crate) farewell: Option<Box<Farewell>>,
     /// When the connection was accepted.
     pub(crate) since: Millis,
-    /// When closing or lingering ends.
+    /// When closing or lingering ends, or the wait of a session that `broke` the protocol.
     pub(crate) until: Millis,
     pub(crate) last_received: Millis,
     /// When the keepalive ping went out that has not been answered; 0: none.
@@ -69,6 +69,8 @@ pub(crate) struct Session {
     pub(crate) timer: Millis,
     /// The broadcast that reached this session last, so that several rooms reach it once.
     pub(crate) mark: u32,
+    /// How the peer has broken the protocol; said as soon as what came before has been handled, or by `until`.
+    pub(crate) broke: Option<Violation>,
     /// The kernel has, or may have, bytes for us.
     pub(crate) readable: bool,
     /// The peer has sent FIN: after a short read there is still the end to be read.
@@ -118,6 +120,7 @@ impl Session {
             ping_micros: 0,
             timer: 0,
             mark: 0,
+            broke: None,
             readable: true,
             hung_up: false,
             in_ready: false,

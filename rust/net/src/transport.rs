@@ -38,12 +38,6 @@ impl Stream {
         Ok(len)
     }
 
-    /// Receives into the spare capacity of `buffer`, all of it. 0: the peer has finished.
-    pub(crate) fn receive_spare(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let (_, len) = rustix::net::recv(self, rustix::buffer::spare_capacity(buffer), RecvFlags::empty())?;
-        Ok(len)
-    }
-
     /// Writes the pieces, as many as the kernel takes.
     pub(crate) fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         // PERF: for one piece, write(2) is cheaper than writev(2).

@@ -72,7 +72,7 @@ fn a_close_that_is_not_answered_ends_in_time() {
     assert!(begun.elapsed() >= Duration::from_millis(90), "{:?}", begun.elapsed());
     assert_eq!((closed.code().0, code_and_reason(&closed.sent)), (1006, Some((1000, ""))));
     assert!(matches!(client.next(), Got::End | Got::Reset));
-    assert_eq!(house.server.counts().close_timeouts, 1);
+    house.counts_to(1, |counts| counts.close_timeouts);
 }
 
 /// F23: both at once.
@@ -207,7 +207,7 @@ fn a_violation_is_answered_with_its_code_and_ends_the_session_once() {
         assert!(closed.received.is_none() && closed.cause.is_some(), "{closed:?}");
         assert_eq!(closed.code().0, 1006);
     }
-    assert_eq!(house.server.counts().violations, count);
+    house.counts_to(count, |counts| counts.violations);
 }
 
 #[test]

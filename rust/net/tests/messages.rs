@@ -9,7 +9,7 @@ use hubbub_net::proto::frame::Opcode;
 use hubbub_net::proto::message::Kind;
 use support::client::{Got, close_frame, frame};
 use support::house::House;
-use support::recorder::Manner;
+use support::recorder::{Event, Manner};
 use support::{Random, bytes, limited, quiet, text};
 
 #[test]
@@ -178,7 +178,7 @@ fn a_handler_that_panics_drops_that_connection_alone() {
         assert_eq!(house.broadcast(support::house::rooms(&["lobby"]), &[], "all"), (1, 0));
         bystander.expect_text("all");
     }
-    assert_eq!(house.server.counts().panics, 3);
+    house.counts_to(3, |counts| counts.panics);
     // The shard goes on as before.
     let (mut client, _) = house.guest();
     client.text("and new ones are served");
@@ -193,10 +193,11 @@ fn aborting_and_pinging_from_outside() {
     house.post(link.id(), Command::Ping(link.id(), b"mark".to_vec()));
     assert_eq!(client.next(), Got::Ping(b"mark".to_vec()));
     client.pong(b"mark");
-    house.expect("a pong", |event| match event {
-        support::recorder::Event::Pong(id, payload) if *id == link.id() => Some(assert_eq!(payload, b"mark")),
+    let payload = house.expect("a pong", |event| match event {
+        Event::Pong(id, payload) if *id == link.id() => Some(payload.clone()),
         _ => None,
     });
+    assert_eq!(payload, b"mark");
     house.post(link.id(), Command::Abort(link.id()));
     assert_eq!(house.closed(link.id()).cause.as_deref(), Some("aborted"));
     assert!(matches!(client.next(), Got::End | Got::Reset));

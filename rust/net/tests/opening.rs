@@ -117,7 +117,7 @@ fn what_is_not_a_welcome_request_gets_its_status() {
         assert_eq!(status(&house, request.as_bytes()), *expected, "{request}");
         assert_eq!(house.answered().0, *expected);
     }
-    assert_eq!(house.server.counts().refused, cases.len() as u64);
+    house.counts_to(cases.len() as u64, |counts| counts.refused);
     for origin in ["Origin: https://example.com\r\n", "Origin: HTTPS://EXAMPLE.COM\r\n", ""] {
         let mut client = house.connect();
         client.raw(&upgrade_with(&format!("{UPGRADE}{origin}")));
@@ -158,7 +158,7 @@ fn an_upgrade_with_a_body_is_refused_and_the_body_is_no_request() {
         assert_eq!(status(&house, &request), 400);
         assert_eq!(house.answered(), (400, "GET /".into()));
     }
-    assert_eq!(house.server.counts().refused, 2);
+    house.counts_to(2, |counts| counts.refused);
 }
 
 /// Rows 1 and 15 (F15): a head that is too long in one line, in all, or without any line at all.
@@ -293,7 +293,7 @@ fn the_user_may_answer_a_request_with_a_response_of_its_own() {
         assert_eq!(house.closed(link.id()).received, None);
         assert!(link.is_closing());
     }
-    assert_eq!(house.server.counts().opened, 0);
+    house.counts_to(0, |counts| counts.opened);
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_second_verdict_and_one_for_a_client_that_has_gone_do_nothing() {
     assert_eq!(house.closed(id).code().0, 1006);
     house.post(id, Command::Verdict(id, accept()));
     house.sync();
-    assert_eq!(house.server.counts().opened, 1);
+    house.counts_to(1, |counts| counts.opened);
 }
 
 /// Row 3, F1, F2: the deadline counts from accepting, whatever trickles in.

@@ -96,9 +96,9 @@ fn row_17_a_declared_length_allocates_nothing_like_it() {
     let mut replay = Replay::new(Role::Client, BOUNDLESS);
     replay.feed(&replay::header(Role::Client, FIN | BINARY, 1 << 62));
     replay.feed(b"one byte or two");
-    let direct = replay.reader.direct(&BOUNDLESS).unwrap();
+    let direct = replay.reader.direct(&mut Vec::new()).unwrap();
     assert_eq!(direct.remaining, (1 << 62) - 15);
-    assert!(direct.buffer.capacity() <= 128 * 1024, "{} bytes are held for 15", direct.buffer.capacity());
+    assert!(direct.room.len() <= 128 * 1024, "{} bytes are held for 15", direct.room.len());
 }
 
 #[test]
@@ -199,9 +199,8 @@ fn row_15_a_million_fragments_of_one_byte_take_one_buffer() {
     replay.feed(&fragments);
     assert!(replay.seen.is_empty() && replay.reader.is_mid_message());
     replay.feed(&replay::header(Role::Client, CONTINUATION, 5000));
-    let direct = replay.reader.direct(&Limits::default()).unwrap();
-    assert_eq!(direct.buffer.len(), max - 5000);
-    assert!(direct.buffer.capacity() <= 2 * max);
+    let direct = replay.reader.direct(&mut Vec::new()).unwrap();
+    assert_eq!((direct.room.len(), direct.remaining), (5000, 5000));
     replay.feed_directly(&[b'x'; 5000], 700);
     replay.feed(&[CONTINUATION, 1, b'x']);
     assert_eq!(replay.seen, [Broken(Violation::TooBig)]);
@@ -269,13 +268,36 @@ fn a_reader_is_idle_again_after_an_unfinished_frame() {
 }
 
 #[test]
+fn direct_uses_a_spare_buffer_that_is_large_enough() {
+    let mut spare = vec![vec![7; 10], vec![7; 80_000]];
+    let mut reader = Reader::new(Role::Server);
+    let key = [1, 2, 3, 4];
+    let mut frame = Vec::new();
+    frame::encode(&mut frame, Opcode::Binary, &[9; 70_000], Some(key));
+    let used = spare[1].as_ptr();
+    let mut first = &mut frame[..1000];
+    assert!(reader.next(&mut first, &Limits::default()).unwrap().is_none());
+    let direct = reader.direct(&mut spare).unwrap();
+    let n = direct.room.len();
+    assert_eq!(n, direct.remaining);
+    direct.room.copy_from_slice(&frame[1000..]);
+    let Ok(Some(Event::Message { payload: Payload::Owned(bytes), .. })) =
+        reader.received_directly(n, &Limits::default())
+    else {
+        panic!("the message is complete")
+    };
+    assert_eq!((bytes.as_ptr(), bytes.len(), spare.len()), (used, 70_000, 1));
+    assert!(bytes.iter().all(|byte| *byte == 9));
+}
+
+#[test]
 fn direct_is_offered_only_where_it_is_worth_it() {
     for (len, sent, offered) in [(4096, 0, true), (4095, 0, false), (9000, 4904, true), (9000, 4905, false)] {
         let mut replay = Replay::new(Role::Client, Limits::default());
-        assert!(replay.reader.direct(&Limits::default()).is_none());
+        assert!(replay.reader.direct(&mut Vec::new()).is_none());
         replay.feed(&replay::header(Role::Client, FIN | BINARY, len));
         replay.feed(&vec![1; sent]);
-        let direct = replay.reader.direct(&Limits::default());
+        let direct = replay.reader.direct(&mut Vec::new());
         assert_eq!(direct.map(|direct| direct.remaining), offered.then_some(len as usize - sent), "{len}, {sent}");
     }
 }

@@ -26,16 +26,19 @@ impl Delivery {
 
 #[pymethods]
 impl Delivery {
+    /// Sessions that it was handed to, so far; final once `done`.
     #[getter]
     fn reached(&self) -> usize {
         self.delivery.reached()
     }
 
+    /// Sessions that did not get it because their outboxes were full, so far; final once `done`.
     #[getter]
     fn dropped(&self) -> usize {
         self.delivery.dropped()
     }
 
+    /// Every shard has handed it out.
     #[getter]
     fn done(&self) -> bool {
         self.delivery.is_done()

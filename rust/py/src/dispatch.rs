@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hubbub_net::proto::close::CloseCode;
-use hubbub_net::proto::message::Kind;
 use hubbub_net::{Closed, Link, Notice, Request, SessionId};
 use pyo3::prelude::*;
 
@@ -19,7 +18,7 @@ use crate::session::{Inner, Session};
 use crate::waiting::Waiter;
 
 /// A pass is over after this long; the loop's other work gets its turn before the rest.
-const PASS_TIME: Duration = Duration::from_millis(10);
+pub(crate) const PASS_TIME: Duration = Duration::from_millis(10);
 /// The clock is looked at once in so many events.
 const CLOCK_EVENTS: usize = 64;
 
@@ -48,9 +47,9 @@ impl Progress {
         while result.is_ok() && self.next < self.batch.events.len() {
             let event = std::mem::replace(&mut self.batch.events[self.next], Event::Stopped);
             self.next += 1;
-            let arena = &self.batch.arena;
+            let batch = &mut self.batch;
             // A panic (in Rust that a handler has called into) ends that event, not the batch.
-            result = catch_unwind(AssertUnwindSafe(|| pass.event(event, arena))).unwrap_or_else(|_| pass.panicked());
+            result = catch_unwind(AssertUnwindSafe(|| pass.event(event, batch))).unwrap_or_else(|_| pass.panicked());
             if self.next.is_multiple_of(CLOCK_EVENTS) && started.elapsed() > PASS_TIME {
                 break;
             }
@@ -73,11 +72,19 @@ struct Run {
 }
 
 impl Pass<'_, '_> {
-    fn event(&mut self, event: Event, arena: &[u8]) -> PyResult<()> {
+    fn event(&mut self, event: Event, batch: &mut Batch) -> PyResult<()> {
         if let Event::Message { id, kind, data } = event {
             return match data {
-                Data::Arena(start, end) => self.message(id, kind, &arena[start..end]),
-                Data::Owned(bytes) => self.message(id, kind, &bytes),
+                Data::Arena(start, end) => {
+                    let data = buffers::to_python(self.py, kind, &batch.arena[start..end]);
+                    self.message(id, data, end - start)
+                }
+                Data::Object(data, len) => self.message(id, data, len),
+                Data::Owned(bytes) => {
+                    let (data, len) = (buffers::to_python(self.py, kind, &bytes), bytes.len());
+                    batch.reuse(bytes);
+                    self.message(id, data, len)
+                }
             };
         }
         self.end_run()?;
@@ -108,7 +115,7 @@ impl Pass<'_, '_> {
 
     // ---- messages
 
-    fn message(&mut self, id: SessionId, kind: Kind, bytes: &[u8]) -> PyResult<()> {
+    fn message(&mut self, id: SessionId, data: Py<PyAny>, len: usize) -> PyResult<()> {
         if self.run.as_ref().is_none_or(|run| run.session.get().id() != id) {
             self.end_run()?;
             let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
@@ -119,14 +126,13 @@ impl Pass<'_, '_> {
         // What was received before our own Close frame was asked for has found nobody.
         if inner.said_goodbye() {
             run.messages += 1;
-            run.bytes += bytes.len();
+            run.bytes += len;
             return Ok(());
         }
-        let data = buffers::to_python(self.py, kind, bytes);
         match &self.core.endpoints[inner.endpoint].on_message {
             Some(on_message) => {
                 run.messages += 1;
-                run.bytes += bytes.len();
+                run.bytes += len;
                 match on_message.call1(self.py, (&run.session, data)) {
                     Ok(_) => Ok(()),
                     Err(error) => {
@@ -136,7 +142,7 @@ impl Pass<'_, '_> {
                 }
             }
             None => {
-                inner.waits().get_or_insert_default().queue.push_back((data, bytes.len()));
+                inner.waits().get_or_insert_default().queue.push_back((data, len));
                 Ok(())
             }
         }

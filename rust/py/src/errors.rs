@@ -52,8 +52,13 @@ pub(crate) fn concurrent_recv(py: Python<'_>) -> PyErr {
 }
 
 /// The awaiting task was cancelled.
-pub(crate) fn cancelled(py: Python<'_>) -> PyErr {
-    objects::cancelled_error(py).and_then(Bound::call0).map_or_else(|error| error, PyErr::from_value)
+pub(crate) fn cancelled(py: Python<'_>, message: Option<Py<PyAny>>) -> PyErr {
+    let class = objects::cancelled_error(py);
+    let error = class.and_then(|class| match message {
+        Some(message) => class.call1((message,)),
+        None => class.call0(),
+    });
+    error.map_or_else(|error| error, PyErr::from_value)
 }
 
 pub(crate) fn wrong_payload(data: &Bound<'_, PyAny>) -> PyErr {

@@ -9,15 +9,33 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use hubbub_net::proto::message::{Kind, Payload};
 use hubbub_net::{Closed, Delivery, Handler, Link, Notice, Request, SessionId};
+use pyo3::prelude::*;
+
+use crate::buffers;
 
 /// Bytes that a batch keeps for its next use.
 const KEEP_BYTES: usize = 256 << 10;
+/// A batch with so many bytes is dispatched before more is read.
+/// PERF: large messages are then still in the cache when the handler gets them (16 KiB echo).
+const FULL_BYTES: usize = 128 << 10;
+/// Messages from this size on become Python objects at once where that is possible.
+const OBJECT_BYTES: usize = 1 << 10;
+/// Buffers of large messages that are kept for the next ones, and the largest that is.
+const KEEP_BUFFERS: usize = 4;
+const KEEP_BUFFER_BYTES: usize = 4 << 20;
 
 /// What happened, in order, with the bytes of small messages in one piece.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) events: Vec<Event>,
     pub(crate) arena: Vec<u8>,
+    /// Bytes of all its messages.
+    bytes: usize,
+    /// Buffers of messages that have been dispatched.
+    spent: Vec<Vec<u8>>,
+    /// Filled on the event loop's own thread, with the GIL held: large messages become Python objects at once.
+    /// PERF: that saves a copy, and the buffer is free for the next message (16 KiB and 1 MiB echo).
+    attached: bool,
 }
 
 pub(crate) enum Event {
@@ -34,6 +52,8 @@ pub(crate) enum Event {
 
 /// Where a message's bytes are.
 pub(crate) enum Data {
+    /// In Python's hands already.
+    Object(Py<PyAny>, usize),
     /// In the batch's arena.
     Arena(usize, usize),
     /// In a buffer of their own: the message was assembled there.
@@ -41,14 +61,27 @@ pub(crate) enum Data {
 }
 
 impl Batch {
+    /// A batch that the event loop's own thread fills.
+    pub(crate) fn attached() -> Self {
+        Batch { attached: true, ..Batch::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// Takes back the buffer of a message that has been dispatched.
+    pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
+        if self.spent.len() < KEEP_BUFFERS && buffer.capacity() <= KEEP_BUFFER_BYTES {
+            self.spent.push(buffer);
+        }
     }
 
     /// Empties it for its next use.
     pub(crate) fn clear(&mut self) {
         self.events.clear();
         self.arena.clear();
+        self.bytes = 0;
         if self.arena.capacity() > KEEP_BYTES {
             self.arena = Vec::new();
         }
@@ -64,8 +97,25 @@ impl Handler for Batch {
         self.events.push(Event::Open(link, request.map(Box::new)));
     }
 
+    fn is_full(&self) -> bool {
+        self.bytes >= FULL_BYTES
+    }
+
+    fn spent(&mut self) -> Option<Vec<u8>> {
+        self.spent.pop()
+    }
+
     fn message(&mut self, id: SessionId, kind: Kind, payload: Payload<'_>) {
+        let len = payload.as_slice().len();
+        self.bytes += len;
         let data = match payload {
+            payload if self.attached && len >= OBJECT_BYTES => {
+                let object = Python::attach(|py| buffers::to_python(py, kind, payload.as_slice()));
+                if let Payload::Owned(buffer) = payload {
+                    self.reuse(buffer);
+                }
+                Data::Object(object, len)
+            }
             Payload::Borrowed(bytes) => {
                 let start = self.arena.len();
                 self.arena.extend_from_slice(bytes);
@@ -197,6 +247,14 @@ impl Handler for Batcher {
 
     fn open(&mut self, link: Arc<Link>, request: Option<Request>) {
         self.batch.open(link, request);
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.is_full()
+    }
+
+    fn spent(&mut self) -> Option<Vec<u8>> {
+        self.batch.spent()
     }
 
     fn message(&mut self, id: SessionId, kind: Kind, payload: Payload<'_>) {

@@ -13,9 +13,9 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::core::{Callbacks, Core, Hooks, Runtime, Spoken, lock};
 use crate::delivery::Delivery;
-use crate::dispatch::{Progress, survive, tell_spoken};
+use crate::dispatch::{PASS_TIME, Progress, survive, tell_spoken};
 use crate::home::{self, Way};
-use crate::inbox::{Inbox, inbox};
+use crate::inbox::{Batch, Inbox, inbox};
 use crate::session::{Session, room_name};
 use crate::waiting::Waiter;
 use crate::{buffers, errors, settings};
@@ -92,7 +92,7 @@ impl Server {
         if this.io_threads == 0 {
             if let Some(shard) = shards.pop() {
                 *lock(&this.fd) = std::os::fd::AsRawFd::as_raw_fd(&shard);
-                let way = Way::Inline { shard: Box::new(shard), events: Default::default() };
+                let way = Way::Inline { shard: Box::new(shard), events: Batch::attached() };
                 home::settle(this.core.key(), way);
             }
             return Ok(());
@@ -307,42 +307,54 @@ impl Server {
 }
 
 impl Server {
-    /// One turn of the shard on this thread. Gives when to come back.
+    /// Turns of the shard on this thread, as long as there is something to read and time is left. Gives when to come
+    /// back.
     fn turn_inline(&self, py: Python<'_>) -> PyResult<Option<Duration>> {
-        let key = self.core.key();
-        let mut wait = Some(Duration::ZERO);
-        let mut progress = match lock(&self.unfinished).take() {
-            // Nothing is read while there is still something to be dispatched: the inbox stays small.
-            Some(unfinished) => unfinished.progress,
-            None => {
-                let turned = home::with(key, |home| {
-                    home.scheduled = true;
-                    let Way::Inline { shard, events } = &mut home.way else { return Ok((None, Default::default())) };
-                    let turn = shard.turn(events, Some(Duration::ZERO))?;
-                    let wait = if turn.again { Some(Duration::ZERO) } else { turn.wait };
-                    Ok((wait, std::mem::take(events)))
-                });
-                let Some(turned) = turned else { return Ok(None) };
-                let (again, batch) = turned.map_err(errors::os)?;
-                wait = again;
-                Progress::new(batch)
+        let started = Instant::now();
+        loop {
+            let (wait, mut progress) = self.read_inline()?;
+            let dispatched = progress.dispatch(py, &self.core);
+            let again = self.flush_home();
+            let done = progress.is_done();
+            if done {
+                self.take_back(progress.batch);
+            } else {
+                *lock(&self.unfinished) = Some(Unfinished { progress, shard: None });
             }
-        };
-        let dispatched = progress.dispatch(py, &self.core);
-        let again = self.flush_home();
-        if progress.is_done() {
-            let mut batch = progress.batch;
-            batch.clear();
-            home::with(key, |home| match &mut home.way {
-                Way::Inline { events, .. } if events.is_empty() => *events = batch,
-                _ => {}
-            });
-        } else {
-            *lock(&self.unfinished) = Some(Unfinished { progress, shard: None });
-            wait = Some(Duration::ZERO);
+            dispatched.and(self.wake_flushed(py))?;
+            if done && !again && wait != Some(Duration::ZERO) {
+                return Ok(wait);
+            }
+            if !done || started.elapsed() > PASS_TIME {
+                return Ok(Some(Duration::ZERO));
+            }
         }
-        dispatched.and(self.wake_flushed(py))?;
-        Ok(if again { Some(Duration::ZERO) } else { wait })
+    }
+
+    /// Reads what is there, unless the last pass has left something to be dispatched: the inbox stays small.
+    fn read_inline(&self) -> PyResult<(Option<Duration>, Progress)> {
+        if let Some(unfinished) = lock(&self.unfinished).take() {
+            home::with(self.core.key(), |home| home.scheduled = true);
+            return Ok((Some(Duration::ZERO), unfinished.progress));
+        }
+        let turned = home::with(self.core.key(), |home| {
+            home.scheduled = true;
+            let Way::Inline { shard, events } = &mut home.way else { return Ok((None, Batch::default())) };
+            let turn = shard.turn(events, Some(Duration::ZERO))?;
+            let wait = if turn.again { Some(Duration::ZERO) } else { turn.wait };
+            Ok((wait, std::mem::replace(events, Batch::attached())))
+        });
+        let (wait, batch) = turned.unwrap_or_else(|| Ok(Default::default())).map_err(errors::os)?;
+        Ok((wait, Progress::new(batch)))
+    }
+
+    /// Keeps a batch's memory for the next turn.
+    fn take_back(&self, mut batch: Batch) {
+        batch.clear();
+        home::with(self.core.key(), |home| match &mut home.way {
+            Way::Inline { events, .. } if events.is_empty() => *events = batch,
+            _ => {}
+        });
     }
 
     /// Works through what the shards' threads have sent. Gives when to come back.

@@ -163,6 +163,14 @@ impl Session {
 
     // ---- out
 
+    /// Sends a message, at once; await the result to wait while the peer is slow.
+    ///
+    /// `str` is sent as a text message, `bytes`, `bytearray` and contiguous `memoryview` as a binary one.
+    /// The awaitable is done as soon as at most `Limits.high_water_bytes` wait to be written; beyond that it
+    /// waits until half of them are. It may be ignored. From any thread; awaiting belongs to the hub's event loop.
+    ///
+    /// Raises `ConnectionClosed` when the session is closing or closed, `TypeError` for any other type of data,
+    /// `UnicodeEncodeError` for a `str` with lone surrogates (RFC 6455 §5.6).
     fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         if self.inner.link.is_closing() || self.inner.said_goodbye() {
             return Err(self.inner.closed_error(py));
@@ -175,6 +183,13 @@ impl Session {
         Ok(Py::new(py, Wait::new(self.inner.clone(), What::Drain))?.into_any())
     }
 
+    /// Closes the session; await the result to wait until it has ended.
+    ///
+    /// `code` is 1000 to 1003, 1007 to 1014 or 3000 to 4999; `reason` has at most 123 bytes in UTF-8. What was sent
+    /// before is still delivered; messages that come from now on are not. The peer has `Limits.close_timeout` seconds
+    /// to answer. Closing again changes nothing.
+    ///
+    /// Raises `ValueError` for any other code and for a longer reason (RFC 6455 §7.1.2, §7.4).
     #[pyo3(signature = (code = 1000, reason = ""))]
     fn close(&self, py: Python<'_>, code: i64, reason: &str) -> PyResult<Py<PyAny>> {
         let sent = u16::try_from(code).ok().map(CloseCode).filter(|code| code.may_be_sent());
@@ -186,10 +201,17 @@ impl Session {
         Ok(Py::new(py, Wait::new(self.inner.clone(), What::Close))?.into_any())
     }
 
+    /// Drops the connection, without a Close frame: the peer and `on_close` see 1006 (RFC 6455 §7.1.7).
     fn abort(&self, py: Python<'_>) {
         self.inner.core.post(py, self.id().shard(), Command::Abort(self.id()));
     }
 
+    /// Sends a ping; await the result for the round trip in seconds.
+    ///
+    /// `data` has at most 125 bytes; without it the payload is one that no other ping of this process has.
+    ///
+    /// Raises `ConnectionClosed`, here or when awaited, if the session ends before the pong comes, `ValueError` for more
+    /// than 125 bytes, `TypeError` for anything but `str` and bytes (RFC 6455 §5.5.2).
     #[pyo3(signature = (data = None))]
     fn ping(&self, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         if self.inner.link.is_closing() || self.inner.said_goodbye() {
@@ -239,6 +261,9 @@ impl Session {
 
     // ---- rooms
 
+    /// Puts the session into a room; it gets what is broadcast there from now on. Joining twice changes nothing.
+    ///
+    /// Raises `ConnectionClosed` when the session has ended, `TypeError` if the name is not `str`.
     fn join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
         let name = room_name(room)?;
         match self.inner.core.server.directory().join(&self.inner.link, name.to_str()?) {
@@ -249,6 +274,9 @@ impl Session {
         Ok(())
     }
 
+    /// Takes the session out of a room. Leaving a room that it is not in changes nothing.
+    ///
+    /// Raises `TypeError` if the name is not `str`.
     fn leave(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
         let name = room_name(room)?;
         if let Some(name) = self.inner.core.server.directory().leave(&self.inner.link, name.to_str()?) {
@@ -257,6 +285,7 @@ impl Session {
         Ok(())
     }
 
+    /// The names of the rooms that the session is in; after its end, of those that it was in.
     #[getter]
     fn rooms<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
         match self.inner.end() {
@@ -268,16 +297,19 @@ impl Session {
 
     // ---- what it is
 
+    /// The hub that the session belongs to.
     #[getter]
     fn hub(&self, py: Python<'_>) -> Py<PyAny> {
         self.inner.core.hub.clone_ref(py)
     }
 
+    /// The session's name in this process: 16 hexadecimal digits. It is no secret and proves nothing.
     #[getter(id)]
     fn id_text(&self) -> String {
         format!("{:016x}", self.id().as_u64())
     }
 
+    /// `(host, port)` of the peer; `None` on a unix socket.
     #[getter]
     fn remote_address(&self) -> Option<(String, u16)> {
         remote_address(&self.inner.link)
@@ -312,6 +344,7 @@ impl Session {
         self.inner.noticed.load(Ordering::Relaxed)
     }
 
+    /// Anything that the program wants to keep with the session; what `on_request` has attached, or an empty namespace.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let kept = lock(&self.state).as_ref().map(|state| state.clone_ref(py));
@@ -330,26 +363,31 @@ impl Session {
 
     // ---- how it is
 
+    /// Seconds that the last ping took to be answered, ours or the keepalive's; `None` before the first.
     #[getter]
     fn latency(&self) -> Option<f64> {
         self.inner.link.latency()
     }
 
+    /// Bytes that were sent and that the operating system has not taken yet.
     #[getter]
     fn buffered_amount(&self) -> usize {
         self.inner.link.buffered()
     }
 
+    /// The session has ended: nothing comes any more, and nothing can be sent.
     #[getter]
     fn closed(&self) -> bool {
         self.inner.end().is_some()
     }
 
+    /// The peer's close code; 1005 if its Close frame had none, 1006 if none came (RFC 6455 §7.1.5); `None` while open.
     #[getter]
     fn close_code(&self) -> Option<u16> {
         self.inner.end().map(|closed| closed.code().0)
     }
 
+    /// The peer's close reason or, where no Close frame came, what happened (RFC 6455 §7.1.6); `None` while open.
     #[getter]
     fn close_reason(&self) -> Option<String> {
         self.inner.end().map(errors::reason)

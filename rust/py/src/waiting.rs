@@ -32,6 +32,8 @@ struct State {
     blocking: bool,
     wakeup: Option<Wakeup>,
     cancelled: bool,
+    /// What the cancellation says about itself: anyio knows its own by it.
+    message: Option<Py<PyAny>>,
 }
 
 struct Wakeup {
@@ -46,7 +48,8 @@ impl Waiter {
 
     /// Gets ready to be yielded to a task.
     pub(crate) fn arm(&self) {
-        *lock(&self.state) = State { blocking: true, wakeup: None, cancelled: false };
+        let before = std::mem::replace(&mut *lock(&self.state), State { blocking: true, ..State::default() });
+        drop(before);
     }
 
     /// A task waits here.
@@ -104,11 +107,14 @@ impl Waiter {
 
     #[pyo3(signature = (msg = None))]
     fn cancel(slf: Py<Self>, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
-        drop(msg);
         if !slf.get().is_waiting() {
             return Ok(false);
         }
-        lock(&slf.get().state).cancelled = true;
+        {
+            let mut state = lock(&slf.get().state);
+            state.cancelled = true;
+            state.message = msg;
+        }
         Waiter::wake_soon(&slf, py)
     }
 
@@ -127,7 +133,11 @@ impl Waiter {
     }
 
     fn result(&self, py: Python<'_>) -> PyResult<()> {
-        if lock(&self.state).cancelled { Err(errors::cancelled(py)) } else { Ok(()) }
+        let (cancelled, message) = {
+            let mut state = lock(&self.state);
+            (state.cancelled, state.message.take())
+        };
+        if cancelled { Err(errors::cancelled(py, message)) } else { Ok(()) }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use hubbub_proto::Role;
 use hubbub_proto::close::{self, CloseCode};
+use hubbub_proto::{Role, Violation};
 
 use super::context::{Context, millis};
 use super::{Shard, State};
@@ -17,8 +17,13 @@ const HTTP_LINGER: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// Begins the closing handshake: sends a Close frame, then waits for the peer's.
-    pub fn close(&mut self, id: SessionId, code: CloseCode, reason: &str, _handler: &mut impl Handler) {
+    pub fn close(&mut self, id: SessionId, code: CloseCode, reason: &str, handler: &mut impl Handler) {
         let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else { return };
+        if let Some(violation) = session.broke {
+            // The peer's Close cannot be waited for: nothing it sends is read any more.
+            self.cx.fail_for(session, violation, handler);
+            return;
+        }
         self.cx.say_goodbye(session, code, reason);
         session.phase = Phase::Closing;
         if session.paused {
@@ -94,6 +99,34 @@ impl Context {
         }
         self.tell_closed(session, None, handler);
         self.linger(session);
+    }
+
+    /// The peer has broken the protocol. Whole messages that came before are the user's, and so are the answers to
+    /// them: the Close frame waits until they have been handled, though no longer than a peer's Close would be waited
+    /// for. Meanwhile nothing is read.
+    pub(super) fn condemn(&mut self, session: &mut Session, violation: Violation, handler: &mut impl Handler) {
+        self.counts.violations += 1;
+        self.look_at_clock();
+        session.broke = Some(violation);
+        session.until = self.now + millis(self.limits.close_timeout);
+        self.execute(session, handler);
+    }
+
+    /// Fails a session that has broken the protocol, unless the user still has messages of it to handle.
+    pub(super) fn execute(&mut self, session: &mut Session, handler: &mut impl Handler) {
+        let Some(violation) = session.broke else { return };
+        let unhandled = session.link.as_ref().is_some_and(|link| link.tell_when_consumed());
+        if session.is_open() && unhandled && session.until > self.now {
+            session.paused = true;
+            let until = session.until;
+            self.arm(session, until);
+        } else {
+            self.fail_for(session, violation, handler);
+        }
+    }
+
+    fn fail_for(&mut self, session: &mut Session, violation: Violation, handler: &mut impl Handler) {
+        self.fail(session, violation.close_code(), &violation.to_string(), handler);
     }
 
     /// RFC 6455 §7.1.7, "Fail the WebSocket Connection": say why, and take nothing more.

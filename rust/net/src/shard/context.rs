@@ -27,6 +27,8 @@ pub(super) struct Context {
     /// Sessions to be read, each once.
     pub(super) ready: Vec<u32>,
     pub(super) pool: Pool,
+    /// Buffers of large messages that the user has done with.
+    pub(super) spare: Vec<Vec<u8>>,
     pub(super) counts: Counts,
     published: Counts,
     started: Instant,
@@ -56,6 +58,7 @@ impl Context {
             dirty: Vec::new(),
             ready: Vec::new(),
             pool: Pool::default(),
+            spare: Vec::new(),
             counts: Counts::default(),
             published: Counts::default(),
             started: Instant::now(),

@@ -66,6 +66,10 @@ impl Context {
 
     fn look_at_open(&mut self, session: &mut Session, handler: &mut impl Handler) -> Look {
         let mut next = None;
+        if session.broke.is_some() {
+            self.execute(session, handler);
+            return if session.is_open() { Look::At(session.until) } else { Look::Never };
+        }
         if let Err(deadline) = self.check_progress(session) {
             match deadline {
                 Some(at) => next = Some(at),
@@ -111,7 +115,8 @@ impl Context {
             };
             let deadline = session.pinged + timeout;
             if deadline > self.now {
-                return Ok(Some(deadline));
+                // The answer may come long before: the next silence begins with it.
+                return Ok(Some(deadline.min(self.now + interval)));
             }
             // What lies unread because the handler is slow may well be the answer.
             if session.paused || session.readable {
@@ -124,7 +129,7 @@ impl Context {
             return Ok(Some(due));
         }
         self.send_ping(session);
-        Ok(Some(self.now + self.limits.ping_timeout.map_or(interval, millis)))
+        Ok(Some(self.now + self.limits.ping_timeout.map_or(interval, millis).min(interval)))
     }
 
     fn ping_again(&mut self, session: &mut Session, interval: Millis) -> Millis {

@@ -4,7 +4,7 @@ use std::io;
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
-use hubbub_proto::message::{Direct, Event};
+use hubbub_proto::message::Event;
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
@@ -89,20 +89,18 @@ impl Shard {
     fn read_direct(&mut self, slot: u32, handler: &mut impl Handler) -> bool {
         for attempt in 0..DIRECT_RECEIVES {
             let Some(session) = self.sessions.at(slot) else { return true };
-            let direct = session.reader.direct(&self.cx.message_limits);
-            let room = |buffer: &Vec<u8>| buffer.capacity() - buffer.len();
-            // With more room than the payload needs it would read into the next frame: the usual way does better.
-            let fits = |direct: &Direct<'_>| (1..=direct.remaining).contains(&room(direct.buffer));
-            let Some(direct) = direct.filter(fits) else {
+            if self.cx.spare.is_empty() {
+                self.cx.spare.extend(handler.spent());
+            }
+            let Some(direct) = session.reader.direct(&mut self.cx.spare) else {
                 if attempt == 0 {
                     return false;
                 }
                 // The last receive may have left bytes in the kernel: this turn is over, the session's reading is not.
                 break;
             };
-            let room = room(direct.buffer);
-            let stream = &session.stream;
-            let received = match stream.receive_spare(direct.buffer) {
+            let room = direct.room.len();
+            let received = match session.stream.receive(direct.room) {
                 Ok(0) => Received::End,
                 Ok(len) if len == room => Received::Full(len),
                 Ok(len) => Received::Short(len),
@@ -140,31 +138,32 @@ impl Context {
     pub(super) fn feed(&mut self, session: &mut Session, bytes: &mut [u8], handler: &mut impl Handler) {
         let mut input = bytes;
         let mut handed = Handed::default();
-        while matches!(session.phase, Phase::Open | Phase::Closing) {
+        let mut broken = None;
+        while broken.is_none() && matches!(session.phase, Phase::Open | Phase::Closing) {
             match session.reader.next(&mut input, &self.message_limits) {
                 Ok(None) => break,
                 Ok(Some(event)) => self.heed(session, event, &mut handed, handler),
-                Err(violation) => {
-                    self.fail(session, violation.close_code(), &violation.to_string(), handler);
-                    self.counts.violations += 1;
-                    break;
-                }
+                Err(violation) => broken = Some(violation),
             }
         }
         self.account(session, &handed);
+        if let Some(violation) = broken {
+            self.condemn(session, violation, handler);
+        }
     }
 
     fn feed_direct(&mut self, session: &mut Session, len: usize, handler: &mut impl Handler) {
         let mut handed = Handed::default();
+        let mut broken = None;
         match session.reader.received_directly(len, &self.message_limits) {
             Ok(None) => {}
             Ok(Some(event)) => self.heed(session, event, &mut handed, handler),
-            Err(violation) => {
-                self.fail(session, violation.close_code(), &violation.to_string(), handler);
-                self.counts.violations += 1;
-            }
+            Err(violation) => broken = Some(violation),
         }
         self.account(session, &handed);
+        if let Some(violation) = broken {
+            self.condemn(session, violation, handler);
+        }
     }
 
     /// Puts what was handed on into the inbox's account; a full inbox stops the reading.
@@ -226,8 +225,8 @@ impl Context {
         // Other traffic may have ended the wait for this pong before it came; it still tells the latency.
         let ours = session.ping_micros != 0 && payload == session.ping_micros.to_be_bytes();
         if ours {
-            session.ping_micros = 0;
             link.set_latency(self.micros.saturating_sub(session.ping_micros));
+            session.ping_micros = 0;
         } else if link.wants_pong() {
             handler.pong(session.id, payload);
         }

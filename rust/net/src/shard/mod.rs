@@ -247,19 +247,22 @@ impl Shard {
         self.events.iter().count() < EVENTS
     }
 
-    /// One pass over all sessions that have something to read; what is left over waits for the next turn.
+    /// One pass over the sessions that have something to read; what is left over waits for the next turn.
     fn read_ready(&mut self, handler: &mut impl Handler) {
-        let ready = std::mem::take(&mut self.cx.ready);
-        for &slot in &ready {
+        let mut ready = std::mem::take(&mut self.cx.ready);
+        let mut read = 0;
+        while read < ready.len() && !handler.is_full() {
+            let slot = ready[read];
+            read += 1;
             if let Some(session) = self.sessions.at(slot) {
                 session.in_ready = false;
                 self.guard(slot, handler, |shard, handler| shard.read(slot, handler));
             }
         }
-        // The list's memory is used again.
-        let mut later = std::mem::replace(&mut self.cx.ready, ready);
-        self.cx.ready.clear();
-        self.cx.ready.append(&mut later);
+        // Those that have not been read stand before those that have more.
+        ready.drain(..read);
+        ready.append(&mut self.cx.ready);
+        self.cx.ready = ready;
     }
 
     fn obey_commands(&mut self, handler: &mut impl Handler) {
@@ -293,16 +296,13 @@ impl Shard {
         match command {
             Command::Send(id, kind, Parcel::Inline(range)) => {
                 let payload = &bytes[range];
-                if let Some(link) = self.sessions.get(id).and_then(|session| session.link.as_ref()) {
-                    link.take_posted(payload.len());
-                }
                 self.send(id, kind, payload, handler);
+                self.take_over(id, payload.len(), handler);
             }
             Command::Send(id, kind, Parcel::Shared(payload)) => {
-                if let Some(link) = self.sessions.get(id).and_then(|session| session.link.as_ref()) {
-                    link.take_posted(payload.len());
-                }
+                let len = payload.len();
                 self.send_shared(id, kind, payload, handler);
+                self.take_over(id, len, handler);
             }
             Command::Broadcast(broadcast) => {
                 self.broadcast(&broadcast, handler);
@@ -316,12 +316,23 @@ impl Shard {
                 }
             }
             Command::Ping(id, payload) => self.ping(id, &payload, handler),
-            Command::Resume(id) => self.resume(id),
+            Command::Resume(id) => self.resume(id, handler),
             Command::Verdict(id, verdict) => self.decide(id, verdict, handler),
             Command::Adopt(stream, peer) => self.adopt(stream, peer, handler),
             Command::Accept => self.acceptor.wake(),
             Command::StopAccepting => self.stop_accepting(handler),
             Command::Stop(code, reason, grace) => self.stop(code, &reason, grace, handler),
+        }
+    }
+
+    /// Moves what was posted to the outbox in the session's public account.
+    fn take_over(&mut self, id: SessionId, len: usize, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.get(id) else { return };
+        if let Some(link) = &session.link {
+            link.take_posted(len, session.outbox.len());
+        }
+        if session.is_open() && session.broke.is_some() {
+            self.cx.execute(session, handler);
         }
     }
 
@@ -376,8 +387,12 @@ impl Shard {
         }
     }
 
-    fn resume(&mut self, id: SessionId) {
+    fn resume(&mut self, id: SessionId, handler: &mut impl Handler) {
         let Some(session) = self.sessions.get(id) else { return };
+        if session.is_open() && session.broke.is_some() {
+            self.cx.execute(session, handler);
+            return;
+        }
         session.paused = false;
         self.cx.watch_progress(session);
         if session.readable {

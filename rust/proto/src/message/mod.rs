@@ -117,9 +117,9 @@ pub enum Event<'a> {
 /// A large payload that is not complete, to be received without a copy.
 #[derive(Debug)]
 pub struct Direct<'a> {
-    /// Append here what was received. It has spare capacity for `remaining` bytes, or at least 64 KiB.
-    pub buffer: &'a mut Vec<u8>,
-    /// The most bytes that may be appended.
+    /// Receive into the front of this: the rest of the payload, or at least 64 KiB of it.
+    pub room: &'a mut [u8],
+    /// How many bytes of the payload have not arrived; `room` is never longer.
     pub remaining: usize,
 }
 
@@ -165,18 +165,19 @@ impl Reader {
 
     /// While a large data payload is unfinished: the buffer that its rest may be received into, saving a copy.
     ///
-    /// `None` when fewer than 4,096 bytes remain or no data payload is open.
-    pub fn direct(&mut self, _limits: &Limits) -> Option<Direct<'_>> {
-        self.unfinished.as_deref_mut()?.direct()
+    /// `None` when fewer than 4,096 bytes remain or no data payload is open. A buffer in `spare` that is large enough
+    /// is taken instead of memory from the allocator.
+    pub fn direct(&mut self, spare: &mut Vec<Vec<u8>>) -> Option<Direct<'_>> {
+        self.unfinished.as_deref_mut()?.direct(spare)
     }
 
-    /// Takes note that `n` bytes were appended to the buffer that [`direct`](Reader::direct) gave.
+    /// Takes note that `n` bytes were received into the room that [`direct`](Reader::direct) gave.
     ///
     /// # Errors
     /// As [`next`](Reader::next).
     ///
     /// # Panics
-    /// If `n` is not what was appended, or more than remained.
+    /// If `n` is more than the room.
     pub fn received_directly(&mut self, n: usize, limits: &Limits) -> Result<Option<Event<'static>>, Violation> {
         let Some(unfinished) = self.unfinished.as_deref_mut() else {
             assert_eq!(n, 0, "no payload is open");

@@ -52,8 +52,11 @@ impl Frame {
 #[derive(Debug)]
 struct Message {
     kind: Kind,
-    /// All that has arrived, unmasked.
+    /// All that has arrived, unmasked, and after it room for what is received directly.
     bytes: Vec<u8>,
+    /// How much has arrived.
+    /// INVARIANT: at most `bytes.len()`.
+    filled: usize,
     /// Has seen all of `bytes` if this is a text.
     utf8: Validator,
     empty_fragments: u32,
@@ -93,16 +96,17 @@ impl Unfinished {
     }
 
     /// As [`Reader::direct`](super::Reader::direct).
-    pub(super) fn direct(&mut self) -> Option<Direct<'_>> {
+    pub(super) fn direct(&mut self, spare: &mut Vec<Vec<u8>>) -> Option<Direct<'_>> {
         let frame = self.frame.filter(|frame| !frame.header.opcode.is_control())?;
         let remaining = frame.remaining();
         if remaining < DIRECT_FROM {
             return None;
         }
-        let buffer = &mut self.message.as_mut()?.bytes;
-        let spare = remaining.min(buffer.len().clamp(DIRECT_SPARE, DIRECT_MOST_SPARE));
-        grow(buffer, spare, remaining, frame.header.fin);
-        Some(Direct { buffer, remaining })
+        let message = self.message.as_mut()?;
+        let room = remaining.min(message.filled.clamp(DIRECT_ROOM, DIRECT_MOST_ROOM));
+        message.make_room(room, remaining, frame.header.fin, spare);
+        let end = message.bytes.len().min(message.filled + remaining);
+        Some(Direct { room: &mut message.bytes[message.filled..end], remaining })
     }
 
     /// As [`Reader::received_directly`](super::Reader::received_directly).
@@ -115,9 +119,8 @@ impl Unfinished {
             assert_eq!(n, 0, "no payload is open");
             return Ok(None);
         };
-        assert!(n <= frame.remaining(), "more was appended than remained");
-        let start = message.bytes.len() - n;
-        self.absorb(frame, start)
+        assert!(n <= frame.remaining() && n <= message.bytes.len() - message.filled, "more was received than fits");
+        self.absorb(frame, n)
     }
 
     /// Moves bytes from `input` to the header until that is complete.
@@ -154,7 +157,7 @@ impl Unfinished {
             (Some(_), Opcode::Text | Opcode::Binary) => {
                 return Err(Violation::MessageInsideMessage);
             }
-            (Some(message), _) => message.bytes.len(),
+            (Some(message), _) => message.filled,
             (None, _) => 0,
         };
         let Some((len, key_at)) = frame::length(bytes, opcode, role)? else {
@@ -178,7 +181,7 @@ impl Unfinished {
             Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => None,
         };
         if let Some(kind) = kind {
-            self.message = Some(Message { kind, bytes: Vec::new(), utf8: Validator::default(), empty_fragments: 0 });
+            self.message = Some(Message { kind, bytes: Vec::new(), filled: 0, utf8: Validator::default(), empty_fragments: 0 });
         }
         // Only fragments of data have no FIN.
         if let Some(message) = self.message.as_mut().filter(|_| header.len == 0 && !header.fin) {
@@ -215,23 +218,22 @@ impl Unfinished {
         let Some(message) = &mut self.message else { unreachable!("a data frame has a message") };
         let remaining = frame.remaining();
         let new = take(input, remaining.min(input.len()));
-        grow(&mut message.bytes, new.len(), remaining, frame.header.fin);
-        let start = message.bytes.len();
-        message.bytes.extend_from_slice(new);
-        self.absorb(frame, start)
+        message.append(new, remaining, frame.header.fin);
+        self.absorb(frame, new.len())
     }
 
-    /// Unmasks and validates the payload bytes that were appended at `start`; hands the message out if they complete
-    /// it.
-    fn absorb(&mut self, mut frame: Frame, start: usize) -> Result<Option<Event<'static>>, Violation> {
+    /// Unmasks and validates the `n` payload bytes that stand behind what has arrived before; hands the message out if
+    /// they complete it.
+    fn absorb(&mut self, mut frame: Frame, n: usize) -> Result<Option<Event<'static>>, Violation> {
         let Some(message) = &mut self.message else { unreachable!("a data frame has a message") };
-        let new = &mut message.bytes[start..];
+        let new = &mut message.bytes[message.filled..message.filled + n];
         unmask(new, frame.header.mask, (frame.taken % 4) as usize);
         // RFC 6455 §8.1: text that is not UTF-8 MUST fail the connection; here, at its first bad byte.
         if message.kind == Kind::Text {
             message.utf8.push(new).map_err(|_| Violation::TextUtf8)?;
         }
-        frame.taken += new.len() as u64;
+        message.filled += n;
+        frame.taken += n as u64;
         if frame.taken < frame.header.len {
             self.frame = Some(frame);
             return Ok(None);
@@ -240,34 +242,68 @@ impl Unfinished {
             return Ok(None);
         }
         message.utf8.finish().map_err(|_| Violation::TextUtf8)?;
-        Ok(self
-            .message
-            .take()
-            .map(|message| Event::Message { kind: message.kind, payload: Payload::Owned(message.bytes) }))
+        Ok(self.message.take().map(|mut message| {
+            message.bytes.truncate(message.filled);
+            Event::Message { kind: message.kind, payload: Payload::Owned(message.bytes) }
+        }))
+    }
+}
+
+impl Message {
+    /// Puts bytes behind what has arrived; `filled` does not count them yet.
+    fn append(&mut self, new: &[u8], remaining: usize, last: bool) {
+        let end = self.filled + new.len();
+        if end <= self.bytes.len() {
+            self.bytes[self.filled..end].copy_from_slice(new);
+        } else {
+            self.bytes.truncate(self.filled);
+            if self.bytes.capacity() < end {
+                self.bytes.reserve_exact(self.growth(new.len(), remaining, last));
+            }
+            self.bytes.extend_from_slice(new);
+        }
+    }
+
+    /// Makes room for a direct receive, in a used buffer if one is large enough.
+    fn make_room(&mut self, room: usize, remaining: usize, last: bool, spare: &mut Vec<Vec<u8>>) {
+        if self.bytes.len() - self.filled >= room {
+            return;
+        }
+        if self.bytes.capacity() - self.filled < room {
+            if let Some(at) = spare.iter().position(|buffer| buffer.capacity() >= self.filled + room) {
+                let mut used = spare.swap_remove(at);
+                // PERF: what is in a used buffer need not be cleared, it will be overwritten.
+                used.resize(used.capacity(), 0);
+                used[..self.filled].copy_from_slice(&self.bytes[..self.filled]);
+                self.bytes = used;
+                return;
+            }
+            self.bytes.truncate(self.filled);
+            self.bytes.reserve_exact(self.growth(room, remaining, last));
+        }
+        self.bytes.resize(self.bytes.capacity().min(self.filled + remaining), 0);
+    }
+
+    /// How much to allocate for `room` more bytes: at least doubling, but never by the declared length alone: a peer
+    /// must send half of what it makes us hold. `remaining` bytes of the frame are to come; if it is the `last`, none
+    /// after them.
+    fn growth(&self, room: usize, remaining: usize, last: bool) -> usize {
+        let declared = self.filled.saturating_add(remaining);
+        let target =
+            (self.filled + room).max(self.bytes.capacity().saturating_mul(2)).max(declared.min(FIRST_CAPACITY));
+        let target = if last { target.min(declared) } else { target };
+        target - self.filled
     }
 }
 
 /// Fewer remaining bytes than this are not worth a direct receive.
 const DIRECT_FROM: usize = 4096;
 /// The room that a direct receive has at least, unless less remains.
-const DIRECT_SPARE: usize = 64 * 1024;
+const DIRECT_ROOM: usize = 64 * 1024;
 /// The room beyond which a direct receive does not ask for more.
-const DIRECT_MOST_SPARE: usize = 1024 * 1024;
+const DIRECT_MOST_ROOM: usize = 1024 * 1024;
 /// A buffer's first allocation, unless less is declared.
 const FIRST_CAPACITY: usize = 16 * 1024;
-
-/// Makes room for `spare` more bytes, at least doubling the buffer, but never by the declared length alone: a peer must
-/// send half of what it makes us hold. `remaining` bytes of the frame are to come; if it is the `last`, none after
-/// them.
-fn grow(bytes: &mut Vec<u8>, spare: usize, remaining: usize, last: bool) {
-    if bytes.capacity() - bytes.len() >= spare {
-        return;
-    }
-    let declared = bytes.len().saturating_add(remaining);
-    let target = (bytes.len() + spare).max(bytes.capacity().saturating_mul(2)).max(declared.min(FIRST_CAPACITY));
-    let target = if last { target.min(declared) } else { target };
-    bytes.reserve_exact(target - bytes.len());
-}
 
 fn unmask(data: &mut [u8], key: Option<[u8; 4]>, offset: usize) {
     if let Some(key) = key {

@@ -33,11 +33,13 @@ pub(crate) struct Replay {
     pub(crate) reader: Reader,
     pub(crate) seen: Vec<Seen>,
     limits: Limits,
+    /// Used buffers with something else in them: nothing of it may show.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Replay {
     pub(crate) fn new(role: Role, limits: Limits) -> Replay {
-        Replay { reader: Reader::new(role), seen: Vec::new(), limits }
+        Replay { reader: Reader::new(role), seen: Vec::new(), limits, spare: vec![vec![0xAA; 100_000], vec![0xBB; 70_000]] }
     }
 
     /// Feeds one piece of input.
@@ -58,16 +60,16 @@ impl Replay {
     /// Feeds through `direct` what it takes, at most `piece` bytes at a time, and the rest through `next`.
     pub(crate) fn feed_directly(&mut self, mut bytes: &[u8], piece: usize) {
         while !bytes.is_empty() {
-            let Some(direct) = self.reader.direct(&self.limits) else {
+            let Some(direct) = self.reader.direct(&mut self.spare) else {
                 let (front, rest) = bytes.split_at(piece.min(bytes.len()));
                 self.feed(front);
                 bytes = rest;
                 continue;
             };
-            let spare = direct.buffer.capacity() - direct.buffer.len();
-            assert!(spare >= direct.remaining.min(64 * 1024), "room was promised");
-            let n = direct.remaining.min(piece).min(bytes.len());
-            direct.buffer.extend_from_slice(&bytes[..n]);
+            assert!(direct.room.len() >= direct.remaining.min(64 * 1024), "room was promised");
+            assert!(direct.room.len() <= direct.remaining, "the next frame is not reached");
+            let n = direct.room.len().min(piece).min(bytes.len());
+            direct.room[..n].copy_from_slice(&bytes[..n]);
             bytes = &bytes[n..];
             match self.reader.received_directly(n, &self.limits) {
                 Ok(Some(event)) => self.seen.push(event.into()),

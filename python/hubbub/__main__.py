@@ -1,0 +1,241 @@
+"""The command line: `hubbub run module:hub`, in uvicorn's spelling."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from hubbub import Hub, Limits, __version__, _logs, _loops, _reload
+from hubbub.hub import DEFAULT_IO_THREADS
+
+__all__ = ["main"]
+
+#: Other spellings of some limits: those of uvicorn.
+ALIASES = {
+    "max_sessions": "--limit-concurrency",
+    "max_message_bytes": "--ws-max-size",
+    "ping_interval": "--ws-ping-interval",
+    "ping_timeout": "--ws-ping-timeout",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Does what the arguments say; gives the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        work: Callable[[argparse.Namespace, list[str]], int] = options.work
+        return work(options, arguments)
+    except _Failure as failure:
+        print(f"hubbub: error: {failure}", file=sys.stderr)
+        return 1
+
+
+class _Failure(Exception):
+    """Something that the user can mend, in words for the user."""
+
+
+# ---- hubbub run
+
+
+def _run(options: argparse.Namespace, arguments: list[str]) -> int:
+    _logs.set_up(options.log_level)
+    if options.reload:
+        again = [argument for argument in arguments if argument != "--reload"]
+        folders = [Path(folder) for folder in options.reload_dir or [options.app_dir]]
+        for folder in folders:
+            if not folder.is_dir():
+                raise _Failure(f"--reload-dir {folder}: there is no such folder")
+        return _reload.supervise([sys.executable, "-m", "hubbub", *again], folders, options.shutdown_timeout + 5.0)
+    if options.loop in ("uvloop", "trio") and importlib.util.find_spec(options.loop) is None:
+        raise _Failure(f"--loop {options.loop} needs {options.loop}: pip install 'hubbub[{options.loop}]'")
+    sys.path.insert(0, str(Path(options.app_dir).resolve()))
+    hub = _find(options.hub)
+    given = {name: value for name, value in vars(options).items() if name in _LIMITS and value is not _NOT_GIVEN}
+    try:
+        hub.limits = replace(hub.limits, **given)
+    except (TypeError, ValueError) as error:
+        raise _Failure(str(error)) from None
+    _serve(hub, options)
+    return 0
+
+
+def _serve(hub: Hub, options: argparse.Namespace) -> None:
+    try:
+        hub.run(
+            options.host,
+            options.port,
+            uds=options.uds,
+            fd=options.fd,
+            io_threads=options.io_threads,
+            loop=options.loop,
+            backlog=options.backlog,
+            reuse_port=options.reuse_port,
+            shutdown_timeout=options.shutdown_timeout,
+            access_log=options.access_log,
+        )
+    except (OSError, ValueError) as error:
+        where = f"{options.host}:{options.port}"
+        if options.uds is not None:
+            where = f"unix:{options.uds}"
+        elif options.fd is not None:
+            where = f"descriptor {options.fd}"
+        raise _Failure(f"cannot serve on {where}: {error}") from error
+
+
+def _find(name: str) -> Hub:
+    """The hub that `module:attribute` names."""
+    module_name, colon, attribute = name.partition(":")
+    if not module_name or not colon or not attribute:
+        raise _Failure(f'which hub? "module:attribute" is wanted, such as "app:hub", not {name!r}')
+    found: Any = _import(module_name)
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise _Failure(f'module "{module_name}" has no attribute "{attribute}"') from None
+    if not isinstance(found, Hub):
+        raise _Failure(f'"{name}" is no hubbub.Hub but {found!r}')
+    return found
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # The module itself, or a package that it is in. One that it imports is an error of its own, told below.
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            folder = sys.path[0]
+            raise _Failure(f'there is no module "{name}" in {folder} (--app-dir sets the folder)') from None
+        _raise_with_traceback(name, error)
+    except Exception as error:
+        _raise_with_traceback(name, error)
+
+
+def _raise_with_traceback(name: str, error: Exception) -> None:
+    """Shows the user's part of the traceback: not our own, and not the import machinery's."""
+    frames = error.__traceback__
+    while frames is not None and _is_machinery(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames)
+    raise _Failure(f'importing "{name}" failed, see above') from None
+
+
+def _is_machinery(file: str) -> bool:
+    return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
+
+
+# ---- options
+
+#: Stands for an option that was not given, where `None` is a value.
+_NOT_GIVEN: Any = object()
+
+_LIMITS = {field.name: field for field in fields(Limits)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="hubbub", description="A realtime server whose network side is Rust.")
+    parser.add_argument("--version", action="version", version=f"hubbub {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_run(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run", help="serve a hub", description="Serves a hub until Ctrl-C or SIGTERM.", allow_abbrev=False
+    )
+    run.set_defaults(work=_run)
+    run.add_argument("hub", metavar="MODULE:ATTRIBUTE", help='where the hub is, such as "app:hub"')
+    _add_address(run.add_argument_group("where to listen"))
+    _add_running(run.add_argument_group("how to run"))
+    _add_reloading(run.add_argument_group("while developing"))
+    _add_limits(run.add_argument_group("limits", "Bytes, seconds or counts; 'none' switches one off, where it can be."))
+
+
+def _add_address(group: Any) -> None:
+    group.add_argument("--host", default="127.0.0.1", help="name or address (default: %(default)s)")
+    group.add_argument("--port", default=8000, type=int, help="0 lets the system choose (default: %(default)s)")
+    group.add_argument("--uds", metavar="PATH", help="a unix socket instead of host and port")
+    group.add_argument("--fd", metavar="NUMBER", type=int, help="a listening socket that is inherited, instead")
+    group.add_argument("--backlog", default=2048, type=int, help="length of the accept queue (default: %(default)s)")
+    group.add_argument("--reuse-port", action="store_true", help="let several processes listen on the same port")
+
+
+def _add_running(group: Any) -> None:
+    group.add_argument(
+        "--io-threads",
+        default=DEFAULT_IO_THREADS,
+        type=int,
+        metavar="N",
+        help="threads for the network; 0 runs it in the event loop's thread (default: %(default)s)",
+    )
+    group.add_argument("--loop", default="auto", choices=_loops.LOOPS, help="the event loop (default: %(default)s)")
+    group.add_argument(
+        "--shutdown-timeout",
+        "--timeout-graceful-shutdown",
+        default=5.0,
+        type=_seconds,
+        metavar="SECONDS",
+        help="time for what is in flight when it stops (default: %(default)s)",
+    )
+    group.add_argument("--log-level", default="info", choices=_logs.LEVELS, help="(default: %(default)s)")
+    access_log = argparse.BooleanOptionalAction
+    group.add_argument("--access-log", default=True, action=access_log, help="log each request (default: yes)")
+
+
+def _add_reloading(group: Any) -> None:
+    group.add_argument("--reload", action="store_true", help="restart when a .py file changes")
+    group.add_argument(
+        "--reload-dir", action="append", metavar="PATH", help="folder to watch, may be repeated (default: --app-dir)"
+    )
+    group.add_argument("--app-dir", default=".", metavar="PATH", help="where modules are looked for (default: here)")
+
+
+def _add_limits(group: Any) -> None:
+    for name, field in _LIMITS.items():
+        spellings = [f"--limit-{name.replace('_', '-')}"]
+        if name in ALIASES:
+            spellings.append(ALIASES[name])
+        group.add_argument(
+            *spellings,
+            dest=name,
+            default=_NOT_GIVEN,
+            type=str if isinstance(field.default, str) else _number,
+            metavar="VALUE",
+            help=f"(default: {'none' if field.default is None else field.default})",
+        )
+
+
+def _number(text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < 1e9:
+        raise ValueError(text)
+    return seconds
+
+
+_number.__name__ = "number"  # argparse says "invalid number value: 'x'"
+_seconds.__name__ = "seconds"
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,368 @@
+"""What the extension gives to the package. Users meet `Session`, as `hubbub.WebSocket`, and `Delivery`."""
+
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from typing import Any, Literal, Protocol, final
+
+from typing_extensions import Self
+
+from hubbub.hub import Hub
+from hubbub.limits import Limits, OutboxPolicy
+from hubbub.request import Request
+from hubbub.websocket import WebSocket
+
+_Data = str | bytes | bytearray | memoryview
+
+class Session:
+    """One client's session: the base of `hubbub.WebSocket`. Made by the server only."""
+
+    def __new__(cls, seed: _Seed) -> Self: ...
+
+    # ---- out
+
+    def send(self, data: str | bytes | bytearray | memoryview) -> Awaitable[None]:
+        """Sends a message, at once; await the result to wait while the peer is slow.
+
+        It may be called from any thread; awaiting belongs to the event loop that runs the hub.
+
+        Args:
+            data: ``str`` is sent as a text message, ``bytes``, ``bytearray`` and contiguous ``memoryview`` as a
+                binary one. What can change is copied before the call returns.
+
+        Returns:
+            An awaitable, which may be ignored. It is done as soon as no more than ``Limits.high_water_bytes`` bytes
+            (64 KiB) wait to be written; beyond that it waits until half of them are, or the session has ended.
+
+        Raises:
+            ConnectionClosed: the session is closing or closed.
+            TypeError: the data is of another type, or a memoryview that is not contiguous bytes.
+            UnicodeEncodeError: the text has lone surrogates, which UTF-8 cannot carry (RFC 6455 §5.6).
+        """
+
+    def close(self, code: int = 1000, reason: str = "") -> Awaitable[None]:
+        """Closes the session; await the result to wait until it has ended.
+
+        What was sent before is still delivered; messages that come from now on are not. Closing again changes
+        nothing. From any thread.
+
+        Args:
+            code: 1000 (the default) to 1003, 1007 to 1014, or 3000 to 4999.
+            reason: at most 123 bytes in UTF-8.
+
+        Returns:
+            An awaitable, which may be ignored. The peer has ``Limits.close_timeout`` seconds (5) to answer; then the
+            connection is dropped.
+
+        Raises:
+            ValueError: the code may not be sent, or the reason is too long (RFC 6455 §5.5.1, §7.4).
+        """
+
+    def abort(self) -> None:
+        """Drops the connection at once, without a Close frame; both ends see 1006 (RFC 6455 §7.1.7)."""
+
+    def ping(self, data: str | bytes | bytearray | memoryview | None = None) -> Awaitable[float]:
+        """Sends a ping; await the result for the round trip in seconds.
+
+        Args:
+            data: at most 125 bytes. Without it the payload is one that no other ping of this process has.
+
+        Returns:
+            An awaitable, which may be ignored. A pong that answers a later ping answers the earlier ones too.
+
+        Raises:
+            ConnectionClosed: the session is closing or closed, or, when awaited, it has ended without a pong.
+            TypeError: the data is of another type.
+            ValueError: the data is longer (RFC 6455 §5.5).
+        """
+
+    # ---- in
+
+    def _recv(self) -> Recv: ...
+    def __aiter__(self) -> Self:
+        """``async for data in ws``: the messages, until an orderly end. Any other end is `ConnectionClosedError`."""
+
+    def __anext__(self) -> Recv: ...
+
+    # ---- rooms
+
+    def join(self, room: str) -> None:
+        """Puts the session into a room: it gets what is broadcast there from now on. From any thread.
+
+        Args:
+            room: the room's name. Joining a room that the session is in already changes nothing.
+
+        Raises:
+            ConnectionClosed: the session has ended.
+            TypeError: the name is not ``str``.
+        """
+
+    def leave(self, room: str) -> None:
+        """Takes the session out of a room. From any thread. A session that ends leaves all its rooms by itself.
+
+        Args:
+            room: the room's name. Leaving a room that the session is not in changes nothing.
+
+        Raises:
+            TypeError: the name is not ``str``.
+        """
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that the session is in; after its end, of those that it was in."""
+
+    # ---- what it is
+
+    @property
+    def hub(self) -> Hub:
+        """The hub that the session belongs to."""
+
+    @property
+    def id(self) -> str:
+        """The session's name in this process: 16 hexadecimal digits. It is no secret and proves nothing."""
+
+    @property
+    def remote_address(self) -> tuple[str, int] | None:
+        """``(host, port)`` of the peer; ``None`` on a unix socket."""
+
+    @property
+    def state(self) -> Any:
+        """Anything that the program wants to keep with the session.
+
+        It is what ``on_request`` has attached to ``request.state``; without that, an empty namespace.
+        """
+
+    @state.setter
+    def state(self, value: Any) -> None: ...
+    @property
+    def _opening(self) -> Opening: ...
+    @property
+    def _request(self) -> Request | None: ...
+    def _keep_request(self, request: Request) -> None: ...
+    @property
+    def _path_params(self) -> list[tuple[str, str]]: ...
+    @property
+    def _subprotocol(self) -> str | None: ...
+    @property
+    def _noticed(self) -> bool: ...
+
+    # ---- how it is
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last ping took to be answered, ours or the keepalive's; ``None`` before the first pong."""
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that were sent and that the operating system has not taken yet."""
+
+    @property
+    def closed(self) -> bool:
+        """The session has ended: nothing comes any more, and nothing can be sent."""
+
+    @property
+    def close_code(self) -> int | None:
+        """The peer's close code, ``None`` while the session is open.
+
+        1005 if its Close frame had none, 1006 if no Close frame came (RFC 6455 §7.1.5).
+        """
+
+    @property
+    def close_reason(self) -> str | None:
+        """The peer's close reason, ``None`` while the session is open (RFC 6455 §7.1.6).
+
+        Where no Close frame came, it says what happened.
+        """
+
+@final
+class Delivery:
+    """What has come of a broadcast; await it to know that every shard has handed it out.
+
+    Awaiting gives the delivery itself, and waits for a turn of the event loop if some member is slow.
+    """
+
+    @property
+    def reached(self) -> int:
+        """Sessions that it was handed to, so far; final once ``done``."""
+
+    @property
+    def dropped(self) -> int:
+        """Sessions that did not get it because their outboxes were full, so far; final once ``done``."""
+
+    @property
+    def done(self) -> bool:
+        """Every shard has handed it out."""
+
+    def __await__(self) -> Generator[Any, None, Self]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Waiter | None: ...
+
+@final
+class Server:
+    """One running server: started, driven and stopped by `hubbub.hub`."""
+
+    def __new__(
+        cls,
+        hub: Hub,
+        limits: Limits,
+        endpoints: Sequence[_Endpoint],
+        hooks: _Hooks,
+        binds: Sequence[tuple[Any, ...]],
+        io_threads: int,
+    ) -> Self: ...
+
+    # ---- driving it
+
+    def start(
+        self,
+        event_loop: object,
+        call_soon: Callable[..., object],
+        call_later: Callable[..., object],
+        park: Callable[[Any], Generator[Any, Any, Any]] | None,
+    ) -> None: ...
+    def fileno(self) -> int: ...
+    def turn(self) -> None: ...
+    def tick(self) -> None: ...
+    def flush(self) -> None: ...
+
+    # ---- the end
+
+    def leave(self) -> None: ...
+    def stop(self, grace: float) -> None: ...
+    def release(self) -> None: ...
+    @property
+    def stopped(self) -> bool: ...
+
+    # ---- rooms and sessions
+
+    def broadcast(
+        self,
+        rooms: Sequence[str] | None,
+        data: _Data,
+        skip: Sequence[Session],
+        sender: Session | None = None,
+    ) -> Delivery: ...
+    def sessions(self) -> list[WebSocket]: ...
+    def session_count(self) -> int: ...
+    def room_names(self) -> list[str]: ...
+    def room_count(self) -> int: ...
+    def room_size(self, room: str) -> int: ...
+    def room_members(self, room: str) -> list[WebSocket]: ...
+    def room_has(self, room: str, session: Session) -> bool: ...
+    def room_position(self, room: str) -> tuple[int, int] | None: ...
+    def room_policy(self, room: str) -> OutboxPolicy | None: ...
+    def set_room_policy(self, room: str, policy: OutboxPolicy | None) -> None: ...
+
+    # ---- what there is to know
+
+    @property
+    def addresses(self) -> list[tuple[Any, ...]]: ...
+    def stats(self) -> dict[str, int]: ...
+
+@final
+class Opening:
+    """A request head, as it came."""
+
+    def line(self) -> tuple[str, str, str, str]: ...
+    def fields(self) -> list[tuple[str, str]]: ...
+    @property
+    def path_params(self) -> list[tuple[str, str]]: ...
+    @property
+    def subprotocol(self) -> str | None: ...
+    @property
+    def upgrade(self) -> bool: ...
+    @property
+    def remote_address(self) -> tuple[str, int] | None: ...
+
+@final
+class Pending:
+    """A request that waits for an answer."""
+
+    @property
+    def opening(self) -> Opening: ...
+    def accept(self, request: Request, subprotocol: str | None, fields: Iterable[tuple[str, str]]) -> None: ...
+    def answer(self, status: int, fields: Iterable[tuple[str, str]], body: str | bytes) -> None: ...
+
+@final
+class Recv:
+    """Awaits the next message of a session."""
+
+    def __await__(self) -> Generator[Any, None, str | bytes]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Waiter: ...
+
+@final
+class Wait:
+    """Awaits something else of a session: room in its outbox, its end, a pong."""
+
+    def __await__(self) -> Generator[Any, None, Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Waiter | None: ...
+
+@final
+class Done:
+    """Awaits nothing: what is given when there is nothing to wait for."""
+
+    def __await__(self) -> Generator[Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> None: ...
+
+@final
+class Waiter:
+    """Stands for a future, to the task that waits."""
+
+    _asyncio_future_blocking: bool
+    def get_loop(self) -> Any: ...
+    def add_done_callback(self, callback: Callable[[Any], object], *, context: Any = None) -> None: ...
+    def remove_done_callback(self, callback: Callable[[Any], object]) -> int: ...
+    def cancel(self, msg: Any = None) -> bool: ...
+    def forget(self) -> None: ...
+    def cancelled(self) -> bool: ...
+    def done(self) -> bool: ...
+    def result(self) -> None: ...
+
+def mask_kernel() -> Literal["avx512", "avx2", "sse2", "neon", "word"]:
+    """The name of the masking kernel that this processor gets."""
+
+# ---- what the extension asks of its callers; these names exist for type checkers only
+
+class _Seed(Protocol):
+    """What a session is made of: only the server has one."""
+
+class _Endpoint(Protocol):
+    """`hubbub._handlers.Endpoint`: what is read of it, once."""
+
+    @property
+    def path(self) -> str | None: ...
+    @property
+    def subprotocols(self) -> list[str]: ...
+    @property
+    def origins(self) -> list[str] | None: ...
+    @property
+    def on_connection(self) -> Callable[[WebSocket], object] | None: ...
+    @property
+    def on_message(self) -> Callable[[WebSocket, str | bytes], object] | None: ...
+    @property
+    def on_close(self) -> Callable[[WebSocket, int, str], object] | None: ...
+    @property
+    def start(self) -> Callable[[WebSocket], object] | None: ...
+    @property
+    def ended(self) -> Callable[[WebSocket], object] | None: ...
+    @property
+    def decide(self) -> Callable[[Pending], object] | None: ...
+
+class _Hooks(Protocol):
+    """`hubbub.hub`'s hooks: what is read of them, once."""
+
+    @property
+    def session_type(self) -> type[WebSocket]: ...
+    @property
+    def failed(self) -> Callable[[WebSocket, BaseException], object]: ...
+    @property
+    def notice(self) -> Callable[[str, str], object]: ...
+    @property
+    def emptied(self) -> Callable[[], object]: ...
+    @property
+    def stopped(self) -> Callable[[], object]: ...
+    @property
+    def access(self) -> Callable[[Any, str, int], object] | None: ...
+    @property
+    def spoken(self) -> Callable[..., object] | None: ...

@@ -1,0 +1,68 @@
+"""Logging for programs that have set up none: the command line's, and those that call `Hub.run`.
+
+A library that is imported logs through whatever the program has configured; a program that has configured nothing
+would see warnings only, and not even the address that it listens on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+__all__ = ["LEVELS", "set_up", "set_up_if_missing"]
+
+LEVELS = ("critical", "error", "warning", "info", "debug")
+
+_COLOURS = {
+    logging.DEBUG: "36",  # cyan
+    logging.INFO: "32",  # green
+    logging.WARNING: "33",  # yellow
+    logging.ERROR: "31",  # red
+    logging.CRITICAL: "91",  # bright red
+}
+
+
+def set_up(level: str = "info") -> None:
+    """Logs `hubbub` and `hubbub.access` from this level on to stderr, unless the program has handlers of its own."""
+    logger = logging.getLogger("hubbub")
+    logger.setLevel(level.upper())
+    if not logger.hasHandlers():
+        logger.addHandler(_handler(sys.stderr))
+
+
+def set_up_if_missing() -> None:
+    """The same at level info, and nothing at all if the program has configured handlers or a level."""
+    logger = logging.getLogger("hubbub")
+    if not logger.hasHandlers() and logger.level == logging.NOTSET and not logger.disabled:
+        set_up()
+
+
+def _handler(stream: TextIO) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Formatter(colours=_wants_colours(stream)))
+    # Should the program configure the root logger later on, records go there and must not appear twice.
+    handler.addFilter(lambda record: not logging.getLogger().handlers)
+    return handler
+
+
+def _wants_colours(stream: TextIO) -> bool:
+    # https://no-color.org: any value but the empty one switches colours off.
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class _Formatter(logging.Formatter):
+    """`INFO:     listening on ws://127.0.0.1:8000/`, with the level in its colour on a terminal."""
+
+    def __init__(self, colours: bool) -> None:
+        super().__init__("%(prefix)s%(message)s")
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = f"{record.levelname}:".ljust(10)
+        colour = _COLOURS.get(record.levelno)
+        if self._colours and colour is not None:
+            prefix = prefix.replace(record.levelname, f"\x1b[{colour}m{record.levelname}\x1b[0m")
+        record.prefix = prefix
+        return super().format(record)
