@@ -37,4 +37,4 @@ if __name__ == "__main__":
     parser.add_argument("--io-threads", type=int, default=0)
     parser.add_argument("--handler", choices=["function", "coroutine"], default="function")
     options = parser.parse_args()
-    hub_with(options.handler).run(host="127.0.0.1", port=options.port, io_threads=options.io_threads)
+    hub_with(options.handler).run(host="127.0.0.1", port=options.port, io_threads=options.io_threads, access_log=False)

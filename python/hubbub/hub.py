@@ -398,7 +398,8 @@ def _log_access(who: WebSocket | str | None, request_line: str, status: int) -> 
     if isinstance(who, WebSocket):
         address = who.remote_address
         peer = f"{address[0]}:{address[1]}" if address else "unix"
-        access_logger.info('%s - "WebSocket %s" [accepted]', peer, _printable(who.request.target))
+        # Not by way of `who.request`: that would keep the request in memory for as long as the session.
+        access_logger.info('%s - "WebSocket %s" [accepted]', peer, _printable(who._opening.line()[1]))
     else:
         access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
 

@@ -47,7 +47,7 @@ class WebSocket(_core.Session):
     @property
     def path(self) -> str:
         """The path that the client connected to, percent-decoded."""
-        return self.request.path
+        return unquote(self._opening.line()[2])
 
     @property
     def path_params(self) -> dict[str, str]:
