@@ -9,6 +9,9 @@ const TICK: Millis = 8;
 /// One rotation is about four seconds; later entries are looked at once per rotation.
 pub(crate) struct Wheel {
     buckets: Vec<Vec<Entry>>,
+    /// INVARIANT: bit n stands while bucket n has entries.
+    /// PERF: every turn asks for the next entry; looking through the buckets would cost more than the rest of it.
+    occupied: [u64; SLOTS / 64],
     /// INVARIANT: every entry due at or before `tick` has been handed out.
     tick: u64,
     entries: usize,
@@ -22,13 +25,15 @@ pub(crate) struct Entry {
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Wheel { buckets: vec![Vec::new(); SLOTS], tick: 0, entries: 0 }
+        Wheel { buckets: vec![Vec::new(); SLOTS], occupied: [0; SLOTS / 64], tick: 0, entries: 0 }
     }
 
     /// Adds an entry; it is handed out once, by the first `expire` after `at`.
     pub(crate) fn insert(&mut self, slot: u32, at: Millis) {
         let tick = (at / TICK + 1).max(self.tick + 1);
-        self.buckets[tick as usize % SLOTS].push(Entry { slot, at });
+        let bucket = tick as usize % SLOTS;
+        self.buckets[bucket].push(Entry { slot, at });
+        self.occupied[bucket / 64] |= 1 << (bucket % 64);
         self.entries += 1;
     }
 
@@ -40,7 +45,8 @@ impl Wheel {
         }
         let steps = (target - self.tick).min(SLOTS as u64);
         for step in 1..=steps {
-            let bucket = &mut self.buckets[(self.tick + step) as usize % SLOTS];
+            let number = (self.tick + step) as usize % SLOTS;
+            let bucket = &mut self.buckets[number];
             if bucket.is_empty() {
                 continue;
             }
@@ -51,8 +57,11 @@ impl Wheel {
                 }
                 keep
             });
-            if bucket.is_empty() && bucket.capacity() > 64 {
-                *bucket = Vec::new();
+            if bucket.is_empty() {
+                self.occupied[number / 64] &= !(1 << (number % 64));
+                if bucket.capacity() > 64 {
+                    *bucket = Vec::new();
+                }
             }
         }
         self.tick = target;
@@ -64,8 +73,23 @@ impl Wheel {
         if self.entries == 0 {
             return None;
         }
-        let step = (1..=SLOTS as u64).find(|step| !self.buckets[(self.tick + step) as usize % SLOTS].is_empty())?;
-        Some((self.tick + step) * TICK)
+        let first = (self.tick + 1) as usize % SLOTS;
+        let bucket = self.occupied_from(first).or_else(|| self.occupied_from(0))?;
+        let steps = (bucket + SLOTS - first) % SLOTS;
+        Some((self.tick + 1 + steps as u64) * TICK)
+    }
+
+    /// The first bucket from here to the end of the wheel that has entries.
+    fn occupied_from(&self, bucket: usize) -> Option<usize> {
+        let mut mask = u64::MAX << (bucket % 64);
+        for word in bucket / 64..self.occupied.len() {
+            let bits = self.occupied[word] & mask;
+            if bits != 0 {
+                return Some(word * 64 + bits.trailing_zeros() as usize);
+            }
+            mask = u64::MAX;
+        }
+        None
     }
 }
 
