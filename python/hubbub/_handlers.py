@@ -111,6 +111,10 @@ class Endpoint:
             await (self._serve(ws) if self._serve is not None else self._run_handlers(ws))
         except Exception as error:
             report(ws, error)
+        except BaseException:
+            # Cancelled, or the program ends: nobody serves this session any more.
+            ws.close(1011, "internal error")
+            raise
         else:
             ws.close()
         finally:
@@ -223,7 +227,7 @@ def _answer(pending: _core.Pending, request: Request, answer: object) -> None:
             pending.answer(answer.status, answer._fields(), answer.body)
         else:
             raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
-    except (TypeError, ValueError) as error:
+    except Exception as error:
         _refuse(pending, request, error)
 
 

@@ -384,6 +384,8 @@ class _Serving:
         await self.bridge.drain()
         self.bridge.stop_watching()
         self.server.release()
+        # The server holds this object's methods: let go of it, so that neither keeps the other alive.
+        del self.server
 
 
 _NOTICES = {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Link, Parcel, Server, SessionId};
 use pyo3::prelude::*;
@@ -19,7 +19,10 @@ pub(crate) struct Core {
     pub(crate) hub: Py<PyAny>,
     pub(crate) endpoints: Vec<Callbacks>,
     pub(crate) hooks: Hooks,
-    runtime: OnceLock<Runtime>,
+    /// `None` before the start, and again after the end: it holds the server, which holds this.
+    runtime: Mutex<Option<Arc<Runtime>>>,
+    /// PERF: every `await` asks whether tasks must be parked; only on trio the answer is yes.
+    parks: AtomicBool,
     table: Mutex<Table>,
     /// Requests that the user is deciding about.
     pub(crate) asked: Mutex<HashMap<SessionId, Asked>>,
@@ -106,7 +109,8 @@ impl Core {
             hub,
             endpoints,
             hooks,
-            runtime: OnceLock::new(),
+            runtime: Mutex::default(),
+            parks: AtomicBool::new(false),
             table: Mutex::new(table),
             asked: Mutex::default(),
             deliveries: Mutex::default(),
@@ -122,12 +126,31 @@ impl Core {
         std::ptr::from_ref(self) as usize
     }
 
+    /// `false`: it has one already.
     pub(crate) fn set_runtime(&self, runtime: Runtime) -> bool {
-        self.runtime.set(runtime).is_ok()
+        let mut place = lock(&self.runtime);
+        let free = place.is_none();
+        if free {
+            self.parks.store(runtime.park.is_some(), Ordering::Relaxed);
+            *place = Some(Arc::new(runtime));
+        }
+        free
     }
 
-    pub(crate) fn runtime(&self) -> Option<&Runtime> {
-        self.runtime.get()
+    pub(crate) fn runtime(&self) -> Option<Arc<Runtime>> {
+        lock(&self.runtime).clone()
+    }
+
+    /// Tasks must be parked by `Runtime::park`.
+    pub(crate) fn parks(&self) -> bool {
+        self.parks.load(Ordering::Relaxed)
+    }
+
+    /// Lets go of the event loop.
+    pub(crate) fn forget_runtime(&self) {
+        let runtime = lock(&self.runtime).take();
+        // Not under the lock: what it holds may run code of its own when it goes.
+        drop(runtime);
     }
 
     pub(crate) fn all_stopped(&self) -> bool {

@@ -122,7 +122,7 @@ impl Server {
         match wait {
             None => Ok(()),
             Some(Duration::ZERO) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
-            Some(wait) => self.arm(py, runtime, wait),
+            Some(wait) => self.arm(py, &runtime, wait),
         }
     }
 
@@ -184,6 +184,7 @@ impl Server {
             }
         });
         *lock(&self.inbox) = None;
+        self.core.forget_runtime();
     }
 
     #[getter]

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 use pyo3::{PyTraverseError, intern};
 
-use crate::core::{Core, lock};
+use crate::core::{Core, Runtime, lock};
 use crate::errors;
 use crate::session::Inner;
 
@@ -320,9 +320,12 @@ impl Done {
 
 /// The iterator that an `await` on this object goes through.
 pub(crate) fn iterate(core: &Core, py: Python<'_>, awaitable: Py<PyAny>) -> PyResult<Py<PyAny>> {
-    match core.runtime().and_then(|runtime| runtime.park.as_ref()) {
-        Some(park) => park.call1(py, (awaitable,)),
-        None => Ok(awaitable),
+    if !core.parks() {
+        return Ok(awaitable);
+    }
+    match core.runtime().as_deref() {
+        Some(Runtime { park: Some(park), .. }) => park.call1(py, (awaitable,)),
+        _ => Ok(awaitable),
     }
 }
 
