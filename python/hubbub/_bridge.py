@@ -230,14 +230,18 @@ class TrioBridge:
     def _call_soon(self, callback: Callable[..., object], *args: object) -> None:
         self._token.run_sync_soon(callback, *args)
 
-    def _later(self, delay: float, callback: Callable[[], object]) -> None:
+    def _later(self, delay: float, callback: Callable[[], object]) -> trio.CancelScope:
         import trio
 
+        scope = trio.CancelScope()
+
         async def wait() -> None:
-            await trio.sleep(delay)
-            callback()
+            with scope:
+                await trio.sleep(delay)
+                callback()
 
         trio.lowlevel.spawn_system_task(wait)
+        return scope
 
 
 class _TrioTask:

@@ -35,14 +35,20 @@ pub struct Server {
     fd: Mutex<i32>,
     /// The batch that the last pass did not finish.
     unfinished: Mutex<Option<Unfinished>>,
-    /// When the loop's timer will call `tick`.
-    timer: Mutex<Option<Instant>>,
+    /// The loop's timer that will call `tick`.
+    timer: Mutex<Option<Timer>>,
 }
 
 /// A batch in the middle of its dispatch, and the shard thread that it came from.
 struct Unfinished {
     progress: Progress,
     shard: Option<usize>,
+}
+
+struct Timer {
+    at: Instant,
+    /// Has `cancel()`.
+    handle: Py<PyAny>,
 }
 
 #[pymethods]
@@ -128,7 +134,8 @@ impl Server {
 
     /// The loop's timer has run.
     fn tick(&self, py: Python<'_>) -> PyResult<()> {
-        *lock(&self.timer) = None;
+        let timer = lock(&self.timer).take();
+        drop(timer);
         self.turn(py)
     }
 
@@ -166,7 +173,7 @@ impl Server {
     }
 
     /// Gives everything back; the shards have stopped, or are dropped now.
-    fn release(&self, py: Python<'_>) {
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(mut home) = home::leave(self.core.key()) {
             home.way.post_collected(self.core.server.handles());
         }
@@ -185,6 +192,8 @@ impl Server {
         });
         *lock(&self.inbox) = None;
         self.core.forget_runtime();
+        let timer = lock(&self.timer).take();
+        cancel(py, timer)
     }
 
     #[getter]
@@ -420,14 +429,19 @@ impl Server {
     /// Sees to it that `tick` is called after `wait`, unless it is called before anyway.
     fn arm(&self, py: Python<'_>, runtime: &Runtime, wait: Duration) -> PyResult<()> {
         let at = Instant::now() + wait;
-        {
-            let mut timer = lock(&self.timer);
-            if timer.is_some_and(|armed| armed <= at + Duration::from_millis(1)) {
-                return Ok(());
-            }
-            *timer = Some(at);
+        if lock(&self.timer).as_ref().is_some_and(|timer| timer.at <= at + Duration::from_millis(1)) {
+            return Ok(());
         }
-        runtime.call_later.call1(py, (wait.as_secs_f64(), &runtime.tick)).map(drop)
+        let handle = runtime.call_later.call1(py, (wait.as_secs_f64(), &runtime.tick))?;
+        let before = lock(&self.timer).replace(Timer { at, handle });
+        cancel(py, before)
+    }
+}
+
+fn cancel(py: Python<'_>, timer: Option<Timer>) -> PyResult<()> {
+    match timer {
+        Some(timer) => timer.handle.call_method0(py, "cancel").map(drop),
+        None => Ok(()),
     }
 }
 
