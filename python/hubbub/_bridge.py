@@ -145,8 +145,11 @@ class TrioBridge:
         self._idle: trio.Event | None = None
 
     def start(self, server: _core.Server) -> None:
+        import trio
+
         server.start(self._token, self._call_soon, self._later, park)
-        self._system_task(self._watch_descriptor, server)
+        self._watch = trio.CancelScope()
+        self._system_task(self._watch_descriptor, server, self._watch)
         server.turn()
 
     def stop_watching(self) -> None:
@@ -208,14 +211,16 @@ class TrioBridge:
         # A system task belongs to no nursery of the user's, so that a session can outlive who started the server.
         trio.lowlevel.spawn_system_task(work, *args)
 
-    async def _watch_descriptor(self, server: _core.Server) -> None:
+    async def _watch_descriptor(self, server: _core.Server, watch: trio.CancelScope) -> None:
         import trio
 
         fd = server.fileno()
-        with trio.CancelScope() as self._watch:
-            while True:
+        with watch:
+            # It may have been woken and cancelled in the same turn; then the descriptor is closed by now.
+            while not watch.cancel_called:
                 await trio.lowlevel.wait_readable(fd)
-                server.turn()
+                if not watch.cancel_called:
+                    server.turn()
 
     async def _run(self, task: _TrioTask, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:

@@ -271,7 +271,11 @@ class Hub:
         bind = _bind(host, port, uds, fd, backlog, reuse_port)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
-        serving = _Serving(self, current_bridge(), bind, io_threads, access_log)
+        try:
+            serving = _Serving(self, current_bridge(), bind, io_threads, access_log)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise OSError(error.errno, f"cannot listen on {_where(bind)}: {why}") from None
         self._running, self._serving = serving.server, serving
         try:
             serving.start()
@@ -474,7 +478,7 @@ def _bind(
     if uds is not None:
         return ("unix", os.fspath(uds), backlog)
     if fd is not None:
-        return ("fd", os.dup(fd))
+        return ("fd", _duplicate(fd), fd)
     if not isinstance(host, str) or not host:
         raise TypeError(f"host is a name or an address, not {host!r}")
     if not isinstance(port, int) or isinstance(port, bool):
@@ -482,6 +486,19 @@ def _bind(
     if not 0 <= port <= 65535:
         raise ValueError(f"port is 0 to 65535, not {port}")
     return ("tcp", host, port, backlog, reuse_port)
+
+
+def _duplicate(fd: int) -> int:
+    try:
+        return os.dup(fd)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on descriptor {fd}: {error.strerror}") from None
+
+
+def _where(bind: tuple[Any, ...]) -> str:
+    if bind[0] == "tcp":
+        return f"{bind[1]} port {bind[2]}"
+    return f"descriptor {bind[2]}" if bind[0] == "fd" else f"the unix socket {bind[1]}"
 
 
 def _url(address: tuple[Any, ...]) -> str:

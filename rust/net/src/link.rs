@@ -119,6 +119,11 @@ impl Link {
         self.posted.fetch_sub(bytes, Ordering::SeqCst);
     }
 
+    /// Publishes the outbox's size after something was put into it.
+    pub(crate) fn grow_outbox(&self, bytes: usize) {
+        self.outbox.store(bytes, Ordering::Release);
+    }
+
     /// Publishes the outbox's size; `true` if somebody waited for it to shrink to this.
     pub(crate) fn set_outbox(&self, bytes: usize, low_water_bytes: usize) -> bool {
         self.outbox.store(bytes, Ordering::SeqCst);
@@ -156,7 +161,8 @@ impl Link {
         self.wants_pong.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_latency(&self, micros: u64) {
+    /// Says how long a ping took to be answered.
+    pub fn set_latency(&self, micros: u64) {
         let micros = u32::try_from(micros).unwrap_or(u32::MAX - 1);
         self.latency.store(micros.saturating_add(1), Ordering::Relaxed);
     }

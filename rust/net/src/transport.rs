@@ -166,6 +166,10 @@ fn is_stale(path: &Path) -> io::Result<bool> {
 
 fn inherit(fd: OwnedFd) -> io::Result<(Listener, Address)> {
     let socket = Socket::from(fd);
+    if !socket.is_listener()? {
+        // What accept() would say, said now.
+        return Err(rustix::io::Errno::INVAL.into());
+    }
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     if let Some(address) = address.as_socket() {

@@ -210,6 +210,12 @@ impl Core {
         }
     }
 
+    /// The same, before this thread does anything else: what another thread posts hereafter comes after it.
+    pub(crate) fn post_now(&self, py: Python<'_>, shard: usize, command: Command) {
+        self.post(py, shard, command);
+        home::with(self.key(), |home| home.way.post_collected(self.server.handles()));
+    }
+
     /// Sends a message. Gives the bytes that wait to be written.
     pub(crate) fn send(&self, py: Python<'_>, link: &Link, message: Message<'_>) -> usize {
         let (id, shard) = (link.id(), link.id().shard());

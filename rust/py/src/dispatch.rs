@@ -261,7 +261,9 @@ impl Pass<'_, '_> {
         };
         let mut waiters = Vec::new();
         for ping in answered {
-            *lock(&ping.latency) = Some(ping.sent.elapsed().as_secs_f64());
+            let round_trip = ping.sent.elapsed();
+            *lock(&ping.latency) = Some(round_trip.as_secs_f64());
+            session.get().inner().link().set_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
             waiters.extend(lock(&ping.waiter).take());
         }
         self.wake_all(waiters)

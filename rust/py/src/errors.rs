@@ -2,7 +2,7 @@
 
 use hubbub_net::Closed;
 use hubbub_net::proto::close::CloseCode;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::objects;
@@ -108,10 +108,16 @@ pub(crate) fn wrong_setting(text: String) -> PyErr {
     PyValueError::new_err(text)
 }
 
+/// An `OSError` of the subclass that its number calls for, with the system's words.
 pub(crate) fn os(error: std::io::Error) -> PyErr {
-    match error.kind() {
-        std::io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => PyValueError::new_err(error.to_string()),
-        _ => PyErr::from(error),
+    match (error.raw_os_error(), error.kind()) {
+        (Some(number), _) => {
+            let text = error.to_string();
+            let words = text.split(" (os error").next().unwrap_or_default().to_owned();
+            PyOSError::new_err((number, words))
+        }
+        (None, std::io::ErrorKind::InvalidInput) => PyValueError::new_err(error.to_string()),
+        (None, _) => PyOSError::new_err(error.to_string()),
     }
 }
 

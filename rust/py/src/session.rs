@@ -267,7 +267,7 @@ impl Session {
     fn join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
         let name = room_name(room)?;
         match self.inner.core.server.directory().join(&self.inner.link, name.to_str()?) {
-            Joined::Now(name) => self.inner.core.post(py, self.id().shard(), Command::Join(self.id(), name)),
+            Joined::Now(name) => self.inner.core.post_now(py, self.id().shard(), Command::Join(self.id(), name)),
             Joined::Already => {}
             Joined::Ended => return Err(self.inner.closed_error(py)),
         }
@@ -280,7 +280,7 @@ impl Session {
     fn leave(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
         let name = room_name(room)?;
         if let Some(name) = self.inner.core.server.directory().leave(&self.inner.link, name.to_str()?) {
-            self.inner.core.post(py, self.id().shard(), Command::Leave(self.id(), name));
+            self.inner.core.post_now(py, self.id().shard(), Command::Leave(self.id(), name));
         }
         Ok(())
     }

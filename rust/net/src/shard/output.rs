@@ -62,7 +62,12 @@ impl Shard {
         cx.counts.messages_out += 1;
         cx.mark_dirty(session);
         cx.relieve(session);
-        session.outbox.len()
+        let waiting = session.outbox.len();
+        if let Some(link) = &session.link {
+            // The next write may be a turn away; who asks before it, or waits for it, must not see the last one's rest.
+            link.grow_outbox(waiting);
+        }
+        waiting
     }
 
     /// Hands a broadcast to this shard's members. `true`: some member has more waiting than the high-water mark.
