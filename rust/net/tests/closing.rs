@@ -210,6 +210,36 @@ fn a_violation_is_answered_with_its_code_and_ends_the_session_once() {
     house.counts_to(count, |counts| counts.violations);
 }
 
+/// What came whole before the violation is the user's, and so are the answers to it.
+#[test]
+fn a_violation_waits_for_the_messages_before_it_but_not_for_ever() {
+    for consumed in [true, false] {
+        let settings = limited(|limits| {
+            limits.close_timeout = if consumed { Duration::from_secs(3600) } else { Duration::from_millis(100) };
+        });
+        let mut house = House::open(settings, Manner { consume: false, ..Manner::default() });
+        let begun = Instant::now();
+        let (mut client, link) = house.guest();
+        client.raw(&[frame(true, Opcode::Text, b"whole"), b"\xff\xff".to_vec()].concat());
+        assert_eq!(house.message(link.id()).1, b"whole");
+        house.counts_to(1, |counts| counts.violations);
+        if consumed {
+            assert!(!link.is_closing());
+            house.send(&link, hubbub_net::proto::message::Kind::Text, b"answer");
+            let limits = house.limits().clone();
+            assert!(link.consumed(1, 5, &limits), "the shard waits for it");
+            house.post(link.id(), hubbub_net::Command::Resume(link.id()));
+            client.expect_text("answer");
+        }
+        client.expect_close(1002);
+        client.expect_end();
+        drop(client);
+        assert_eq!(house.closed(link.id()).sent.map(|(code, _)| code.0), Some(1002));
+        assert!(consumed || begun.elapsed() >= Duration::from_millis(90));
+        house.until("the connection to go", |server| server.connections() == 0);
+    }
+}
+
 #[test]
 fn whatever_way_they_end_sessions_end_once() {
     let mut house = House::open(limited(|limits| limits.close_timeout = Duration::from_millis(50)), Manner::echo());

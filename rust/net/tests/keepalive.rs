@@ -38,13 +38,15 @@ fn a_silent_session_is_pinged_and_its_pong_keeps_it_and_tells_the_latency() {
     assert_eq!(link.latency(), None);
     let mut last = None;
     for round in 1..=4 {
+        let before = Instant::now();
         let payload = ping(&mut client);
         assert!(begun.elapsed() >= INTERVAL * round - INTERVAL / 8 * round, "round {round}: {:?}", begun.elapsed());
         assert_ne!(last.replace(payload.clone()), Some(payload.clone()), "each ping has a payload of its own");
         client.pong(&payload);
         client.expect_silence();
         let latency = link.latency().expect("the pong is there");
-        assert!((0.0..30.0).contains(&latency), "{latency}");
+        // The ping went out after the last word of ours, which was before this round.
+        assert!(latency >= 0.0 && latency <= before.elapsed().as_secs_f64() + 0.01, "round {round}: {latency}");
     }
     assert!(!link.is_closing());
 }
@@ -221,17 +223,22 @@ fn a_flood_of_pings_costs_little_and_the_newest_is_answered() {
 /// A peer that reads, but never everything at once, gets its pong all the same.
 #[test]
 fn a_ping_is_answered_although_the_outbox_never_empties() {
-    let mut house = House::open(limited(|limits| limits.outbox_bytes = 4 << 20), Manner::default());
+    let mut house = House::open(limited(|limits| limits.outbox_bytes = 8 << 20), Manner::default());
     let mut client = Client::with_small_buffer(house.address());
     client.shake_hands("/");
     let link = house.opened();
     let payload = text(256 << 10);
     let fill = |house: &mut House| {
-        while link.buffered() < 1 << 20 {
+        while link.buffered() < 2 << 20 {
             house.publish(Target::All, &[], Policy::Close, payload.as_bytes());
             house.sync();
         }
     };
+    // Until the kernel's buffers have grown to their full size, and no write empties the outbox any more.
+    for _ in 0..60 {
+        fill(&mut house);
+        client.expect_text(&payload);
+    }
     fill(&mut house);
     client.ping(b"are you there?");
     for n in 0.. {
