@@ -117,26 +117,46 @@ fn listen_tcp(host: &str, port: u16, backlog: i32, reuse_port: bool) -> io::Resu
     let mut port = port;
     let mut addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     addresses.dedup();
+    let mut refused = None;
     for mut address in addresses {
         // When the system chose the first port, the other addresses get the same one.
         address.set_port(port);
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if reuse_port {
-            socket.set_reuse_port(true)?;
+        match listen_at(address, backlog, reuse_port) {
+            Ok(listener) => {
+                let bound = listener.local_addr()?;
+                port = bound.port();
+                listeners.push((Listener::Tcp(listener), Address::Tcp(bound)));
+            }
+            // A host without IPv6 may still resolve "localhost" to ::1: the other addresses will do.
+            Err(error) if is_absent(&error) => refused = Some(error),
+            Err(error) => return Err(error),
         }
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(backlog)?;
-        socket.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(socket.into());
-        let bound = listener.local_addr()?;
-        port = bound.port();
-        listeners.push((Listener::Tcp(listener), Address::Tcp(bound)));
     }
-    Ok(listeners)
+    match refused {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+fn listen_at(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// This machine has no such address, or no such family of addresses.
+fn is_absent(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    matches!(code, Some(rustix::io::Errno::ADDRNOTAVAIL | rustix::io::Errno::AFNOSUPPORT))
 }
 
 fn listen_unix(path: PathBuf, backlog: i32) -> io::Result<(Listener, Address)> {

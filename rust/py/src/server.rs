@@ -124,12 +124,7 @@ impl Server {
     /// Works through what has happened, calls the handlers, and writes what they send.
     fn turn(&self, py: Python<'_>) -> PyResult<()> {
         let wait = if self.io_threads == 0 { self.turn_inline(py) } else { self.turn_remote(py) }?;
-        let Some(runtime) = self.core.runtime() else { return Ok(()) };
-        match wait {
-            None => Ok(()),
-            Some(Duration::ZERO) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
-            Some(wait) => self.arm(py, &runtime, wait),
-        }
+        self.come_back(py, wait)
     }
 
     /// The loop's timer has run.
@@ -142,13 +137,10 @@ impl Server {
     /// Writes what was sent since the last turn.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let spoken = tell_spoken(py, &self.core);
-        let again = self.flush_home();
+        let wait = self.flush_home();
         self.wake_flushed(py)?;
         spoken?;
-        match (again, self.core.runtime()) {
-            (true, Some(runtime)) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
-            _ => Ok(()),
-        }
+        self.come_back(py, wait)
     }
 
     // ---- the end
@@ -322,9 +314,9 @@ impl Server {
     fn turn_inline(&self, py: Python<'_>) -> PyResult<Option<Duration>> {
         let started = Instant::now();
         loop {
-            let (wait, mut progress) = self.read_inline()?;
+            let mut progress = self.read_inline()?;
             let dispatched = progress.dispatch(py, &self.core);
-            let again = self.flush_home();
+            let wait = self.flush_home();
             let done = progress.is_done();
             if done {
                 self.take_back(progress.batch);
@@ -332,7 +324,7 @@ impl Server {
                 *lock(&self.unfinished) = Some(Unfinished { progress, shard: None });
             }
             dispatched.and(self.wake_flushed(py))?;
-            if done && !again && wait != Some(Duration::ZERO) {
+            if done && wait != Some(Duration::ZERO) {
                 return Ok(wait);
             }
             if !done || started.elapsed() > PASS_TIME {
@@ -342,20 +334,22 @@ impl Server {
     }
 
     /// Reads what is there, unless the last pass has left something to be dispatched: the inbox stays small.
-    fn read_inline(&self) -> PyResult<(Option<Duration>, Progress)> {
-        if let Some(unfinished) = lock(&self.unfinished).take() {
-            home::with(self.core.key(), |home| home.scheduled = true);
-            return Ok((Some(Duration::ZERO), unfinished.progress));
-        }
-        let turned = home::with(self.core.key(), |home| {
+    fn read_inline(&self) -> PyResult<Progress> {
+        let unfinished = lock(&self.unfinished).take();
+        let batch = home::with(self.core.key(), |home| {
             home.scheduled = true;
-            let Way::Inline { shard, events } = &mut home.way else { return Ok((None, Batch::default())) };
-            let turn = shard.turn(events, Some(Duration::ZERO))?;
-            let wait = if turn.again { Some(Duration::ZERO) } else { turn.wait };
-            Ok((wait, std::mem::replace(events, Batch::attached())))
+            match &mut home.way {
+                Way::Inline { shard, events } if unfinished.is_none() => {
+                    shard.turn(events, Some(Duration::ZERO))?;
+                    Ok(std::mem::replace(events, Batch::attached()))
+                }
+                _ => Ok(Batch::default()),
+            }
         });
-        let (wait, batch) = turned.unwrap_or_else(|| Ok(Default::default())).map_err(errors::os)?;
-        Ok((wait, Progress::new(batch)))
+        match (unfinished, batch) {
+            (Some(unfinished), _) => Ok(unfinished.progress),
+            (None, batch) => Ok(Progress::new(batch.unwrap_or_else(|| Ok(Batch::default())).map_err(errors::os)?)),
+        }
     }
 
     /// Keeps a batch's memory for the next turn.
@@ -401,20 +395,31 @@ impl Server {
         })
     }
 
-    /// Writes or posts what was sent. `true`: a further turn is needed.
-    fn flush_home(&self) -> bool {
+    /// Writes or posts what was sent. Gives when a further turn is needed.
+    fn flush_home(&self) -> Option<Duration> {
         let flushed = home::with(self.core.key(), |home| {
             home.scheduled = false;
             home.way.post_collected(self.core.server.handles());
             match &mut home.way {
-                Way::Remote { .. } => false,
+                Way::Remote { .. } => None,
                 Way::Inline { shard, events } => {
                     shard.flush(events);
-                    !events.is_empty() || shard.has_ready() || shard.has_unflushed()
+                    let outlook = shard.outlook();
+                    let again = outlook.again || !events.is_empty() || shard.has_unflushed();
+                    if again { Some(Duration::ZERO) } else { outlook.wait }
                 }
             }
         });
-        flushed.unwrap_or(false)
+        flushed.flatten()
+    }
+
+    /// Sees to it that the next turn comes in time.
+    fn come_back(&self, py: Python<'_>, wait: Option<Duration>) -> PyResult<()> {
+        match (wait, self.core.runtime()) {
+            (None, _) | (_, None) => Ok(()),
+            (Some(Duration::ZERO), Some(runtime)) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
+            (Some(wait), Some(runtime)) => self.arm(py, &runtime, wait),
+        }
     }
 
     fn wake_flushed(&self, py: Python<'_>) -> PyResult<()> {
