@@ -85,13 +85,10 @@ def _serve(hub: Hub, options: argparse.Namespace) -> None:
             shutdown_timeout=options.shutdown_timeout,
             access_log=options.access_log,
         )
-    except (OSError, ValueError) as error:
-        where = f"{options.host}:{options.port}"
-        if options.uds is not None:
-            where = f"unix:{options.uds}"
-        elif options.fd is not None:
-            where = f"descriptor {options.fd}"
-        raise _Failure(f"cannot serve on {where}: {error}") from error
+    except OSError as error:
+        raise _Failure(error.strerror or str(error)) from error
+    except ValueError as error:
+        raise _Failure(str(error)) from error
 
 
 def _find(name: str) -> Hub:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hubbub import _core
@@ -67,6 +67,10 @@ class Bridge(Protocol):
 
     async def drain(self) -> None:
         """Waits for all tasks that were spawned."""
+
+    def ending(self) -> AbstractContextManager[None]:
+        """Ends the block with what a handler raises to end the program: KeyboardInterrupt, SystemExit."""
+        ...
 
 
 def current_bridge() -> Bridge:
@@ -134,6 +138,9 @@ class AsyncioBridge:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    def ending(self) -> AbstractContextManager[None]:
+        return nullcontext()  # asyncio lets it out of the loop by itself
+
 
 class TrioBridge:
     """trio."""
@@ -143,6 +150,8 @@ class TrioBridge:
         self._tasks: set[_TrioTask] = set()
         self._watch: trio.CancelScope | None = None
         self._idle: trio.Event | None = None
+        self._block: trio.CancelScope | None = None
+        self._fatal: BaseException | None = None
 
     def start(self, server: _core.Server) -> None:
         import trio
@@ -203,6 +212,15 @@ class TrioBridge:
             self._idle = trio.Event()
             await self._idle.wait()
 
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        import trio
+
+        with trio.CancelScope() as self._block:
+            yield
+        if self._fatal is not None:
+            raise self._fatal
+
     # ---- how
 
     def _system_task(self, work: Callable[..., Awaitable[object]], *args: Any) -> None:
@@ -220,12 +238,18 @@ class TrioBridge:
             while not watch.cancel_called:
                 await trio.lowlevel.wait_readable(fd)
                 if not watch.cancel_called:
-                    server.turn()
+                    self._call(server.turn)
 
     async def _run(self, task: _TrioTask, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        import trio
+
         try:
             with task.scope:
                 await work()
+        except (trio.Cancelled, GeneratorExit):
+            raise
+        except BaseException as error:
+            self._fail(error)
         finally:
             task.finished = True
             self._tasks.discard(task)
@@ -233,7 +257,19 @@ class TrioBridge:
                 self._idle.set()
 
     def _call_soon(self, callback: Callable[..., object], *args: object) -> None:
-        self._token.run_sync_soon(callback, *args)
+        self._token.run_sync_soon(self._call, callback, *args)
+
+    def _call(self, callback: Callable[..., object], *args: object) -> None:
+        try:
+            callback(*args)
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        # Out of a system task it would be an internal error of trio's: the block that serves raises it instead.
+        self._fatal = self._fatal or error
+        if self._block is not None:
+            self._block.cancel()
 
     def _later(self, delay: float, callback: Callable[[], object]) -> trio.CancelScope:
         import trio
@@ -243,7 +279,7 @@ class TrioBridge:
         async def wait() -> None:
             with scope:
                 await trio.sleep(delay)
-                callback()
+                self._call(callback)
 
         trio.lowlevel.spawn_system_task(wait)
         return scope

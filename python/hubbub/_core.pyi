@@ -3,15 +3,29 @@
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any, Literal, Protocol, final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 from hubbub.hub import Hub
 from hubbub.limits import Limits, OutboxPolicy
 from hubbub.request import Request
 from hubbub.websocket import WebSocket
 
+__all__ = [
+    "Delivery",
+    "Done",
+    "Opening",
+    "Pending",
+    "Recv",
+    "Server",
+    "Session",
+    "Wait",
+    "Waiter",
+    "mask_kernel",
+]
+
 _Data = str | bytes | bytearray | memoryview
 
+@disjoint_base
 class Session:
     """One client's session: the base of `hubbub.WebSocket`. Made by the server only."""
 

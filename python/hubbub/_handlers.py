@@ -128,6 +128,16 @@ class Endpoint:
             await self._run_messages(ws, on_message or _ignore)
         except Exception as error:
             report(ws, error)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            # Cancelled: the session ends, and on_close is told of every end.
+            ws.close(1011, "internal error")
+            await self._tell_close(ws, on_close)
+            raise
+        await self._tell_close(ws, on_close)
+
+    async def _tell_close(self, ws: WebSocket, on_close: Handler | None) -> None:
         if on_close is not None:
             await ws.close()
             await _call(on_close, ws, ws.close_code, ws.close_reason)

@@ -32,6 +32,12 @@ H = TypeVar("H", bound=Callable[..., Any])
 #: How the network runs unless the program says otherwise; docs/guide.md says why.
 DEFAULT_IO_THREADS = 1
 
+#: What fits into a sockaddr_un, with the zero at its end.
+MAX_UDS_BYTES = 107
+
+#: Seconds: a day.
+MAX_SHUTDOWN_TIMEOUT = 86_400.0
+
 
 class Hub:
     """A realtime server: endpoints with handlers, rooms, limits.
@@ -271,6 +277,8 @@ class Hub:
         bind = _bind(host, port, uds, fd, backlog, reuse_port)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
+        if not isinstance(shutdown_timeout, (int, float)) or not 0 <= shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT:
+            raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {shutdown_timeout!r}")
         try:
             serving = _Serving(self, current_bridge(), bind, io_threads, access_log)
         except OSError as error:
@@ -279,7 +287,8 @@ class Hub:
         self._running, self._serving = serving.server, serving
         try:
             serving.start()
-            yield Listening(serving)
+            with serving.bridge.ending():
+                yield Listening(serving)
         finally:
             await serving.bridge.shielded(serving.stop(shutdown_timeout))
             self._running = self._serving = None
@@ -475,8 +484,15 @@ def _bind(
 ) -> tuple[Any, ...]:
     if uds is not None and fd is not None:
         raise ValueError("uds and fd exclude each other")
+    if not isinstance(backlog, int) or not 1 <= backlog <= 65535:
+        raise ValueError(f"backlog is a whole number from 1 to 65535, not {backlog!r}")
     if uds is not None:
-        return ("unix", os.fspath(uds), backlog)
+        path = os.fsdecode(uds)
+        if len(os.fsencode(path)) > MAX_UDS_BYTES:
+            raise ValueError(
+                f"the path of a unix socket has at most {MAX_UDS_BYTES} bytes, this one has more: {path!r}"
+            )
+        return ("unix", path, backlog)
     if fd is not None:
         return ("fd", _duplicate(fd), fd)
     if not isinstance(host, str) or not host:

@@ -123,8 +123,10 @@ impl Server {
 
     /// Works through what has happened, calls the handlers, and writes what they send.
     fn turn(&self, py: Python<'_>) -> PyResult<()> {
-        let wait = if self.io_threads == 0 { self.turn_inline(py) } else { self.turn_remote(py) }?;
-        self.come_back(py, wait)
+        let turned = if self.io_threads == 0 { self.turn_inline(py) } else { self.turn_remote(py) };
+        // What is fatal to the program leaves through here; until it has ended, the network goes on.
+        let come_back = self.come_back(py, turned.as_ref().map_or(Some(Duration::ZERO), |wait| *wait));
+        turned.and(come_back)
     }
 
     /// The loop's timer has run.

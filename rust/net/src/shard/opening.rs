@@ -188,8 +188,10 @@ impl Context {
         handler: &mut impl Handler,
     ) {
         self.counts.refused += u64::from(answer.status >= 400);
+        // RFC 9110 §9.3.2: the answer to HEAD must not have content; its fields are those of the answer to GET.
+        let content: &[u8] = if request_line.starts_with("HEAD ") { &[] } else { &answer.body };
+        session.outbox.gather(&mut self.pool, |out| write_answer(out, answer, content));
         handler.notice(Notice::Answered { peer: session.peer, request_line, status: answer.status });
-        session.outbox.gather(&mut self.pool, |out| write_answer(out, answer));
         session.told = session.link.is_none();
         self.handshake_over(session);
         self.tell_closed(session, None, handler);
@@ -241,7 +243,7 @@ fn plain(status: u16, text: &str) -> Answer {
     }
 }
 
-fn write_answer(out: &mut Vec<u8>, answer: &Answer) {
+fn write_answer(out: &mut Vec<u8>, answer: &Answer, content: &[u8]) {
     let status = answer.status;
     out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)).as_bytes());
     let named = |name: &str| answer.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -262,7 +264,7 @@ fn write_answer(out: &mut Vec<u8>, answer: &Answer) {
         return;
     }
     out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", answer.body.len()).as_bytes());
-    out.extend_from_slice(&answer.body);
+    out.extend_from_slice(content);
 }
 
 fn reason_phrase(status: u16) -> &'static str {

@@ -1,0 +1,111 @@
+# Everything here sets itself up on a fresh machine. It needs Rust and Python 3.10 or later; Node and a browser are
+# used where they are.
+
+PYTHON ?= python3
+SECONDS ?= 5
+# Test processes at a time.
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := $(VENV)/done
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+SOURCES := $(shell find rust/proto rust/net rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml)
+NODE := tests/clients/node
+
+.DEFAULT_GOAL := help
+.PHONY: help run check check-rust check-python test test-rust test-conformance test-abuse test-python wheel fuzz bench conformance
+.PHONY: conformance-full browser clean
+# Tests that bound times, and installations into one folder, do not go side by side.
+.NOTPARALLEL:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(DONE)/wheel ## Start the chat of examples/rooms (HOST=..., PORT=...)
+	@$(BIN)/python examples/rooms/app.py
+
+check: check-rust check-python ## Formatting, lints, types and stubs
+
+# The extension needs a Python to compile against.
+check-rust: $(DONE)/dev
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+# stubtest compares the stubs with the extension that is installed, so it runs away from the source tree.
+check-python: $(DONE)/wheel
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py examples/rooms/app.py
+	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
+
+test: test-rust test-conformance test-abuse test-python ## All tests: cargo's, the quick cases of Autobahn, pytest's
+
+test-rust:
+	cargo test --quiet
+
+test-python: $(DONE)/wheel $(DONE)/node browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore tests/abuse tests
+
+# Alone and one by one: these tests bound how long things may take.
+test-abuse: $(DONE)/wheel
+	$(BIN)/python -m pytest tests/abuse
+
+# Autobahn is a program for Python 2.7. Where it cannot be had, that is said and the rest is tested.
+test-conformance: $(DONE)/wheel
+	@if tests/conformance/autobahn.sh install; then \
+		$(BIN)/python tests/conformance/run.py --quick; \
+	else \
+		echo "the conformance cases are skipped: the Autobahn testsuite cannot be had here"; fi
+
+conformance: $(DONE)/wheel ## Autobahn's cases that are quick, against the committed result
+	$(BIN)/python tests/conformance/run.py --quick
+
+conformance-full: $(DONE)/wheel ## All cases of Autobahn, in both io_threads modes
+	$(BIN)/python tests/conformance/run.py
+
+fuzz: ## Each fuzz target for SECONDS=5 seconds
+	rust/fuzz/run.sh $(SECONDS)
+
+bench: $(DONE)/wheel $(DONE)/rivals ## hubbub beside other servers, as ratios (ARGUMENTS=... for benches/compare.py)
+	cargo build --quiet --release -p hubbub-load
+	$(BIN)/python benches/compare.py --python $(BIN)/python $(ARGUMENTS)
+
+wheel: $(DONE)/wheel ## Build the wheel into dist/
+	@ls dist/*.whl
+
+clean: ## Remove everything that was built or installed here
+	rm -rf $(VENV) dist target rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# ---- what the above stand on; a file in .venv/done says that it has been done
+
+$(DONE)/venv:
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/dev: $(DONE)/venv pyproject.toml
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(DONE)/wheel: $(DONE)/dev Cargo.toml Cargo.lock $(SOURCES)
+	@rm -rf dist
+	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	@touch $@
+
+$(DONE)/rivals: $(DONE)/dev
+	$(BIN)/python -m pip install --quiet picows websockets aiohttp uvloop
+	@touch $@
+
+# Without Node, the tests that need it say so and are skipped.
+$(DONE)/node: $(DONE)/venv $(wildcard $(NODE)/package-lock.json)
+	@if [ -f $(NODE)/package-lock.json ] && command -v npm >/dev/null; then \
+		echo "npm ci"; npm ci --silent --no-audit --no-fund --prefix $(NODE); fi
+	@touch $@
+
+# Without a browser, the same.
+browser:
+	@tests/browser/install.sh

@@ -1,0 +1,93 @@
+"""Every test runs on each event loop, with the network in the loop's thread and in one of its own."""
+
+from __future__ import annotations
+
+import faulthandler
+import functools
+import inspect
+import logging
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from support.server import Serve
+
+#: Seconds for one test. What waits longer has failed, and says where.
+TEST_TIME = 10.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # An exception that nobody can catch, an unawaited coroutine, a socket left open: all fail the test.
+    config.addinivalue_line("filterwarnings", "error")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+        pytest.param(("trio", {}), id="trio"),
+    ]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return request.param
+
+
+@pytest.fixture(params=[0, 1], ids=["inline", "threaded"])
+def io_threads(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def serve(io_threads: int) -> Serve:
+    return Serve(io_threads)
+
+
+@pytest.fixture
+def failures(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """The errors that were logged; a test that does not ask for them must cause none."""
+    return _Failures(caplog)
+
+
+class _Failures(list[logging.LogRecord]):
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        super().__init__()
+        caplog.handler.addFilter(self._take)
+
+    def _take(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR:
+            self.append(record)
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _nothing_fails_unnoticed(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    if "failures" not in request.fixturenames:
+        errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+        assert errors == [], [record.getMessage() for record in errors]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        pyfuncitem.obj = _bounded(pyfuncitem.obj)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    # For what no time limit of the event loop can reach: a loop that is blocked.
+    faulthandler.dump_traceback_later(6 * TEST_TIME, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _bounded(test: object) -> object:
+    @functools.wraps(test)  # type: ignore[arg-type]
+    async def bounded(*args: object, **kwargs: object) -> None:
+        with anyio.fail_after(TEST_TIME):
+            await test(*args, **kwargs)  # type: ignore[operator]
+
+    return bounded

@@ -1,0 +1,1 @@
+"""What the tests stand on: a server for one test, and a client whose every byte they decide about."""
