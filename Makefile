@@ -9,13 +9,15 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/done
+export PIP_ROOT_USER_ACTION := ignore
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 SOURCES := $(shell find rust/proto rust/net rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml)
+PYTHON_CODE := python tests examples benches
 NODE := tests/clients/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-rust check-python test test-rust test-conformance test-abuse test-python wheel fuzz bench conformance
-.PHONY: conformance-full browser clean
+.PHONY: help run check check-rust check-python test test-rust test-conformance test-abuse test-python wheel
+.PHONY: fuzz bench conformance conformance-full browser clean
 # Tests that bound times, and installations into one folder, do not go side by side.
 .NOTPARALLEL:
 
@@ -34,8 +36,8 @@ check-rust: $(DONE)/dev
 
 # stubtest compares the stubs with the extension that is installed, so it runs away from the source tree.
 check-python: $(DONE)/wheel
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+	$(BIN)/ruff check $(PYTHON_CODE)
+	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy --strict
 	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py examples/rooms/app.py
 	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
@@ -77,7 +79,7 @@ wheel: $(DONE)/wheel ## Build the wheel into dist/
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) dist target rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # ---- what the above stand on; a file in .venv/done says that it has been done
 

@@ -131,18 +131,17 @@ async def test_no_message_is_handled_after_a_failure(serve: Serve, failures) -> 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_that_the_client_has_gone_is_no_error_of_a_handlers(serve: Serve, kind) -> None:
-    hub, told, release = Hub(), [], anyio.Event()
+    hub, told = Hub(), []
 
-    @hub.on_close
     def closed(ws: WebSocket, code: int, reason: str) -> None:
         told.append(code)
         ws.send("too late")
 
+    hub.on_close(kind(closed))
     async with serve(hub) as server:
         async with server.connect() as client:
             await client.close()
         await until(lambda: told == [1000])
-        release.set()
 
 
 async def test_connection_closed_escapes_an_endpoint_quietly(serve: Serve) -> None:
@@ -258,7 +257,8 @@ PROGRAM = """
 
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=client, args=listener.getsockname()[1:], daemon=True).start()
-    hub.run(fd=listener.fileno(), loop="{loop}", io_threads={io_threads}, access_log=False)
+    hub.run(fd=listener.fileno(), loop="{loop}", io_threads={io_threads}, access_log=False,
+        shutdown_timeout=30)
     print("run has returned")
 """
 
@@ -284,7 +284,7 @@ def test_what_ends_a_program_ends_it_in_a_handler_too(
 ) -> None:
     program = PROGRAM.format(where=where, handler=handler, error=error, loop=loop, io_threads=io_threads)
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=15, check=False
     )
     assert (ended.returncode, ended.stdout) in [(status, ""), (-2, "")], ended.stderr
     assert says in ended.stderr

@@ -46,6 +46,7 @@ class Bridge(Protocol):
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Task:
         """Runs a coroutine as a task of the loop."""
+        ...
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         """Calls back in the loop, from any thread."""
@@ -55,12 +56,14 @@ class Bridge(Protocol):
 
     def flag(self) -> Flag:
         """A new event."""
+        ...
 
     def semaphore(self, value: int) -> Any:
         """A new semaphore of the loop's own kind."""
 
     async def wait(self, flag: Flag, timeout: float | None) -> bool:
         """Waits for the flag; false if the time is over."""
+        ...
 
     async def shielded(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs to its end, whatever is cancelled meanwhile."""

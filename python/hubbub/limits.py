@@ -68,7 +68,9 @@ _OPTIONAL = {
     "max_sessions",
 }
 _SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout"}
-_COUNTS = {"max_empty_fragments", "inbox_messages", "max_head_fields", "max_sessions", "max_handshakes"}
+_COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
+#: Room for so many is made before a head is read.
+_MOST_HEAD_FIELDS = 10_000
 _MAY_BE_ZERO = {"max_message_bytes", "max_empty_fragments"}
 
 
@@ -83,6 +85,6 @@ def _check(name: str, value: object) -> None:
     if not isinstance(value, kinds) or isinstance(value, bool):
         optional = " or None" if name in _OPTIONAL else ""
         raise TypeError(f"{name} is {unit}{optional}, not {value!r}")
-    most = (1 << 32) - 1 if name in _COUNTS else 1 << 40
+    most = _MOST_HEAD_FIELDS if name == "max_head_fields" else (1 << 32) - 1 if name in _COUNTS else 1 << 40
     if not (value >= 0 if name in _MAY_BE_ZERO else value > 0) or value > most:
         raise ValueError(f"{name} is out of range: {value!r}")

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
-from process import Server
-
-
-class Serve(Protocol):
-    def __call__(self, *options: str, **limits: Any) -> Server: ...
+from process import Serve, Server
 
 
 @pytest.fixture(params=[0, 1], ids=["io_threads=0", "io_threads=1"], scope="session")

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from wire import Wire
 
@@ -143,6 +143,12 @@ class Server:
         found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)
         assert found is not None
         return int(found[1])
+
+
+class Serve(Protocol):
+    """Starts a server, see the fixture of this name."""
+
+    def __call__(self, *options: str, **limits: Any) -> Server: ...
 
 
 def eventually(true: Callable[[], bool], timeout: float = 10) -> bool:

@@ -1,7 +1,8 @@
 """The server that is attacked: one program with handlers of every kind, run by ``Hub.run`` as a user would.
 
-At ``/`` functions serve: a text that begins with ``!`` is a command (see COMMANDS), everything else is echoed. The other
-paths have coroutines. With ``--ask`` an ``on_request`` handler looks at every request first, and counts what gets to it.
+At ``/`` functions serve: a text that begins with ``!`` is a command (see COMMANDS), everything else is echoed. The
+other paths have coroutines. With ``--ask`` an ``on_request`` handler looks at every request first, and counts what gets
+to it.
 """
 
 from __future__ import annotations

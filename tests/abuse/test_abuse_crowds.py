@@ -12,8 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import Serve
-from process import Server, eventually, percentile
+from process import Serve, Server, eventually, percentile
 from wire import TEXT, Wire, frame, request
 
 MEBIBYTE = 1 << 20
@@ -43,15 +42,13 @@ def test_F4_slow_readers_do_not_hold_up_the_others(serve: Serve) -> None:
                 assert elsewhere[1].receive() == (TEXT, str(number).encode())
             assert talker.receive() == (TEXT, b"flooded")
         grown = server.peak_memory() - before
-        print(
-            f"{readers} x {messages} messages; {grown >> 20} MiB more at the peak; "
-            f"p50 {percentile(crowd.latencies, 0.5) * 1000:.1f} ms, p99 {percentile(crowd.latencies, 0.99) * 1000:.1f} ms"
-        )
+        p50, p99 = (percentile(crowd.latencies, share) for share in (0.5, 0.99))
+        print(f"{grown >> 20} MiB more at the peak; p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms")
         assert crowd.numbers == list(range(messages)), "all of them, in order"
         assert len(set(crowd.digests())) == 1, "the others got the same bytes"
         assert server.report()["stats"]["slow_closed"] == readers
         assert grown < readers * MEBIBYTE + 16 * MEBIBYTE
-        assert percentile(crowd.latencies, 0.5) < 0.5
+        assert p50 < 0.5
 
 
 class Crowd:
@@ -203,9 +200,7 @@ def test_F24_coming_and_going_leaves_nothing_behind(serve: Serve) -> None:
     churn(server, cycles)
     after = settled(server)
     grown = server.memory() - memory
-    print(
-        f"{cycles} connections: {grown / 1024 / cycles:.3f} KiB more for each, {after['objects'] - before['objects']} objects"
-    )
+    print(f"{grown / 1024 / cycles:.3f} KiB more for each, {after['objects'] - before['objects']} objects in all")
     # The deadlines of those that have gone are forgotten when their time comes, not before.
     assert grown < cycles * 0.1 * 1024 + MEBIBYTE // 2
     assert eventually(lambda: server.descriptors() <= descriptors)

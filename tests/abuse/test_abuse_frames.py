@@ -1,4 +1,4 @@
-"""Frames: lengths, reserved bits, floods of fragments and pings, bad UTF-8, and every cut (rows 15-24, F12, F13, F21, F22)."""
+"""Frames: lengths, reserved bits, floods, bad UTF-8, and every cut (rows 15-24, F12, F13, F21, F22)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are too large, too slow, malformed, or mean something else than they seem (abuse rows 1-14, F15-F18)."""
+"""Requests that are too large, malformed, or mean something else than they seem (rows 1-14, F15-F18)."""
 
 from __future__ import annotations
 

@@ -7,9 +7,7 @@ import selectors
 import threading
 import time
 
-import pytest
-from conftest import Serve
-from process import Server, eventually, percentile
+from process import Serve, Server, eventually, percentile
 from wire import Wire, request
 
 HANDSHAKE_TIMEOUT = 2.0
@@ -65,7 +63,6 @@ def watch(wires: list[Wire], dribble: bytes | None) -> tuple[list[float], list[b
     return ended, list(words.values())
 
 
-@pytest.mark.slow
 def test_F1_a_head_that_comes_a_byte_at_a_time_has_its_deadline(serve: Serve) -> None:
     server = serve(handshake_timeout=HANDSHAKE_TIMEOUT)
     server.is_well()

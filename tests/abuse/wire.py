@@ -37,7 +37,7 @@ def frame(
     mask: bytes | None = MASK,
     length: bytes | None = None,
 ) -> bytes:
-    """A client's frame; ``length`` are the bytes to write instead of the true length (7 bits, and what extends them)."""
+    """A client's frame; ``length`` is written instead of the true one: seven bits in a byte, and what extends them."""
     if length is None:
         size = len(payload)
         if size < 126:

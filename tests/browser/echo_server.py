@@ -1,4 +1,4 @@
-"""For test_websocket.py: sends everything back, closes when told to, and prints how each session has ended."""
+"""For test_browser_websocket.py: sends everything back, closes when told to, and prints how each session has ended."""
 
 from hubbub import Hub, Request, Response, WebSocket
 

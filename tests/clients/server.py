@@ -7,6 +7,7 @@ A text message that begins with ``!`` is a command, everything else is echoed:
     !say ROOM TEXT            broadcasts to the room, but for the sender
     !rooms                    the session's rooms, as JSON
     !close CODE [REASON]      closes the session from here
+    !latency                  the session's latency, in seconds
     !ping                     pings the client; answered by "pong" when its pong has come
     !ended ID                 answered by [code, reason], as on_close is told, when that session has ended
 """
@@ -21,7 +22,9 @@ from collections import defaultdict
 
 from hubbub import Hub, Limits, WebSocket
 
-hub = Hub(limits=Limits(max_message_bytes=32 << 20, outbox_bytes=64 << 20), subprotocols=["chat.v2", "chat.v1"])
+LIMITS = Limits(max_message_bytes=32 << 20, outbox_bytes=64 << 20, ping_interval=0.5)
+
+hub = Hub(limits=LIMITS, subprotocols=["chat.v2", "chat.v1"])
 ended: dict[str, str] = {}
 waiting: defaultdict[str, list[WebSocket]] = defaultdict(list)
 
@@ -79,6 +82,7 @@ def tell_end(ws: WebSocket, session: str) -> None:
 
 COMMANDS = {
     "id": lambda ws, rest: ws.send(ws.id),
+    "latency": lambda ws, rest: ws.send(repr(ws.latency)),
     "rooms": lambda ws, rest: ws.send(json.dumps(sorted(ws.rooms))),
     "join": join,
     "leave": leave,

@@ -129,6 +129,16 @@ async def test_pings_are_answered_in_both_directions(url: str) -> None:
         assert await ask(ws, "!ping") == "pong"
 
 
+async def test_the_keepalive_of_a_silent_client_tells_its_latency(url: str) -> None:
+    async with connect(url) as ws:
+        assert await ask(ws, "!latency") == "None"
+        latency = "None"
+        while latency == "None":
+            await asyncio.sleep(0.7)  # a ping goes out after half a second of silence
+            latency = await ask(ws, "!latency")
+        assert 0 < float(latency) < 0.5
+
+
 @pytest.mark.parametrize(
     ("offered", "agreed"),
     [(["chat.v1"], "chat.v1"), (["chat.v1", "chat.v2"], "chat.v2"), (["other"], None), (None, None)],

@@ -87,8 +87,9 @@ impl Pass<'_, '_> {
                 }
             };
         }
-        self.end_run()?;
-        match event {
+        // Fatal as it may be what the tasks of the run have raised, the event that follows is not lost.
+        let ended = self.end_run();
+        let result = match event {
             Event::Message { .. } => Ok(()),
             Event::Request(link, request) => self.request(link, *request),
             Event::Open(link, request) => self.open(link, request),
@@ -102,7 +103,8 @@ impl Pass<'_, '_> {
             }
             Event::Notice(notice) => self.notice(&notice),
             Event::Stopped => self.stopped(),
-        }
+        };
+        ended.and(result)
     }
 
     fn panicked(&mut self) -> PyResult<()> {
@@ -117,9 +119,12 @@ impl Pass<'_, '_> {
 
     fn message(&mut self, id: SessionId, data: Py<PyAny>, len: usize) -> PyResult<()> {
         if self.run.as_ref().is_none_or(|run| run.session.get().id() != id) {
-            self.end_run()?;
-            let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
+            let ended = self.end_run();
+            let Some(session) = self.core.session(self.py, id) else { return ended };
             self.run = Some(Run { session, messages: 0, bytes: 0 });
+            if ended.is_err() {
+                return ended.and(self.message(id, data, len));
+            }
         }
         let Some(run) = &mut self.run else { return Ok(()) };
         let inner = run.session.get().inner();

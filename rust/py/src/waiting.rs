@@ -141,11 +141,11 @@ impl Waiter {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Ok(state) = self.state.try_lock() {
-            if let Some(wakeup) = &state.wakeup {
-                visit.call(&wakeup.callback)?;
-                visit.call(&wakeup.context)?;
-            }
+        if let Ok(state) = self.state.try_lock()
+            && let Some(wakeup) = &state.wakeup
+        {
+            visit.call(&wakeup.callback)?;
+            visit.call(&wakeup.context)?;
         }
         Ok(())
     }

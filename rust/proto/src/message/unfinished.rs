@@ -181,7 +181,8 @@ impl Unfinished {
             Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => None,
         };
         if let Some(kind) = kind {
-            self.message = Some(Message { kind, bytes: Vec::new(), filled: 0, utf8: Validator::default(), empty_fragments: 0 });
+            self.message =
+                Some(Message { kind, bytes: Vec::new(), filled: 0, utf8: Validator::default(), empty_fragments: 0 });
         }
         // Only fragments of data have no FIN.
         if let Some(message) = self.message.as_mut().filter(|_| header.len == 0 && !header.fin) {

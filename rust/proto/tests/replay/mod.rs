@@ -39,7 +39,12 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(role: Role, limits: Limits) -> Replay {
-        Replay { reader: Reader::new(role), seen: Vec::new(), limits, spare: vec![vec![0xAA; 100_000], vec![0xBB; 70_000]] }
+        Replay {
+            reader: Reader::new(role),
+            seen: Vec::new(),
+            limits,
+            spare: vec![vec![0xAA; 100_000], vec![0xBB; 70_000]],
+        }
     }
 
     /// Feeds one piece of input.
