@@ -45,7 +45,8 @@ class Hub:
     Args:
         limits: every bound of the server and its sessions.
         subprotocols: what the default endpoint (the ``on_*`` handlers') speaks, the preferred one first.
-        origins: the pages that may connect, such as ``"https://example.org"``; ``None`` is all. A client that sends
+        origins: the pages that may connect, such as ``"https://example.org"``, or ``"same-origin"`` for those that
+            come from the host that they connect to; ``None`` is all. A client that sends
             no Origin is not a browser, and may.
 
     Handlers may be functions or coroutine functions. Functions are the fast path: they are called straight from the

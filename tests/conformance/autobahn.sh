@@ -42,7 +42,8 @@ unpack_python2() {
     command -v apt-get >/dev/null || fail "no Python 2.7 found, and no apt to get one: set AUTOBAHN_PYTHON"
     local debian=$home/debian archive
     mkdir -p "$debian"/{lists/partial,cache/archives/partial,packages,root}
-    archive=$(grep -rhoE 'https?://[^ ]+/debian/?' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -n 1)
+    archive=$(grep -rhvE '^ *#' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
+        grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1) || true
     [ -n "$archive" ] || fail "no Debian archive in apt's sources: set AUTOBAHN_PYTHON"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive bullseye main" >"$debian/sources.list"
     local options=(-qq -o Dir::Etc::sourcelist="$debian/sources.list" -o Dir::Etc::sourceparts=-

@@ -71,7 +71,8 @@ pub struct Endpoint {
     pub path: Option<String>,
     /// The subprotocols that the endpoint speaks, the preferred one first.
     pub subprotocols: Vec<String>,
-    /// The origins that may connect; `None` for all. A request without an Origin is not a browser's and may.
+    /// The origins that may connect, `same-origin` for the page's own host; `None` for all. A request without an Origin
+    /// is not a browser's and may.
     pub origins: Option<Vec<String>>,
     /// The user decides about each request before it is answered.
     pub asks: bool,

@@ -1,5 +1,6 @@
 //! A session as Python holds it: the base of `hubbub.WebSocket`.
 
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
@@ -306,7 +307,7 @@ impl Session {
     /// The session's name in this process: 16 hexadecimal digits. It is no secret and proves nothing.
     #[getter(id)]
     fn id_text(&self) -> String {
-        format!("{:016x}", self.id().as_u64())
+        format!("{:016x}", public_id(self.id().as_u64()))
     }
 
     /// `(host, port)` of the peer; `None` on a unix socket.
@@ -416,6 +417,17 @@ fn done(py: Python<'_>) -> PyResult<Py<PyAny>> {
 
 pub(crate) fn room_name<'a, 'py>(room: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
     room.cast::<PyString>().map_err(|_| errors::wrong_room(room))
+}
+
+/// A number of its own for each number, without a pattern and different in each process (the finaliser of SplitMix64,
+/// which is a bijection).
+fn public_id(id: u64) -> u64 {
+    static SECRET: OnceLock<u64> = OnceLock::new();
+    let secret = *SECRET.get_or_init(|| std::collections::hash_map::RandomState::new().hash_one(0));
+    let mut mixed = id ^ secret;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// A payload that no other ping of this process has.

@@ -91,12 +91,12 @@ impl Context {
         reason: String,
         handler: &mut impl Handler,
     ) {
-        let open = session.is_open();
-        session.farewell.get_or_insert_default().received = Some((code, reason));
-        if open {
-            // RFC 6455 §5.5.1: the answer typically echoes the status code that was received.
-            self.say_goodbye(session, code, "");
+        if session.is_open() {
+            // RFC 6455 §5.5.1: the answer typically echoes the status code that was received; a browser shows the
+            // reason that it gets back.
+            self.say_goodbye(session, code, &reason);
         }
+        session.farewell.get_or_insert_default().received = Some((code, reason));
         self.tell_closed(session, None, handler);
         self.linger(session);
     }
