@@ -23,7 +23,7 @@ fn the_code_of_the_peer_is_echoed_and_told() {
     for code in [1000, 1001, 1003, 1011, 3000, 4999] {
         let (mut client, link) = house.guest();
         client.close(code, "ende \u{fc}");
-        assert_eq!(client.next(), Got::Close(Some(code), String::new()));
+        assert_eq!(client.next(), Got::Close(Some(code), "ende \u{fc}".into()));
         client.expect_end();
         let closed = house.closed(link.id());
         assert_eq!(code_and_reason(&closed.received), Some((code, "ende \u{fc}")));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Link, Parcel, Server, SessionId};
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 
 use crate::buffers::Message;
 use crate::home::{self, Way};
@@ -16,9 +17,12 @@ use crate::waiting::Waiter;
 /// One running server.
 pub(crate) struct Core {
     pub(crate) server: Arc<Server>,
-    pub(crate) hub: Py<PyAny>,
-    pub(crate) endpoints: Vec<Callbacks>,
-    pub(crate) hooks: Hooks,
+    /// A weak reference to the `hubbub.Hub`.
+    pub(crate) hub: Py<PyWeakrefReference>,
+    /// `None` after the end: handlers may hold sessions, which hold this.
+    user: Mutex<Option<Arc<User>>>,
+    /// Somebody wants to hear of broadcasts.
+    pub(crate) hears_broadcasts: bool,
     /// `None` before the start, and again after the end: it holds the server, which holds this.
     runtime: Mutex<Option<Arc<Runtime>>>,
     /// PERF: every `await` asks whether tasks must be parked; only on trio the answer is yes.
@@ -34,6 +38,13 @@ pub(crate) struct Core {
     pub(crate) spoken: Mutex<Vec<Spoken>>,
     pub(crate) stopped_shards: AtomicUsize,
     pub(crate) leaving: AtomicBool,
+}
+
+/// What the core calls.
+pub(crate) struct User {
+    /// In the order of the settings' endpoints.
+    pub(crate) endpoints: Vec<Callbacks>,
+    pub(crate) hooks: Hooks,
 }
 
 /// The user's handlers of one endpoint, and `hubbub.hub`'s around them.
@@ -101,14 +112,14 @@ struct Table {
 }
 
 impl Core {
-    pub(crate) fn new(server: Arc<Server>, hub: Py<PyAny>, endpoints: Vec<Callbacks>, hooks: Hooks) -> Self {
+    pub(crate) fn new(server: Arc<Server>, hub: Py<PyWeakrefReference>, user: User) -> Self {
         let mut table = Table::default();
         table.shards.resize_with(server.handles().len(), Vec::new);
         Core {
             server,
             hub,
-            endpoints,
-            hooks,
+            hears_broadcasts: user.hooks.spoken.is_some(),
+            user: Mutex::new(Some(Arc::new(user))),
             runtime: Mutex::default(),
             parks: AtomicBool::new(false),
             table: Mutex::new(table),
@@ -146,11 +157,17 @@ impl Core {
         self.parks.load(Ordering::Relaxed)
     }
 
-    /// Lets go of the event loop.
-    pub(crate) fn forget_runtime(&self) {
+    /// What to call; `None` after the end.
+    pub(crate) fn user(&self) -> Option<Arc<User>> {
+        lock(&self.user).clone()
+    }
+
+    /// Lets go of the event loop and the user's handlers.
+    pub(crate) fn let_go(&self) {
         let runtime = lock(&self.runtime).take();
-        // Not under the lock: what it holds may run code of its own when it goes.
-        drop(runtime);
+        let user = lock(&self.user).take();
+        // Not under the locks: what they hold may run code of its own when it goes.
+        drop((runtime, user));
     }
 
     pub(crate) fn all_stopped(&self) -> bool {

@@ -10,7 +10,7 @@ use hubbub_net::{Closed, Link, Notice, Request, SessionId};
 use pyo3::prelude::*;
 
 use crate::buffers;
-use crate::core::{Core, lock};
+use crate::core::{Core, User, lock};
 use crate::errors;
 use crate::inbox::{Batch, Data, Event};
 use crate::opening::{Asked, Pending};
@@ -41,8 +41,9 @@ impl Progress {
     /// Goes on through the batch until it is done or the pass's time is over. An error is fatal to the
     /// program (KeyboardInterrupt, SystemExit); the event that raised it counts as done.
     pub(crate) fn dispatch(&mut self, py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+        let Some(user) = core.user() else { return Ok(()) };
         let started = Instant::now();
-        let mut pass = Pass { py, core, run: None };
+        let mut pass = Pass { py, core, user: &user, run: None };
         let mut result = Ok(());
         while result.is_ok() && self.next < self.batch.events.len() {
             let event = std::mem::replace(&mut self.batch.events[self.next], Event::Stopped);
@@ -61,6 +62,7 @@ impl Progress {
 struct Pass<'a, 'py> {
     py: Python<'py>,
     core: &'a Arc<Core>,
+    user: &'a User,
     run: Option<Run>,
 }
 
@@ -134,7 +136,7 @@ impl Pass<'_, '_> {
             run.bytes += len;
             return Ok(());
         }
-        match &self.core.endpoints[inner.endpoint].on_message {
+        match &self.user.endpoints[inner.endpoint].on_message {
             Some(on_message) => {
                 run.messages += 1;
                 run.bytes += len;
@@ -160,7 +162,7 @@ impl Pass<'_, '_> {
         if run.messages > 0 {
             inner.consumed(self.py, run.messages, run.bytes);
         }
-        if self.core.endpoints[inner.endpoint].on_message.is_some() {
+        if self.user.endpoints[inner.endpoint].on_message.is_some() {
             return Ok(());
         }
         self.wake_receiver(inner)
@@ -174,7 +176,7 @@ impl Pass<'_, '_> {
     // ---- sessions come and go
 
     fn request(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {
-        let Some(decide) = &self.core.endpoints[request.endpoint].decide else { return Ok(()) };
+        let Some(decide) = &self.user.endpoints[request.endpoint].decide else { return Ok(()) };
         let request = Arc::new(request);
         lock(&self.core.asked).insert(link.id(), Asked { request: request.clone(), object: None });
         let pending = Pending::new(self.core.clone(), link, request);
@@ -190,14 +192,14 @@ impl Pass<'_, '_> {
             },
         };
         let id = link.id();
-        let session = Session::make(self.py, self.core, link, request, object)?;
+        let session = Session::make(self.py, self.core, &self.user.hooks.session_type, link, request, object)?;
         self.core.enter(self.py, id, &session);
         let inner = session.get().inner();
         if self.core.leaving.load(Ordering::SeqCst) {
             inner.leave(self.py);
         }
-        let callbacks = &self.core.endpoints[inner.endpoint];
-        if let Some(access) = &self.core.hooks.access {
+        let callbacks = &self.user.endpoints[inner.endpoint];
+        if let Some(access) = &self.user.hooks.access {
             self.survive(access.call1(self.py, (session.clone_ref(self.py), "", 101)).map(drop))?;
         }
         match callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) {
@@ -217,14 +219,14 @@ impl Pass<'_, '_> {
         self.wake_everyone(inner)?;
         self.tell_end(&session)?;
         if self.core.leaving.load(Ordering::SeqCst) && self.core.session_count() == 0 {
-            return self.survive(self.core.hooks.emptied.call0(self.py).map(drop));
+            return self.survive(self.user.hooks.emptied.call0(self.py).map(drop));
         }
         Ok(())
     }
 
     fn tell_end(&self, session: &Py<Session>) -> PyResult<()> {
         let inner = session.get().inner();
-        let callbacks = &self.core.endpoints[inner.endpoint];
+        let callbacks = &self.user.endpoints[inner.endpoint];
         if let Some(ended) = &callbacks.ended {
             return self.survive(ended.call1(self.py, (session,)).map(drop));
         }
@@ -284,7 +286,7 @@ impl Pass<'_, '_> {
     }
 
     fn notice(&self, notice: &Notice) -> PyResult<()> {
-        let hooks = &self.core.hooks;
+        let hooks = &self.user.hooks;
         let told = match notice {
             Notice::Answered { peer, request_line, status } => match &hooks.access {
                 None => return Ok(()),
@@ -303,7 +305,7 @@ impl Pass<'_, '_> {
 
     fn stopped(&self) -> PyResult<()> {
         self.core.stopped_shards.fetch_add(1, Ordering::SeqCst);
-        if self.core.all_stopped() { self.survive(self.core.hooks.stopped.call0(self.py).map(drop)) } else { Ok(()) }
+        if self.core.all_stopped() { self.survive(self.user.hooks.stopped.call0(self.py).map(drop)) } else { Ok(()) }
     }
 
     /// Tells `on_broadcast` of the broadcasts since the last time.
@@ -315,7 +317,7 @@ impl Pass<'_, '_> {
         if errors::is_fatal(self.py, &error) {
             return Err(error);
         }
-        self.survive(self.core.hooks.failed.call1(self.py, (session, error.into_value(self.py))).map(drop))
+        self.survive(self.user.hooks.failed.call1(self.py, (session, error.into_value(self.py))).map(drop))
     }
 
     /// Resumes tasks. Whatever one of them raises is its own affair, unless it is fatal.
@@ -334,7 +336,11 @@ impl Pass<'_, '_> {
 
 /// Tells `on_broadcast` of the broadcasts since the last time. What it broadcasts itself waits for the next.
 pub(crate) fn tell_spoken(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
-    let Some(hook) = &core.hooks.spoken else { return Ok(()) };
+    if !core.hears_broadcasts {
+        return Ok(());
+    }
+    let Some(user) = core.user() else { return Ok(()) };
+    let Some(hook) = &user.hooks.spoken else { return Ok(()) };
     let spoken = std::mem::take(&mut *lock(&core.spoken));
     let mut result = Ok(());
     for one in spoken {

@@ -9,9 +9,9 @@ use hubbub_net::proto::close::CloseCode;
 use hubbub_net::{Address, Broadcast, Command, Shard, Target};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyWeakrefReference};
 
-use crate::core::{Callbacks, Core, Hooks, Runtime, Spoken, lock};
+use crate::core::{Callbacks, Core, Hooks, Runtime, Spoken, User, lock};
 use crate::delivery::Delivery;
 use crate::dispatch::{PASS_TIME, Progress, survive, tell_spoken};
 use crate::home::{self, Way};
@@ -56,7 +56,7 @@ impl Server {
     /// Opens the listeners. `hooks` and `endpoints` are read once, here.
     #[new]
     fn new(
-        hub: Py<PyAny>,
+        hub: &Bound<'_, PyAny>,
         limits: &Bound<'_, PyAny>,
         endpoints: Vec<Bound<'_, PyAny>>,
         hooks: &Bound<'_, PyAny>,
@@ -69,7 +69,11 @@ impl Server {
         let (server, shards) = hubbub_net::Server::bind(settings, binds).map_err(errors::os)?;
         let callbacks = endpoints.iter().map(callbacks).collect::<PyResult<_>>()?;
         Ok(Server {
-            core: Arc::new(Core::new(server, hub, callbacks, read_hooks(hooks)?)),
+            core: Arc::new(Core::new(
+                server,
+                PyWeakrefReference::new(hub)?.unbind(),
+                User { endpoints: callbacks, hooks: read_hooks(hooks)? },
+            )),
             shards: Mutex::new(shards),
             threads: Mutex::default(),
             inbox: Mutex::default(),
@@ -185,7 +189,7 @@ impl Server {
             }
         });
         *lock(&self.inbox) = None;
-        self.core.forget_runtime();
+        self.core.let_go();
         let timer = lock(&self.timer).take();
         cancel(py, timer)
     }
@@ -226,7 +230,7 @@ impl Server {
         let broadcast = buffers::with_message(data, |message| {
             Broadcast::new(target, skip, policy, message.kind(), message.as_slice(), shards)
         })?;
-        if self.core.hooks.spoken.is_some() {
+        if self.core.hears_broadcasts {
             for room in rooms.into_iter().flatten() {
                 let sender = sender.as_ref().map(|sender| sender.clone_ref(py));
                 let spoken = Spoken { room: room.extract()?, data: data.clone().unbind(), sender };

@@ -10,7 +10,7 @@ use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PyString};
+use pyo3::types::{PyFrozenSet, PyString, PyWeakrefMethods};
 
 use crate::buffers;
 use crate::core::{Core, lock};
@@ -75,9 +75,9 @@ impl Inner {
 
     /// The server is stopping: closes now if the session is idle, else when its handler comes back for more.
     pub(crate) fn leave(&self, py: Python<'_>) {
-        let callbacks = &self.core.endpoints[self.endpoint];
+        let in_task = self.core.user().is_some_and(|user| user.endpoints[self.endpoint].start.is_some());
         let receiving = |waits: &Waits| waits.receiver.as_ref().is_some_and(|waiter| waiter.get().is_waiting());
-        let idle = callbacks.start.is_none() || self.waits().as_deref().is_some_and(receiving);
+        let idle = !in_task || self.waits().as_deref().is_some_and(receiving);
         if idle {
             self.close(py, CloseCode::GOING_AWAY, "");
         } else {
@@ -123,6 +123,7 @@ impl Session {
     pub(crate) fn make(
         py: Python<'_>,
         core: &Arc<Core>,
+        session_type: &Py<PyAny>,
         link: Arc<Link>,
         request: Arc<Request>,
         object: Option<Py<PyAny>>,
@@ -139,7 +140,7 @@ impl Session {
             noticed: AtomicBool::new(false),
         };
         let seed = Seed(Mutex::new(Some((Arc::new(inner), object))));
-        let made = core.hooks.session_type.bind(py).call1((seed,))?;
+        let made = session_type.bind(py).call1((seed,))?;
         Ok(made.cast_into::<Session>()?.unbind())
     }
 
@@ -300,8 +301,8 @@ impl Session {
 
     /// The hub that the session belongs to.
     #[getter]
-    fn hub(&self, py: Python<'_>) -> Py<PyAny> {
-        self.inner.core.hub.clone_ref(py)
+    fn hub<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.inner.core.hub.bind(py).upgrade().ok_or_else(errors::not_started)
     }
 
     /// The session's name in this process: 16 hexadecimal digits. It is no secret and proves nothing.

@@ -216,10 +216,10 @@ fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(String, Option<String>
         answer.fields.extend(fields);
         answer
     })?;
-    if let (Some(allowed), Some(origin)) = (&endpoint.origins, upgrade.origin) {
-        if !may_connect(allowed, origin, head.host().unwrap_or_default()) {
-            return Err(plain(403, "This origin may not connect."));
-        }
+    if let (Some(allowed), Some(origin)) = (&endpoint.origins, upgrade.origin)
+        && !may_connect(allowed, origin, head.host().unwrap_or_default())
+    {
+        return Err(plain(403, "This origin may not connect."));
     }
     let spoken = endpoint.subprotocols.iter().find(|name| upgrade.subprotocols.contains(&name.as_str()));
     Ok((upgrade.key.to_owned(), spoken.cloned()))
