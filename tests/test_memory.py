@@ -180,19 +180,20 @@ async def test_a_hub_that_has_run_is_freed_with_its_handlers(serve: Serve) -> No
 
 
 async def test_a_hub_whose_handlers_hold_its_sessions_is_freed(serve: Serve) -> None:
-    hub, kept = Hub(), Tied(sessions=[])
+    async def run() -> tuple[weakref.ref[Any], ...]:
+        hub, kept = Hub(), Tied(sessions=[])
 
-    @hub.on_message
-    def message(ws: WebSocket, data: str) -> None:
-        kept.sessions.append(ws)
-        ws.send(data)
+        @hub.on_message
+        def message(ws: WebSocket, data: str) -> None:
+            kept.sessions.append(ws)
+            ws.send(data)
 
-    async with serve(hub) as server, server.connect() as client:
-        await client.send("x")
-        await client.recv()
-    references = weakref.ref(hub), weakref.ref(kept), weakref.ref(kept.sessions[0])
-    del hub, kept, message, server
-    await gone(*references)
+        async with serve(hub) as server, server.connect() as client:
+            await client.send("x")
+            await client.recv()
+        return weakref.ref(hub), weakref.ref(kept), weakref.ref(kept.sessions[0])
+
+    await gone(*await run())
 
 
 async def test_a_session_that_outlives_its_server_still_answers(serve: Serve) -> None:
