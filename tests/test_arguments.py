@@ -162,9 +162,10 @@ OPTIONAL = {
     "handshake_timeout",
     "ping_interval",
     "ping_timeout",
+    "slow_handler",
     "max_sessions",
 }
-SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout"}
+SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout", "slow_handler"}
 NAMES = [field.name for field in fields(Limits) if field.name != "outbox_policy"]
 COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
 MOST = {name: 10_000 if name == "max_head_fields" else (1 << 32) - 1 if name in COUNTS else 1 << 40 for name in NAMES}

@@ -96,6 +96,12 @@ class Endpoint:
         self.ended = self._ended if in_task else None
         self.decide = self._decide if on_request is not None else None
 
+    def name_of(self, kind: str) -> str:
+        """The name of the user's handler of this kind, for the log."""
+        on_connection, on_message, on_close = self._handlers
+        kinds = {"on_connection": on_connection, "on_message": on_message, "on_close": on_close}
+        return _name(self._serve or kinds[kind] or kind)
+
     def bind(self, bridge: Bridge) -> None:
         """Tells it which loop its tasks run in."""
         self._bridge = bridge

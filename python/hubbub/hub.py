@@ -370,16 +370,27 @@ class _Serving:
         self.failed = report
         self.spoken = _guarded(hub._on_broadcast)
         self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
-        endpoints = hub._make_endpoints()
-        for endpoint in endpoints:
+        self._endpoints = hub._make_endpoints()
+        self._slow: set[str] = set()
+        for endpoint in self._endpoints:
             endpoint.bind(bridge)
-        self.server = _core.Server(hub, hub.limits, endpoints, self, [bind], io_threads)
+        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads)
 
     def start(self) -> None:
         self.bridge.start(self.server)
 
     def notice(self, kind: str, text: str) -> None:
         logger.warning(_NOTICES[kind], text) if text else logger.warning(_NOTICES[kind])
+
+    def slow(self, endpoint: int, handler: str, seconds: float) -> None:
+        name = self._endpoints[endpoint].name_of(handler)
+        if name not in self._slow:
+            self._slow.add(name)
+            logger.warning(
+                "the handler %s has kept the event loop busy for %.2f s: nobody else was served meanwhile (told once)",
+                name,
+                seconds,
+            )
 
     def emptied(self) -> None:
         self._emptied.set()

@@ -30,6 +30,8 @@ class Limits:
         ping_interval: a ping is sent after so long without a byte from the peer.
         ping_timeout: when nothing came for so long after a ping, the session is closed with 1011.
         close_timeout: how long the peer may take to answer our Close frame.
+        slow_handler: a handler that keeps the event loop busy for longer is logged, once, with its name. Coroutines
+            on trio are not watched: trio runs them when it sees fit.
         max_head_bytes: a request's head; beyond it the answer is 431.
         max_head_fields: the fields of a request's head; beyond it the answer is 431.
         max_sessions: connections at a time; further ones wait in the accept queue. ``None`` is as many as the
@@ -49,6 +51,7 @@ class Limits:
     ping_interval: float | None = 20.0
     ping_timeout: float | None = 20.0
     close_timeout: float = 5.0
+    slow_handler: float | None = 0.5
     max_head_bytes: int = 16 << 10
     max_head_fields: int = 100
     max_sessions: int | None = None
@@ -65,9 +68,10 @@ _OPTIONAL = {
     "handshake_timeout",
     "ping_interval",
     "ping_timeout",
+    "slow_handler",
     "max_sessions",
 }
-_SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout"}
+_SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout", "slow_handler"}
 _COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
 #: Room for so many is made before a head is read.
 _MOST_HEAD_FIELDS = 10_000

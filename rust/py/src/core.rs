@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Link, Parcel, Server, SessionId};
 use pyo3::prelude::*;
@@ -69,6 +70,9 @@ pub(crate) struct Hooks {
     pub(crate) session_type: Py<PyAny>,
     /// `(ws, exception)`: a handler has raised.
     pub(crate) failed: Py<PyAny>,
+    /// `(endpoint, handler, seconds)`: handlers of one session have kept the loop busy for longer than `slow_handler`.
+    pub(crate) slow: Py<PyAny>,
+    pub(crate) slow_handler: Option<Duration>,
     /// `(kind, text)`: something for the log.
     pub(crate) notice: Py<PyAny>,
     /// `(peer, request_line, status)`: a request has been answered; for the access log.

@@ -43,7 +43,7 @@ impl Progress {
     pub(crate) fn dispatch(&mut self, py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
         let Some(user) = core.user() else { return Ok(()) };
         let started = Instant::now();
-        let mut pass = Pass { py, core, user: &user, run: None };
+        let mut pass = Pass { py, core, user: &user, run: None, clock: started };
         let mut result = Ok(());
         while result.is_ok() && self.next < self.batch.events.len() {
             let event = std::mem::replace(&mut self.batch.events[self.next], Event::Stopped);
@@ -64,6 +64,8 @@ struct Pass<'a, 'py> {
     core: &'a Arc<Core>,
     user: &'a User,
     run: Option<Run>,
+    /// When a handler was last seen to return.
+    clock: Instant,
 }
 
 /// Messages of one session that stand together in the batch: looked up, accounted for and woken once.
@@ -162,10 +164,25 @@ impl Pass<'_, '_> {
         if run.messages > 0 {
             inner.consumed(self.py, run.messages, run.bytes);
         }
-        if self.user.endpoints[inner.endpoint].on_message.is_some() {
-            return Ok(());
+        let result = match self.user.endpoints[inner.endpoint].on_message {
+            Some(_) => Ok(()),
+            None => self.wake_receiver(inner),
+        };
+        result.and(self.look_at_clock(inner.endpoint, "on_message"))
+    }
+
+    /// Tells when the handlers of one session have kept the loop busy for too long.
+    /// PERF: once for the messages of one session in the batch, not once for each.
+    fn look_at_clock(&mut self, endpoint: usize, what: &str) -> PyResult<()> {
+        let before = std::mem::replace(&mut self.clock, Instant::now());
+        let busy = self.clock - before;
+        match self.user.hooks.slow_handler {
+            Some(limit) if busy > limit => {
+                let told = self.user.hooks.slow.call1(self.py, (endpoint, what, busy.as_secs_f64()));
+                self.survive(told.map(drop))
+            }
+            _ => Ok(()),
         }
-        self.wake_receiver(inner)
     }
 
     fn wake_receiver(&self, inner: &Inner) -> PyResult<()> {
@@ -202,13 +219,14 @@ impl Pass<'_, '_> {
         if let Some(access) = &self.user.hooks.access {
             self.survive(access.call1(self.py, (session.clone_ref(self.py), "", 101)).map(drop))?;
         }
-        match callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) {
-            None => Ok(()),
+        let begun = match callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) {
+            None => return Ok(()),
             Some(begin) => match begin.call1(self.py, (&session,)) {
                 Ok(_) => Ok(()),
                 Err(error) => self.failed(&session, error),
             },
-        }
+        };
+        begun.and(self.look_at_clock(inner.endpoint, "on_connection"))
     }
 
     fn closed(&mut self, id: SessionId, closed: Box<Closed>) -> PyResult<()> {
@@ -224,17 +242,18 @@ impl Pass<'_, '_> {
         Ok(())
     }
 
-    fn tell_end(&self, session: &Py<Session>) -> PyResult<()> {
+    fn tell_end(&mut self, session: &Py<Session>) -> PyResult<()> {
         let inner = session.get().inner();
         let callbacks = &self.user.endpoints[inner.endpoint];
         if let Some(ended) = &callbacks.ended {
             return self.survive(ended.call1(self.py, (session,)).map(drop));
         }
         let (Some(on_close), Some(closed)) = (&callbacks.on_close, inner.end()) else { return Ok(()) };
-        match on_close.call1(self.py, (session, closed.code().0, errors::reason(closed))) {
+        let told = match on_close.call1(self.py, (session, closed.code().0, errors::reason(closed))) {
             Ok(_) => Ok(()),
             Err(error) => self.failed(session, error),
-        }
+        };
+        told.and(self.look_at_clock(inner.endpoint, "on_close"))
     }
 
     fn wake_everyone(&self, inner: &Inner) -> PyResult<()> {

@@ -72,7 +72,7 @@ impl Server {
             core: Arc::new(Core::new(
                 server,
                 PyWeakrefReference::new(hub)?.unbind(),
-                User { endpoints: callbacks, hooks: read_hooks(hooks)? },
+                User { endpoints: callbacks, hooks: read_hooks(hooks, limits)? },
             )),
             shards: Mutex::new(shards),
             threads: Mutex::default(),
@@ -468,11 +468,13 @@ fn callbacks(endpoint: &Bound<'_, PyAny>) -> PyResult<Callbacks> {
     })
 }
 
-fn read_hooks(hooks: &Bound<'_, PyAny>) -> PyResult<Hooks> {
+fn read_hooks(hooks: &Bound<'_, PyAny>, limits: &Bound<'_, PyAny>) -> PyResult<Hooks> {
     let read = |name: &str| hooks.getattr(name).map(Bound::unbind);
     Ok(Hooks {
         session_type: read("session_type")?,
         failed: read("failed")?,
+        slow: read("slow")?,
+        slow_handler: settings::seconds(limits, "slow_handler")?,
         notice: read("notice")?,
         emptied: read("emptied")?,
         stopped: read("stopped")?,

@@ -83,7 +83,8 @@ pub(crate) fn policy_name(policy: Policy) -> &'static str {
     }
 }
 
-fn seconds(limits: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Duration>> {
+/// A duration, or `None` for no limit.
+pub(crate) fn seconds(limits: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Duration>> {
     let seconds: Option<f64> = limits.getattr(name)?.extract()?;
     Ok(seconds.map(Duration::from_secs_f64))
 }
