@@ -107,7 +107,7 @@ async def test_the_server_is_told_the_clients_close_code(url: str, code: int, re
         session = await ask(ws, "!id")
         await ws.close(code, reason)
         assert json.loads(await ask(watcher, f"!ended {session}")) == [code, reason]
-        assert (ws.close_code, ws.close_reason) == (code, "")  # the answer echoes the code alone
+        assert (ws.close_code, ws.close_reason) == (code, reason)  # the answer echoes both
 
 
 @pytest.mark.parametrize(
