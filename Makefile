@@ -42,7 +42,7 @@ check-python: $(DONE)/wheel
 	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py examples/rooms/app.py
 	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
 
-test: test-rust test-conformance test-abuse test-python ## All tests: cargo's, the quick cases of Autobahn, pytest's
+test: check test-rust test-conformance test-abuse test-python ## The checks and all tests: cargo's, Autobahn's, pytest's
 
 test-rust:
 	cargo test --quiet
@@ -57,7 +57,7 @@ test-abuse: $(DONE)/wheel
 # Autobahn is a program for Python 2.7. Where it cannot be had, that is said and the rest is tested.
 test-conformance: $(DONE)/wheel
 	@if tests/conformance/autobahn.sh install; then \
-		$(BIN)/python tests/conformance/run.py --quick; \
+		$(BIN)/python tests/conformance/run.py; \
 	else \
 		echo "the conformance cases are skipped: the Autobahn testsuite cannot be had here"; fi
 
