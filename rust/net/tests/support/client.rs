@@ -272,6 +272,7 @@ impl Client {
                     Got::Text(String::from_utf8(payload.into_vec()).unwrap())
                 }
                 Event::Message { kind: Kind::Binary, payload } => Got::Binary(payload.into_vec()),
+                Event::Compressed { kind, payload } => self.inflated(kind, payload.as_slice()),
                 Event::Ping(payload) => Got::Ping(payload.into_vec()),
                 Event::Pong(payload) => Got::Pong(payload.into_vec()),
                 Event::Close { code, reason } => Got::Close(code.map(|code| code.0), reason),
