@@ -1,7 +1,7 @@
 //! One message for many sessions: encoded once, shared by all that get it.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hubbub_proto::frame::{self, Header, Opcode};

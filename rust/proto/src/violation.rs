@@ -59,7 +59,9 @@ impl Violation {
             | Violation::MessageInsideMessage
             | Violation::CloseTooShort
             | Violation::CloseCode => CloseCode::PROTOCOL_ERROR,
-            Violation::CloseReasonUtf8 | Violation::TextUtf8 | Violation::Deflate => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            Violation::CloseReasonUtf8 | Violation::TextUtf8 | Violation::Deflate => {
+                CloseCode::INVALID_FRAME_PAYLOAD_DATA
+            }
             Violation::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
             Violation::TooBig => CloseCode::MESSAGE_TOO_BIG,
         }

@@ -29,7 +29,10 @@ fn row_27_each_offer_has_its_answer() {
         ("permessage-deflate", Some("permessage-deflate")),
         // RFC 7692 §5.2 and §7.1.3.
         ("permessage-foo, permessage-bar", None),
-        ("permessage-deflate; client_max_window_bits; server_max_window_bits=10", Some("permessage-deflate; server_max_window_bits=10")),
+        (
+            "permessage-deflate; client_max_window_bits; server_max_window_bits=10",
+            Some("permessage-deflate; server_max_window_bits=10"),
+        ),
         (
             "permessage-deflate; client_max_window_bits; server_max_window_bits=10, permessage-deflate; client_max_window_bits",
             Some("permessage-deflate; server_max_window_bits=10"),
@@ -73,9 +76,8 @@ fn row_27_each_offer_has_its_answer() {
 
 #[test]
 fn row_27_a_bad_offer_is_declined_and_the_next_one_considered() {
-    let mut bad: Vec<String> = ["__proto__", "constructor", "toString=1", "x", "server_no_context_takeover=1"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut bad: Vec<String> =
+        ["__proto__", "constructor", "toString=1", "x", "server_no_context_takeover=1"].map(str::to_owned).to_vec();
     bad.push("client_no_context_takeover=\"true\"".into());
     for bits in ["7", "16", "0", "0009", "09", "1e9", "-8", "+9", "8.0", "99999999999999999999", "x", "\"7\""] {
         bad.push(format!("server_max_window_bits={bits}"));
@@ -98,7 +100,9 @@ fn row_27_a_bad_offer_is_declined_and_the_next_one_considered() {
         assert_eq!(chosen.as_deref(), Some("permessage-deflate"), "{offer}");
     }
     // Not even the grammar holds: the handshake answers 400 to these; here they are nothing.
-    for broken in ["permessage-deflate; server_max_window_bits=", "permessage-deflate; =", "permessage-deflate; a=\"\"", ""] {
+    for broken in
+        ["permessage-deflate; server_max_window_bits=", "permessage-deflate; =", "permessage-deflate; a=\"\"", ""]
+    {
         assert_eq!(answer(broken, &OWN), None, "{broken}");
     }
 }

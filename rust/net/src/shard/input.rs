@@ -2,9 +2,9 @@
 
 use std::io;
 
+use hubbub_proto::Violation;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
-use hubbub_proto::Violation;
 use hubbub_proto::message::{Event, Kind};
 
 use super::context::{Context, millis};

@@ -29,13 +29,7 @@ enum Fate {
 
 impl Shard {
     /// Puts a message into the session's outbox, copying it. Gives the bytes that wait there now.
-    pub fn send(
-        &mut self,
-        id: SessionId,
-        form: impl Into<Form>,
-        payload: &[u8],
-        handler: &mut impl Handler,
-    ) -> usize {
+    pub fn send(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8], handler: &mut impl Handler) -> usize {
         let form = form.into();
         if let Some(deflated) = self.deflated(id, form, payload) {
             return self.send_deflated(id, form, deflated, handler);
