@@ -120,7 +120,24 @@ def text(number: int, length: int) -> str:
     """JSON as chats and tickers send it."""
     rng = random.Random(number)
     names = ["ana", "bilal", "chen", "dora", "emeka"]
-    words = "the a of to market price is now up down hello everyone see you room later".split()
+    words = [
+        "the",
+        "a",
+        "of",
+        "to",
+        "market",
+        "price",
+        "is",
+        "now",
+        "up",
+        "down",
+        "hello",
+        "everyone",
+        "see",
+        "you",
+        "room",
+        "later",
+    ]
     items: list[Any] = []
     while len(json.dumps(items)) < length:
         said = " ".join(rng.choices(words, k=8))

@@ -146,20 +146,24 @@ async def test_a_broadcast_is_compressed_once_and_opting_out_is_possible(serve: 
     def connected(ws: WebSocket) -> None:
         ws.join("room")
 
-    async with serve(hub) as server, client(server) as one, client(server, server_max_window_bits=9) as two:
-        async with connect(f"ws://127.0.0.1:{server.listening.port}/", compression=None) as three:
-            await until(lambda: len(hub.room("room")) == 3)
-            text = TEXT[:500]
-            assert (await hub.room("room").broadcast(text)).reached == 3
-            await until(lambda: hub.stats()["compressed_out"] == 2)
-            assert hub.stats()["deflations"] == 1
-            for broadcast in (hub.room("room").broadcast, hub.broadcast, hub.to("room").broadcast):
-                assert (await broadcast(text, compress=False)).reached == 3
-            for ws in hub.sessions:
-                ws.send(text, compress=False)
-            for ws in (one, two, three):
-                assert [await ws.recv() for _ in range(5)] == [text] * 5
-            assert hub.stats()["deflations"] == 1
+    async with (
+        serve(hub) as server,
+        client(server) as one,
+        client(server, server_max_window_bits=9) as two,
+        connect(f"ws://127.0.0.1:{server.listening.port}/", compression=None) as three,
+    ):
+        await until(lambda: len(hub.room("room")) == 3)
+        text = TEXT[:500]
+        assert (await hub.room("room").broadcast(text)).reached == 3
+        await until(lambda: hub.stats()["compressed_out"] == 2)
+        assert hub.stats()["deflations"] == 1
+        for broadcast in (hub.room("room").broadcast, hub.broadcast, hub.to("room").broadcast):
+            assert (await broadcast(text, compress=False)).reached == 3
+        for ws in hub.sessions:
+            ws.send(text, compress=False)
+        for ws in (one, two, three):
+            assert [await ws.recv() for _ in range(5)] == [text] * 5
+        assert hub.stats()["deflations"] == 1
 
 
 async def test_short_messages_stay_plain(serve: Serve) -> None:

@@ -1,7 +1,7 @@
 """A server with a bit of everything, for clients to try. Prints its port, then serves until SIGTERM.
 
-``/shared`` and ``/per-session`` echo, with compression. Elsewhere a text message that begins with ``!`` is a command, everything
-else is echoed:
+``/shared`` and ``/per-session`` echo, compressed. Elsewhere a text message that begins with ``!`` is a command, and
+everything else is echoed:
 
     !id                       the session's id
     !join ROOM, !leave ROOM   answered by "joined ROOM", "left ROOM"
