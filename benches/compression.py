@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", default=["plain", "shared"], choices=list(OFFERS))
     parser.add_argument("--way", default="plain", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if arguments.what == "serve":
         asyncio.run(serve(arguments))
