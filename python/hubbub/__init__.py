@@ -12,6 +12,7 @@ hub.run(port=8000)
 """
 
 from hubbub._core import Delivery, mask_kernel as _mask_kernel
+from hubbub.compression import Compression
 from hubbub.errors import (
     ConcurrencyError,
     ConnectionClosed,
@@ -28,6 +29,7 @@ from hubbub.websocket import WebSocket
 
 __all__ = [
     "Audience",
+    "Compression",
     "ConcurrencyError",
     "ConnectionClosed",
     "ConnectionClosedError",

@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol, final
 
 from typing_extensions import Self, disjoint_base
 
+from hubbub.compression import Compression
 from hubbub.hub import Hub
 from hubbub.limits import Limits, OutboxPolicy
 from hubbub.request import Request
@@ -33,7 +34,7 @@ class Session:
 
     # ---- out
 
-    def send(self, data: str | bytes | bytearray | memoryview) -> Awaitable[None]:
+    def send(self, data: str | bytes | bytearray | memoryview, *, compress: bool = True) -> Awaitable[None]:
         """Sends a message, at once; await the result to wait while the peer is slow.
 
         It may be called from any thread; awaiting belongs to the event loop that runs the hub.
@@ -41,6 +42,8 @@ class Session:
         Args:
             data: ``str`` is sent as a text message, ``bytes``, ``bytearray`` and contiguous ``memoryview`` as a
                 binary one. What can change is copied before the call returns.
+            compress: ``False`` sends it as it is even if compression was agreed on: for what is compressed already, and
+                for secrets beside text that others choose.
 
         Returns:
             An awaitable, which may be ignored. It is done as soon as no more than ``Limits.high_water_bytes`` bytes
@@ -253,6 +256,7 @@ class Server:
         data: _Data,
         skip: Sequence[Session],
         sender: Session | None = None,
+        compress: bool = True,
     ) -> Delivery: ...
     def sessions(self) -> list[WebSocket]: ...
     def session_count(self) -> int: ...
@@ -350,6 +354,8 @@ class _Endpoint(Protocol):
     def subprotocols(self) -> list[str]: ...
     @property
     def origins(self) -> list[str] | None: ...
+    @property
+    def compression(self) -> Compression | None: ...
     @property
     def on_connection(self) -> Callable[[WebSocket], object] | None: ...
     @property

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _core
+from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.request import Request, Response
 
@@ -77,10 +78,12 @@ class Endpoint:
         on_close: Handler | None = None,
         on_request: Handler | None = None,
         concurrency: int = 1,
+        compression: Compression | None = None,
     ) -> None:
         self.path = path
         self.subprotocols = subprotocols
         self.origins = origins
+        self.compression = compression
         self._serve = serve
         self._handlers = (on_connection, on_message, on_close)
         self._on_request = on_request

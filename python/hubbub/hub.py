@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from hubbub import _core, _logs, _loops
 from hubbub._bridge import Bridge, Flag, current_bridge
 from hubbub._handlers import Endpoint, check_handler, is_coroutine, report
+from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
 from hubbub.limits import Limits
 from hubbub.rooms import Audience, Room, Rooms, Sessions
@@ -48,6 +49,8 @@ class Hub:
         origins: the pages that may connect, such as ``"https://example.org"``, or ``"same-origin"`` for those that
             come from the host that they connect to; ``None`` is all. A client that sends
             no Origin is not a browser, and may.
+        compression: ``"shared"`` or ``"per-session"`` compresses messages for clients that offer it; `Compression` says
+            what each costs and sets the rest. ``None`` does not.
 
     Handlers may be functions or coroutine functions. Functions are the fast path: they are called straight from the
     batch that the network hands over.
@@ -59,12 +62,14 @@ class Hub:
         limits: Limits | None = None,
         subprotocols: Sequence[str] = (),
         origins: Sequence[str] | None = None,
+        compression: Compression | CompressionMode | None = None,
     ) -> None:
         if limits is not None and not isinstance(limits, Limits):
             raise TypeError(f"limits is a hubbub.Limits, not {limits!r}")
         self.limits = limits or Limits()
         self._subprotocols = _names("subprotocols", subprotocols)
         self._origins = None if origins is None else _names("origins", origins)
+        self._compression = Compression.read(compression)
         self._on_connection: Callable[..., Any] | None = None
         self._on_message: Callable[..., Any] | None = None
         self._on_close: Callable[..., Any] | None = None
@@ -137,7 +142,12 @@ class Hub:
         return handler
 
     def websocket(
-        self, path: str, *, subprotocols: Sequence[str] = (), origins: Sequence[str] | None = None
+        self,
+        path: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        origins: Sequence[str] | None = None,
+        compression: Compression | CompressionMode | Literal["hub"] | None = "hub",
     ) -> Callable[[H], H]:
         """A coroutine for each client that connects to ``path``: ``async def handler(ws)``.
 
@@ -145,6 +155,7 @@ class Hub:
             path: ``"/chat/{room}"``: a name in braces takes one segment, ``{*name}`` at the end takes the rest.
             subprotocols: what the endpoint speaks, the preferred one first.
             origins: as for `Hub`; the hub's own if not given.
+            compression: as for `Hub`; ``"hub"`` is the hub's own.
 
         When the coroutine returns, the session is closed with 1000; when it raises, with 1011.
         """
@@ -152,12 +163,15 @@ class Hub:
             raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
         names = _names("subprotocols", subprotocols)
         allowed = self._origins if origins is None else _names("origins", origins)
+        how = self._compression if compression == "hub" else Compression.read(compression)
 
         def register(handler: H) -> H:
             check_handler("websocket", handler, "ws")
             if not is_coroutine(handler):
                 raise TypeError(f"a websocket handler is `async def`; for functions there is on_message: {handler!r}")
-            self._endpoints.append({"path": path, "subprotocols": names, "origins": allowed, "serve": handler})
+            self._endpoints.append(
+                {"path": path, "subprotocols": names, "origins": allowed, "serve": handler, "compression": how}
+            )
             return handler
 
         return register
@@ -187,10 +201,14 @@ class Hub:
         return Audience(self, None).skip(*sessions)
 
     def broadcast(
-        self, data: str | bytes | bytearray | memoryview, *, skip: WebSocket | Sequence[WebSocket] = ()
+        self,
+        data: str | bytes | bytearray | memoryview,
+        *,
+        skip: WebSocket | Sequence[WebSocket] = (),
+        compress: bool = True,
     ) -> _core.Delivery:
         """Sends a message to every open session. See `Room.broadcast`."""
-        return self.skip(*([skip] if isinstance(skip, WebSocket) else skip)).broadcast(data)
+        return self.skip(*([skip] if isinstance(skip, WebSocket) else skip)).broadcast(data, compress=compress)
 
     def stats(self) -> dict[str, int]:
         """What the server has seen and done since it was started; docs/guide.md names each figure."""
@@ -321,6 +339,7 @@ class Hub:
                     on_close=on_close,
                     on_request=self._on_request,
                     concurrency=self._concurrency,
+                    compression=self._compression,
                 )
             )
         elif self._on_request is not None:

@@ -31,19 +31,24 @@ class Room(Collection["WebSocket"]):
         self.name = name
 
     def broadcast(
-        self, data: str | bytes | bytearray | memoryview, *, skip: WebSocket | Iterable[WebSocket] | None = None
+        self,
+        data: str | bytes | bytearray | memoryview,
+        *,
+        skip: WebSocket | Iterable[WebSocket] | None = None,
+        compress: bool = True,
     ) -> _core.Delivery:
         """Sends a message to every member.
 
         Args:
             data: ``str`` is sent as text, everything else as binary.
             skip: a session, or several, that shall not get it.
+            compress: ``False`` sends it as it is even to members that agreed to compression.
 
         Returns:
             What has come of it: ``reached`` and ``dropped`` count sessions. They are final when every shard has
             handed it out; await the result for that, or ignore it.
         """
-        return self._hub._server.broadcast([self.name], data, _sessions(skip), self._sender)
+        return self._hub._server.broadcast([self.name], data, _sessions(skip), self._sender, compress)
 
     @property
     def members(self) -> list[WebSocket]:
@@ -159,9 +164,9 @@ class Audience:
         """All but these sessions."""
         return Audience(self._hub, self._rooms, [*self._skip, *_sessions(sessions)])
 
-    def broadcast(self, data: str | bytes | bytearray | memoryview) -> _core.Delivery:
+    def broadcast(self, data: str | bytes | bytearray | memoryview, *, compress: bool = True) -> _core.Delivery:
         """Sends a message to each of them, once. See `Room.broadcast`."""
-        return self._hub._server.broadcast(self._rooms, data, self._skip, None)
+        return self._hub._server.broadcast(self._rooms, data, self._skip, None, compress)
 
 
 def _sessions(skip: WebSocket | Iterable[WebSocket] | None) -> list[WebSocket]:

@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-5}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- reader head halves mask utf8
+[ $# -gt 0 ] || set -- reader head halves mask utf8 extensions inflate
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags="--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module"

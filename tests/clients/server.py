@@ -1,6 +1,7 @@
 """A server with a bit of everything, for clients to try. Prints its port, then serves until SIGTERM.
 
-A text message that begins with ``!`` is a command, everything else is echoed:
+``/shared`` and ``/per-session`` echo, compressed. Elsewhere a text message that begins with ``!`` is a command, and
+everything else is echoed:
 
     !id                       the session's id
     !join ROOM, !leave ROOM   answered by "joined ROOM", "left ROOM"
@@ -36,6 +37,15 @@ def message(ws: WebSocket, data: str | bytes) -> None:
         COMMANDS[command](ws, rest)
     else:
         ws.send(data)
+
+
+async def echo(ws: WebSocket) -> None:
+    async for data in ws:
+        await ws.send(data)
+
+
+hub.websocket("/shared", compression="shared")(echo)
+hub.websocket("/per-session", compression="per-session")(echo)
 
 
 @hub.on_close

@@ -33,4 +33,4 @@ def test_ws_of_node_gets_along_with_the_server(packages: None, port: int) -> Non
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "# pass 10\n" in ran.stdout, ran.stdout
+    assert "# pass 12\n" in ran.stdout, ran.stdout

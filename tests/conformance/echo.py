@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from typing import Any
 
 from hubbub import Hub, Limits, WebSocket
 
@@ -20,8 +21,8 @@ LIMITS = Limits(
 )
 
 
-async def main(port: int, io_threads: int) -> None:
-    hub = Hub(limits=LIMITS)
+async def main(port: int, io_threads: int, compression: Any) -> None:
+    hub = Hub(limits=LIMITS, compression=compression)
 
     @hub.on_message
     def echo(ws: WebSocket, data: str | bytes) -> None:
@@ -39,5 +40,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--io-threads", type=int, default=0)
+    parser.add_argument("--compression", choices=["shared", "per-session"])
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.port, arguments.io_threads))
+    asyncio.run(main(arguments.port, arguments.io_threads, arguments.compression))

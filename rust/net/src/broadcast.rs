@@ -1,12 +1,14 @@
 //! One message for many sessions: encoded once, shared by all that get it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use hubbub_proto::frame::{self, Opcode};
+use hubbub_proto::frame::{self, Header, Opcode};
 use hubbub_proto::message::Kind;
 
+use crate::compression::{Codecs, Form, Packing, WINDOWS, window_place};
+use crate::counters::Counts;
 use crate::id::SessionId;
 use crate::settings::Policy;
 
@@ -32,6 +34,11 @@ pub struct Broadcast {
     pub delivery: Arc<Delivery>,
     /// The frame as every member without an extension gets it.
     frame: Bytes,
+    form: Form,
+    payload_len: usize,
+    /// The compressed frame for each window size, made by the first shard that has a member for it and shared by all
+    /// members that get messages without reference to earlier ones; `None` in it: it would not be shorter.
+    packed: [OnceLock<Option<Bytes>>; WINDOWS],
 }
 
 impl Broadcast {
@@ -40,12 +47,13 @@ impl Broadcast {
         target: Target,
         skip: Vec<SessionId>,
         policy: Policy,
-        kind: Kind,
+        form: impl Into<Form>,
         payload: &[u8],
         shards: usize,
     ) -> Self {
+        let form = form.into();
         let mut bytes = Vec::with_capacity(payload.len() + 14);
-        frame::encode(&mut bytes, opcode(kind), payload, None);
+        frame::encode(&mut bytes, opcode(form.kind), payload, None);
         Broadcast {
             target,
             skip,
@@ -57,12 +65,42 @@ impl Broadcast {
                 wanted: AtomicBool::new(false),
             }),
             frame: Bytes::from(bytes),
+            form,
+            payload_len: payload.len(),
+            packed: Default::default(),
         }
     }
 
     pub(crate) fn frame(&self) -> &Bytes {
         &self.frame
     }
+
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.frame[self.frame.len() - self.payload_len..]
+    }
+
+    /// The frame for members whose messages do not refer back, compressed now if nobody has done so for their group;
+    /// `None`: it would not be shorter.
+    pub(crate) fn packed(&self, packing: &Packing, codecs: &mut Codecs, counts: &mut Counts) -> Option<&Bytes> {
+        let place = window_place(packing.window_bits(self.payload_len));
+        let packed = self.packed[place].get_or_init(|| {
+            let deflated = codecs.deflate(packing, &mut None, self.payload(), counts)?;
+            let header = compressed_header(self.form.kind, deflated.len());
+            let frame = Bytes::from([&header[..], &deflated].concat());
+            codecs.keep(deflated);
+            Some(frame)
+        });
+        packed.as_ref()
+    }
+}
+
+/// The header of a compressed message in one frame.
+pub(crate) fn compressed_header(kind: Kind, len: usize) -> frame::EncodedHeader {
+    Header { fin: true, opcode: opcode(kind), len: len as u64, mask: None }.encode().compressed()
 }
 
 pub(crate) fn opcode(kind: Kind) -> Opcode {

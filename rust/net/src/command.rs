@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
-use hubbub_proto::message::Kind;
 
 use crate::broadcast::Broadcast;
+use crate::compression::Form;
 use crate::id::SessionId;
 use crate::transport::Stream;
 
@@ -19,7 +19,7 @@ use crate::transport::Stream;
 #[derive(Debug)]
 pub enum Command {
     /// Send a message.
-    Send(SessionId, Kind, Parcel),
+    Send(SessionId, Form, Parcel),
     /// Send a message to many.
     Broadcast(Arc<Broadcast>),
     /// The session has joined a room (the directory knows it already).
@@ -115,10 +115,10 @@ impl CommandBatch {
     }
 
     /// Appends a message, copying it.
-    pub fn push_message(&mut self, id: SessionId, kind: Kind, payload: &[u8]) {
+    pub fn push_message(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload);
-        self.commands.push(Command::Send(id, kind, Parcel::Inline(start..self.bytes.len())));
+        self.commands.push(Command::Send(id, form.into(), Parcel::Inline(start..self.bytes.len())));
     }
 
     /// There is nothing in it.

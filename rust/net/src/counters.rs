@@ -53,6 +53,20 @@ counters! {
     messages_in,
     /// Messages sent, a broadcast counting once per member.
     messages_out,
+    /// Messages that came compressed.
+    compressed_in,
+    /// Their bytes as they came.
+    compressed_bytes_in,
+    /// Their bytes once inflated.
+    inflated_bytes,
+    /// Messages sent compressed, a broadcast counting once per member.
+    compressed_out,
+    /// Their bytes as they were sent, frame headers included.
+    compressed_bytes_out,
+    /// Times that a message was compressed; a broadcast is once for all members that share it.
+    deflations,
+    /// The bytes of these messages before.
+    deflated_bytes,
     /// Bytes received.
     bytes_in,
     /// Bytes handed to the kernel.

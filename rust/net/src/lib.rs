@@ -8,6 +8,7 @@
 //! | `outbox` | what waits to be written to one socket |
 //! | `rooms`, [`directory`](Directory) | who is in which room: on one shard, and for everyone |
 //! | [`broadcast`](Broadcast) | one message for many |
+//! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
 //! | [`command`](Command) | what others ask of a shard |
 //! | [`link`](Link) | the few numbers that both sides of a session share |
 //! | [`handler`](Handler) | what a shard tells its user |
@@ -21,6 +22,7 @@
 
 mod broadcast;
 mod command;
+mod compression;
 mod counters;
 mod directory;
 mod handler;
@@ -38,6 +40,7 @@ mod transport;
 
 pub use broadcast::{Broadcast, Delivery, Target};
 pub use command::{Answer, Command, CommandBatch, Parcel, ShardHandle, Verdict};
+pub use compression::{Compression, CompressionMode, Form};
 pub use counters::Counts;
 pub use directory::{Directory, Joined, Position};
 pub use handler::{Closed, Handler, Notice, Request};

@@ -8,6 +8,7 @@ use hubbub_proto::head::Scanner;
 use hubbub_proto::message::Reader;
 use hubbub_proto::{Role, Violation};
 
+use crate::compression::{Own, Packing};
 use crate::id::SessionId;
 use crate::link::Link;
 use crate::outbox::Outbox;
@@ -37,6 +38,8 @@ pub(crate) struct Handshake {
 pub(crate) struct Deciding {
     pub(crate) key: Option<String>,
     pub(crate) subprotocol: Option<String>,
+    /// How to compress, and the value of Sec-WebSocket-Extensions that says so.
+    pub(crate) packing: Option<(Packing, String)>,
     pub(crate) request_line: String,
     /// Bytes that came after the head.
     pub(crate) rest: Vec<u8>,
@@ -50,6 +53,10 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     pub(crate) reader: Reader,
     pub(crate) outbox: Outbox,
+    /// How messages may be compressed, if that was agreed on.
+    pub(crate) packing: Option<Packing>,
+    /// Streams of its own, and bytes held back; shared streams leave it empty.
+    pub(crate) own: Option<Box<Own>>,
     /// Set when the user has been told of the session.
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) memberships: Vec<Membership>,
@@ -109,6 +116,8 @@ impl Session {
             phase: Phase::Handshake(Box::new(Handshake { received: Vec::new(), scanner: Scanner::new() })),
             reader: Reader::new(Role::Server),
             outbox: Outbox::default(),
+            packing: None,
+            own: None,
             link: None,
             memberships: Vec::new(),
             unanswered_ping: None,
@@ -136,6 +145,11 @@ impl Session {
 
     pub(crate) fn slot(&self) -> u32 {
         self.id.slot() as u32
+    }
+
+    /// Received bytes wait to be parsed.
+    pub(crate) fn holds(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| !own.held.is_empty())
     }
 
     pub(crate) fn is_open(&self) -> bool {

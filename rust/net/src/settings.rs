@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::compression::Compression;
+
 /// What happens to a broadcast for a member whose outbox is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Policy {
@@ -74,6 +76,8 @@ pub struct Endpoint {
     /// The origins that may connect, `same-origin` for the page's own host; `None` for all. A request without an Origin
     /// is not a browser's and may.
     pub origins: Option<Vec<String>>,
+    /// How messages are compressed for clients that offer it; `None` for not at all.
+    pub compression: Option<Compression>,
     /// The user decides about each request before it is answered.
     pub asks: bool,
 }

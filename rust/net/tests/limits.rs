@@ -305,7 +305,7 @@ fn what_one_caller_sends_arrives_in_that_order() {
             1 => {
                 link.add_posted(payload.len());
                 let parcel = Parcel::Shared(Bytes::from(payload));
-                house.post(link.id(), Command::Send(link.id(), Kind::Text, parcel));
+                house.post(link.id(), Command::Send(link.id(), Kind::Text.into(), parcel));
             }
             _ => {
                 house.publish(rooms(&["hall"]), &[], Policy::Close, payload.as_bytes());
@@ -337,7 +337,7 @@ fn what_is_sent_between_two_turns_leaves_with_the_flush_in_order() {
     let mut batch = CommandBatch::default();
     batch.push_message(id, Kind::Text, b"posted");
     turns.server.handles()[0].post(batch);
-    shard.obey(Command::Send(id, Kind::Text, Parcel::Shared(Bytes::from_static(b"four"))), recorder);
+    shard.obey(Command::Send(id, Kind::Text.into(), Parcel::Shared(Bytes::from_static(b"four"))), recorder);
     assert!(shard.has_unflushed());
     shard.flush(recorder);
     assert!(!shard.has_unflushed());

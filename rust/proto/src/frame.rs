@@ -75,7 +75,7 @@ impl Header {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
-        let (fin, opcode) = first_byte(first)?;
+        let (fin, opcode, _) = first_byte(first, false)?;
         let Some((len, key_at)) = length(bytes, opcode, role)? else {
             return Ok(None);
         };
@@ -126,6 +126,16 @@ pub struct EncodedHeader {
     size: u8,
 }
 
+impl EncodedHeader {
+    /// The header of a compressed message's only frame: RFC 7692 §6 marks the first frame with RSV1.
+    #[inline]
+    pub fn compressed(mut self) -> EncodedHeader {
+        debug_assert!(matches!(self.bytes[0] & OPCODE, 1 | 2), "only messages are compressed");
+        self.bytes[0] |= RSV1;
+        self
+    }
+}
+
 impl Deref for EncodedHeader {
     type Target = [u8];
 
@@ -155,16 +165,19 @@ pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[u
 
 const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
+const RSV1: u8 = 0x40;
 const OPCODE: u8 = 0x0f;
 const MASK: u8 = 0x80;
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
 
-/// FIN and opcode.
+/// FIN, opcode and, if `deflate` was agreed on, whether the frame begins a compressed message.
 #[inline]
-pub(crate) fn first_byte(byte: u8) -> Result<(bool, Opcode), Violation> {
-    // RFC 6455 §5.2: the reserved bits MUST be 0 unless an extension defines them.
-    if byte & RSV != 0 {
+pub(crate) fn first_byte(byte: u8, deflate: bool) -> Result<(bool, Opcode, bool), Violation> {
+    // RFC 6455 §5.2: the reserved bits MUST be 0 unless an extension defines them. RFC 7692 §6 defines RSV1, for the
+    // first frame of a message only: it MUST NOT be set on control frames or on later fragments.
+    let compressed = byte & RSV != 0;
+    if compressed && !(deflate && byte & RSV == RSV1 && matches!(byte & OPCODE, 1 | 2)) {
         return Err(Violation::ReservedBits);
     }
     // RFC 6455 §5.2: an unknown opcode MUST fail the connection.
@@ -174,7 +187,7 @@ pub(crate) fn first_byte(byte: u8) -> Result<(bool, Opcode), Violation> {
     if opcode.is_control() && !fin {
         return Err(Violation::FragmentedControl);
     }
-    Ok((fin, opcode))
+    Ok((fin, opcode, compressed))
 }
 
 /// The payload length, and where the header goes on after it.

@@ -5,6 +5,7 @@
 //! | [`handshake`] | the opening handshake of WebSocket, both halves |
 //! | [`head`] | the head of an HTTP/1.1 request or response |
 //! | [`message`] | bytes to messages: frames, fragments, text, limits |
+//! | [`deflate`] | permessage-deflate: messages deflated and inflated |
 //! | [`close`] | close codes and close frames |
 //! | [`frame`] | one frame: its header, and a whole frame encoded |
 //! | [`mask`] | the masking of payloads |
@@ -17,6 +18,7 @@
 
 pub mod close;
 mod close_code;
+pub mod deflate;
 pub mod frame;
 pub mod handshake;
 pub mod head;

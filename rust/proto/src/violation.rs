@@ -39,6 +39,8 @@ pub enum Violation {
     TooManyEmptyFragments,
     /// A message longer than the limit allows.
     TooBig,
+    /// A compressed message that cannot be inflated.
+    Deflate,
 }
 
 impl Violation {
@@ -57,7 +59,9 @@ impl Violation {
             | Violation::MessageInsideMessage
             | Violation::CloseTooShort
             | Violation::CloseCode => CloseCode::PROTOCOL_ERROR,
-            Violation::CloseReasonUtf8 | Violation::TextUtf8 => CloseCode::INVALID_FRAME_PAYLOAD_DATA,
+            Violation::CloseReasonUtf8 | Violation::TextUtf8 | Violation::Deflate => {
+                CloseCode::INVALID_FRAME_PAYLOAD_DATA
+            }
             Violation::TooManyEmptyFragments => CloseCode::POLICY_VIOLATION,
             Violation::TooBig => CloseCode::MESSAGE_TOO_BIG,
         }
@@ -83,6 +87,7 @@ impl fmt::Display for Violation {
             Violation::TextUtf8 => "a text message is not UTF-8",
             Violation::TooManyEmptyFragments => "a message has too many empty fragments",
             Violation::TooBig => "a message is too big",
+            Violation::Deflate => "a compressed message cannot be inflated",
         })
     }
 }
@@ -93,7 +98,7 @@ impl std::error::Error for Violation {}
 mod tests {
     use super::Violation;
 
-    const ALL: [Violation; 16] = [
+    const ALL: [Violation; 17] = [
         Violation::ReservedBits,
         Violation::ReservedOpcode,
         Violation::FragmentedControl,
@@ -110,6 +115,7 @@ mod tests {
         Violation::TextUtf8,
         Violation::TooManyEmptyFragments,
         Violation::TooBig,
+        Violation::Deflate,
     ];
 
     #[test]

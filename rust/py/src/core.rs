@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Link, Parcel, Server, SessionId};
+use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Server, SessionId};
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
@@ -238,19 +238,20 @@ impl Core {
     }
 
     /// Sends a message. Gives the bytes that wait to be written.
-    pub(crate) fn send(&self, py: Python<'_>, link: &Link, message: Message<'_>) -> usize {
+    pub(crate) fn send(&self, py: Python<'_>, link: &Link, message: Message<'_>, compress: bool) -> usize {
         let (id, shard) = (link.id(), link.id().shard());
+        let form = Form { kind: message.kind(), compress };
         let mut message = Some(message);
         let home = home::with(self.key(), |home| {
             let Some(message) = message.take() else { return (0, false) };
             let waiting = match &mut home.way {
                 Way::Inline { shard, events } => match message {
-                    Message::Borrowed(kind, bytes) => shard.send(id, kind, bytes, events),
-                    Message::Shared(kind, bytes) => shard.send_shared(id, kind, bytes, events),
+                    Message::Borrowed(_, bytes) => shard.send(id, form, bytes, events),
+                    Message::Shared(_, bytes) => shard.send_shared(id, form, bytes, events),
                 },
                 Way::Remote { batches } => {
                     let waiting = link.add_posted(message.as_slice().len());
-                    collect(&mut batches[shard], id, message);
+                    collect(&mut batches[shard], id, form, message);
                     waiting
                 }
             };
@@ -266,7 +267,7 @@ impl Core {
             (None, Some(message)) => {
                 let waiting = link.add_posted(message.as_slice().len());
                 let mut batch = CommandBatch::default();
-                collect(&mut batch, id, message);
+                collect(&mut batch, id, form, message);
                 self.server.handles()[shard].post(batch);
                 waiting
             }
@@ -313,10 +314,10 @@ impl Core {
     }
 }
 
-fn collect(batch: &mut CommandBatch, id: SessionId, message: Message<'_>) {
+fn collect(batch: &mut CommandBatch, id: SessionId, form: Form, message: Message<'_>) {
     match message {
-        Message::Borrowed(kind, bytes) => batch.push_message(id, kind, bytes),
-        Message::Shared(kind, bytes) => batch.push(Command::Send(id, kind, Parcel::Shared(bytes))),
+        Message::Borrowed(_, bytes) => batch.push_message(id, form, bytes),
+        Message::Shared(_, bytes) => batch.push(Command::Send(id, form, Parcel::Shared(bytes))),
     }
 }
 

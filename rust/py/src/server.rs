@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hubbub_net::proto::close::CloseCode;
-use hubbub_net::{Address, Broadcast, Command, Shard, Target};
+use hubbub_net::{Address, Broadcast, Command, Form, Shard, Target};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyWeakrefReference};
@@ -201,7 +201,7 @@ impl Server {
 
     // ---- rooms and sessions
 
-    #[pyo3(signature = (rooms, data, skip, sender = None))]
+    #[pyo3(signature = (rooms, data, skip, sender = None, compress = true))]
     fn broadcast(
         &self,
         py: Python<'_>,
@@ -209,6 +209,7 @@ impl Server {
         data: &Bound<'_, PyAny>,
         skip: Vec<Py<Session>>,
         sender: Option<Py<Session>>,
+        compress: bool,
     ) -> PyResult<Delivery> {
         let directory = self.core.server.directory();
         let mut policy = None;
@@ -228,7 +229,8 @@ impl Server {
         let skip = skip.iter().map(|session| session.get().id()).collect();
         let shards = self.core.server.handles().len();
         let broadcast = buffers::with_message(data, |message| {
-            Broadcast::new(target, skip, policy, message.kind(), message.as_slice(), shards)
+            let form = Form { kind: message.kind(), compress };
+            Broadcast::new(target, skip, policy, form, message.as_slice(), shards)
         })?;
         if self.core.hears_broadcasts {
             for room in rooms.into_iter().flatten() {

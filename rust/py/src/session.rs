@@ -171,14 +171,17 @@ impl Session {
     /// The awaitable is done as soon as at most `Limits.high_water_bytes` wait to be written; beyond that it
     /// waits until half of them are. It may be ignored. From any thread; awaiting belongs to the hub's event loop.
     ///
+    /// `compress=False` sends it as it is even if compression was agreed on.
+    ///
     /// Raises `ConnectionClosed` when the session is closing or closed, `TypeError` for any other type of data,
     /// `UnicodeEncodeError` for a `str` with lone surrogates (RFC 6455 §5.6).
-    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    #[pyo3(signature = (data, *, compress = true))]
+    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, compress: bool) -> PyResult<Py<PyAny>> {
         if self.inner.link.is_closing() || self.inner.said_goodbye() {
             return Err(self.inner.closed_error(py));
         }
         let link = &self.inner.link;
-        let waiting = buffers::with_message(data, |message| self.inner.core.send(py, link, message))?;
+        let waiting = buffers::with_message(data, |message| self.inner.core.send(py, link, message, compress))?;
         if waiting <= self.inner.core.server.settings().limits.high_water_bytes {
             return done(py);
         }

@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use hubbub_net::{Bind, Endpoint, Limits, Policy, Settings};
+use hubbub_net::{Bind, Compression, CompressionMode, Endpoint, Limits, Policy, Settings};
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -41,8 +41,27 @@ pub(crate) fn endpoint(endpoint: &Bound<'_, PyAny>) -> PyResult<Endpoint> {
         path: endpoint.getattr("path")?.extract()?,
         subprotocols: endpoint.getattr("subprotocols")?.extract()?,
         origins: endpoint.getattr("origins")?.extract()?,
+        compression: compression(&endpoint.getattr("compression")?)?,
         asks: !endpoint.getattr("decide")?.is_none(),
     })
+}
+
+/// Reads `hubbub.Compression`, or `None`.
+fn compression(setting: &Bound<'_, PyAny>) -> PyResult<Option<Compression>> {
+    if setting.is_none() {
+        return Ok(None);
+    }
+    let mode = match setting.getattr("mode")?.extract::<String>()?.as_str() {
+        "shared" => CompressionMode::Shared,
+        "per-session" => CompressionMode::PerSession,
+        other => return Err(errors::wrong_setting(format!("unknown compression mode {other:?}"))),
+    };
+    Ok(Some(Compression {
+        mode,
+        level: setting.getattr("level")?.extract()?,
+        threshold_bytes: setting.getattr("threshold_bytes")?.extract()?,
+        window_bits: setting.getattr("window_bits")?.extract()?,
+    }))
 }
 
 /// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)` or `("fd", number)`.

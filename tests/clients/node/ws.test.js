@@ -8,8 +8,8 @@ import WebSocket from "ws";
 const url = `ws://127.0.0.1:${process.env.PORT}/`;
 
 /** An open connection whose messages can be awaited one by one, none lost. */
-async function connect(options = {}, protocols = []) {
-  const ws = new WebSocket(url, protocols, options);
+async function connect(options = {}, protocols = [], path = "") {
+  const ws = new WebSocket(url + path, protocols, options);
   const heard = [];
   const waiting = [];
   ws.on("message", (data, binary) => {
@@ -123,3 +123,20 @@ test("the server's preferred subprotocol is agreed on", async () => {
   assert.equal(ws.protocol, "chat.v2");
   await close(ws);
 });
+
+for (const mode of ["shared", "per-session"]) {
+  test(`messages come back as they were, compressed, ${mode}`, async () => {
+    for (const parameters of [
+      {},
+      { serverNoContextTakeover: true, clientNoContextTakeover: true },
+      { serverMaxWindowBits: 9, clientMaxWindowBits: 10 },
+    ]) {
+      const ws = await connect({ perMessageDeflate: { threshold: 0, ...parameters } }, [], mode);
+      assert.equal(ws.extensions, "permessage-deflate");
+      for (const text of ["", "hello", "so it goes ".repeat(1000), "grüße, 世界 🎉".repeat(50), "x".repeat(300_000)]) {
+        assert.equal(await ws.ask(text), text);
+      }
+      await close(ws);
+    }
+  });
+}

@@ -143,6 +143,7 @@ fn talk(mut stream: TcpStream, manner: Manner, members: &Members) -> std::io::Re
                         return Ok(());
                     }
                 }
+                Event::Compressed { .. } => unreachable!("compression was not agreed on"),
                 Event::Pong(payload) if manner == Manner::Pings => {
                     assert_eq!(payload.as_slice(), b"well?");
                     stream.write_all(&waiting.remove(0))?;

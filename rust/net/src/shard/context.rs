@@ -7,6 +7,7 @@ use std::time::Instant;
 use hubbub_proto::head::HeadLimits;
 use hubbub_proto::message;
 
+use crate::compression::Codecs;
 use crate::counters::Counts;
 use crate::handler::{Handler, Notice};
 use crate::outbox::Pool;
@@ -29,6 +30,9 @@ pub(super) struct Context {
     pub(super) pool: Pool,
     /// Buffers of large messages that the user has done with.
     pub(super) spare: Vec<Vec<u8>>,
+    pub(super) codecs: Codecs,
+    /// Some endpoint compresses.
+    pub(super) compresses: bool,
     pub(super) counts: Counts,
     published: Counts,
     started: Instant,
@@ -53,6 +57,8 @@ impl Context {
                 max_fields: server.settings().max_head_fields,
             },
             limits,
+            codecs: Codecs::default(),
+            compresses: server.settings().endpoints.iter().any(|endpoint| endpoint.compression.is_some()),
             server,
             timers: Wheel::new(),
             dirty: Vec::new(),

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use hubbub_proto::Violation;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
-use hubbub_proto::message::Event;
+use hubbub_proto::message::{Event, Kind};
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
@@ -35,13 +36,15 @@ enum Received {
 struct Handed {
     messages: u32,
     bytes: usize,
+    /// How many of the bytes came compressed: a receive call's worth of them may be a thousand times as much.
+    inflated: usize,
 }
 
 impl Shard {
     /// Reads from one session, once, and remembers whether there is more.
     pub(super) fn read(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
-        if !session.readable {
+        if !session.readable && !session.holds() {
             return;
         }
         if session.paused || matches!(session.phase, Phase::Deciding(_)) {
@@ -49,6 +52,10 @@ impl Shard {
             if session.broken {
                 self.drop_session(slot, Some("connection reset by peer"), handler);
             }
+            return;
+        }
+        if session.holds() {
+            self.read_held(slot, handler);
             return;
         }
         if session.is_open() && self.read_direct(slot, handler) {
@@ -68,9 +75,18 @@ impl Shard {
     /// Looks after a session that has just been read: more to read, something to write.
     pub(super) fn settle_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
-        if session.readable && !session.paused {
+        if (session.readable || session.holds()) && !session.paused {
             self.cx.mark_ready(session);
         }
+    }
+
+    /// Goes on with what was held back when the inbox was full.
+    fn read_held(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        let Some(mut held) = session.own.as_mut().map(|own| std::mem::take(&mut own.held)) else { return };
+        session.own.take_if(|own| own.is_empty());
+        self.cx.feed(session, &mut held, handler);
+        self.settle_session(slot);
     }
 
     fn take(&mut self, slot: u32, len: usize, handler: &mut impl Handler) {
@@ -142,8 +158,13 @@ impl Context {
         while broken.is_none() && matches!(session.phase, Phase::Open | Phase::Closing) {
             match session.reader.next(&mut input, &self.message_limits) {
                 Ok(None) => break,
-                Ok(Some(event)) => self.heed(session, event, &mut handed, handler),
+                Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
                 Err(violation) => broken = Some(violation),
+            }
+            // The inbox is judged after a read, but what a read may inflate to is more than it should ever hold.
+            if handed.inflated > self.limits.inbox_bytes && !input.is_empty() && broken.is_none() {
+                session.own.get_or_insert_default().held = input.to_vec();
+                break;
             }
         }
         self.account(session, &handed);
@@ -157,7 +178,7 @@ impl Context {
         let mut broken = None;
         match session.reader.received_directly(len, &self.message_limits) {
             Ok(None) => {}
-            Ok(Some(event)) => self.heed(session, event, &mut handed, handler),
+            Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
             Err(violation) => broken = Some(violation),
         }
         self.account(session, &handed);
@@ -188,7 +209,13 @@ impl Context {
         }
     }
 
-    fn heed(&mut self, session: &mut Session, event: Event<'_>, handed: &mut Handed, handler: &mut impl Handler) {
+    fn heed(
+        &mut self,
+        session: &mut Session,
+        event: Event<'_>,
+        handed: &mut Handed,
+        handler: &mut impl Handler,
+    ) -> Result<(), Violation> {
         match event {
             Event::Message { kind, payload } => {
                 // After our Close frame the user has turned away: messages are discarded.
@@ -198,10 +225,48 @@ impl Context {
                     handler.message(session.id, kind, payload);
                 }
             }
+            Event::Compressed { kind, payload } => {
+                if session.is_open() {
+                    return self.heed_compressed(session, kind, payload.as_slice(), handed, handler);
+                }
+            }
             Event::Ping(payload) => self.answer_ping(session, payload.as_slice()),
             Event::Pong(payload) => self.heed_pong(session, payload.as_slice(), handler),
             Event::Close { code, reason } => {
                 self.heed_close(session, code.unwrap_or(CloseCode::NO_STATUS_RECEIVED), reason, handler);
+            }
+        }
+        Ok(())
+    }
+
+    fn heed_compressed(
+        &mut self,
+        session: &mut Session,
+        kind: Kind,
+        payload: &[u8],
+        handed: &mut Handed,
+        handler: &mut impl Handler,
+    ) -> Result<(), Violation> {
+        // INVARIANT: the reader gives compressed messages only where that was agreed on.
+        let Some(packing) = session.packing else { return Err(Violation::ReservedBits) };
+        self.counts.compressed_in += 1;
+        self.counts.compressed_bytes_in += payload.len() as u64;
+        let max = self.message_limits.max_message_bytes;
+        match self.codecs.inflate(&packing, &mut session.own, (kind, payload), max) {
+            Ok(payload) => {
+                let len = payload.as_slice().len();
+                self.counts.inflated_bytes += len as u64;
+                handed.messages += 1;
+                handed.bytes += len;
+                handed.inflated += len;
+                handler.message(session.id, kind, payload);
+                Ok(())
+            }
+            Err(violation) => {
+                // Nothing that follows is read, and the streams go with the session's right to them.
+                session.reader.end();
+                session.own = None;
+                Err(violation)
             }
         }
     }

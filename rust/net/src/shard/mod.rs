@@ -294,14 +294,14 @@ impl Shard {
 
     fn obey_with(&mut self, command: Command, bytes: &[u8], handler: &mut impl Handler) {
         match command {
-            Command::Send(id, kind, Parcel::Inline(range)) => {
+            Command::Send(id, form, Parcel::Inline(range)) => {
                 let payload = &bytes[range];
-                self.send(id, kind, payload, handler);
+                self.send(id, form, payload, handler);
                 self.take_over(id, payload.len(), handler);
             }
-            Command::Send(id, kind, Parcel::Shared(payload)) => {
+            Command::Send(id, form, Parcel::Shared(payload)) => {
                 let len = payload.len();
-                self.send_shared(id, kind, payload, handler);
+                self.send_shared(id, form, payload, handler);
                 self.take_over(id, len, handler);
             }
             Command::Broadcast(broadcast) => {
@@ -395,7 +395,7 @@ impl Shard {
         }
         session.paused = false;
         self.cx.watch_progress(session);
-        if session.readable {
+        if session.readable || session.holds() {
             self.cx.mark_ready(session);
         }
     }

@@ -8,6 +8,7 @@ use hubbub_proto::head::{Head, HeadError};
 use super::Shard;
 use super::context::Context;
 use crate::command::{Answer, Verdict};
+use crate::compression::Packing;
 use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
 use crate::link::Link;
@@ -20,11 +21,18 @@ const SAME_ORIGIN: &str = "same-origin";
 /// What becomes of a request head.
 enum Opening {
     /// Open the session now.
-    Accept { key: String, request: Request },
+    Accept { agreed: Agreed, request: Request },
     /// Ask the user first.
-    Ask { key: Option<String>, request: Request, request_line: String },
+    Ask { agreed: Option<Agreed>, request: Request, request_line: String },
     /// Answer and close.
     Refuse { answer: Answer, request_line: String },
+}
+
+/// What a handshake has agreed on, beside the subprotocol.
+struct Agreed {
+    key: String,
+    /// How to compress, and the value of Sec-WebSocket-Extensions that says so.
+    packing: Option<(Packing, String)>,
 }
 
 impl Shard {
@@ -51,16 +59,19 @@ impl Shard {
     fn act(&mut self, slot: u32, opening: Opening, rest: Vec<u8>, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         match opening {
-            Opening::Accept { key, request } => {
+            Opening::Accept { agreed: Agreed { key, packing }, request } => {
                 let subprotocol = request.subprotocol.clone();
-                self.cx.accept(session, &key, subprotocol.as_deref(), &[], Some(request), handler);
+                let mut fields = Vec::new();
+                session.pack(packing, &mut fields);
+                self.cx.accept(session, &key, subprotocol.as_deref(), &fields, Some(request), handler);
                 self.feed_rest(slot, rest, handler);
             }
-            Opening::Ask { key, request, request_line } => {
+            Opening::Ask { agreed, request, request_line } => {
                 let link = Arc::new(Link::new(session.id, session.peer));
                 session.link = Some(link.clone());
                 let subprotocol = request.subprotocol.clone();
-                let deciding = Deciding { key, subprotocol, request_line, rest };
+                let (key, packing) = agreed.map_or((None, None), |agreed| (Some(agreed.key), agreed.packing));
+                let deciding = Deciding { key, subprotocol, packing, request_line, rest };
                 session.phase = Phase::Deciding(Box::new(deciding));
                 handler.request(link, request);
             }
@@ -77,9 +88,11 @@ impl Shard {
         let Phase::Deciding(deciding) = &mut session.phase else { return };
         let request_line = std::mem::take(&mut deciding.request_line);
         match (verdict, deciding.key.take()) {
-            (Verdict::Accept { subprotocol, fields }, Some(key)) => {
+            (Verdict::Accept { subprotocol, mut fields }, Some(key)) => {
                 let rest = std::mem::take(&mut deciding.rest);
                 let subprotocol = subprotocol.or_else(|| deciding.subprotocol.take());
+                let packing = deciding.packing.take();
+                session.pack(packing, &mut fields);
                 self.cx.accept(session, &key, subprotocol.as_deref(), &fields, None, handler);
                 self.feed_rest(id.slot() as u32, rest, handler);
             }
@@ -141,19 +154,19 @@ impl Context {
             return Opening::Refuse { answer: upgrade_required(), request_line: line };
         }
         let mut request = Request { head: Box::default(), endpoint: number, path_params, subprotocol: None, upgrade };
-        let mut key = None;
+        let mut agreement = None;
         if upgrade {
             match agree(&parsed, endpoint) {
-                Ok((agreed, subprotocol)) => (key, request.subprotocol) = (Some(agreed), subprotocol),
+                Ok((agreed, subprotocol)) => (agreement, request.subprotocol) = (Some(agreed), subprotocol),
                 Err(answer) => return Opening::Refuse { answer, request_line: line },
             }
         } else if parsed.has_body() {
             return Opening::Refuse { answer: plain(413, "No request body is taken here."), request_line: line };
         }
         request.head = head;
-        match key {
-            Some(key) if !endpoint.asks => Opening::Accept { key, request },
-            key => Opening::Ask { key, request, request_line: line },
+        match agreement {
+            Some(agreed) if !endpoint.asks => Opening::Accept { agreed, request },
+            agreed => Opening::Ask { agreed, request, request_line: line },
         }
     }
 
@@ -208,8 +221,19 @@ impl Context {
     }
 }
 
-/// Checks the upgrade; gives the key and the subprotocol in common.
-fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(String, Option<String>), Answer> {
+impl Session {
+    /// Compresses from now on as was agreed; the field that says so joins those of the 101.
+    fn pack(&mut self, packing: Option<(Packing, String)>, fields: &mut Vec<(String, String)>) {
+        if let Some((packing, answer)) = packing {
+            self.packing = Some(packing);
+            self.reader.expect_deflate();
+            fields.push(("Sec-WebSocket-Extensions".into(), answer));
+        }
+    }
+}
+
+/// Checks the upgrade; gives what it agrees on and the subprotocol in common.
+fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(Agreed, Option<String>), Answer> {
     let upgrade = handshake::parse(head).map_err(|refusal| {
         let fields = refusal.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let mut answer = plain(refusal.status, &refusal.to_string());
@@ -222,7 +246,8 @@ fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(String, Option<String>
         return Err(plain(403, "This origin may not connect."));
     }
     let spoken = endpoint.subprotocols.iter().find(|name| upgrade.subprotocols.contains(&name.as_str()));
-    Ok((upgrade.key.to_owned(), spoken.cloned()))
+    let packing = endpoint.compression.as_ref().and_then(|how| Packing::agree(how, &upgrade.extensions));
+    Ok((Agreed { key: upgrade.key.to_owned(), packing }, spoken.cloned()))
 }
 
 /// RFC 6454 §4: scheme and host compare in lower case, and so are origins written.

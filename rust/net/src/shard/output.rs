@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Header, Opcode};
-use hubbub_proto::message::Kind;
 
 use super::Shard;
 use super::context::Context;
-use crate::broadcast::{Broadcast, Target, opcode};
+use crate::broadcast::{Broadcast, Target, compressed_header, opcode};
+use crate::compression::Form;
 use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::outbox::Written;
@@ -16,6 +16,9 @@ use crate::settings::Policy;
 
 /// From so many gathered bytes on, a write of its own is worth its system call.
 const EARLY_WRITE_BYTES: usize = 16 << 10;
+
+/// From this size on a compressed message is not copied into the gathered bytes.
+const SHARE_BYTES: usize = 8 << 10;
 
 /// What a full outbox has come to, for one member of a broadcast.
 enum Fate {
@@ -26,19 +29,47 @@ enum Fate {
 
 impl Shard {
     /// Puts a message into the session's outbox, copying it. Gives the bytes that wait there now.
-    pub fn send(&mut self, id: SessionId, kind: Kind, payload: &[u8], handler: &mut impl Handler) -> usize {
+    pub fn send(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8], handler: &mut impl Handler) -> usize {
+        let form = form.into();
+        if let Some(deflated) = self.deflated(id, form, payload) {
+            return self.send_deflated(id, form, deflated, handler);
+        }
         self.push(id, payload.len(), handler, |session, cx| {
-            session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(kind), payload, None));
+            session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(form.kind), payload, None));
         })
     }
 
     /// Puts a message into the session's outbox without copying it: worth it for large ones.
-    pub fn send_shared(&mut self, id: SessionId, kind: Kind, payload: Bytes, handler: &mut impl Handler) -> usize {
-        let header = Header { fin: true, opcode: opcode(kind), len: payload.len() as u64, mask: None }.encode();
+    pub fn send_shared(
+        &mut self,
+        id: SessionId,
+        form: impl Into<Form>,
+        payload: Bytes,
+        handler: &mut impl Handler,
+    ) -> usize {
+        let form = form.into();
+        if let Some(deflated) = self.deflated(id, form, &payload) {
+            return self.send_deflated(id, form, deflated, handler);
+        }
+        let header = Header { fin: true, opcode: opcode(form.kind), len: payload.len() as u64, mask: None }.encode();
         self.push(id, payload.len(), handler, |session, cx| {
             session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
             session.outbox.push_shared(&mut cx.pool, payload);
         })
+    }
+
+    /// The payload as the session gets it if it gets it compressed.
+    fn deflated(&mut self, id: SessionId, form: Form, payload: &[u8]) -> Option<Vec<u8>> {
+        if !self.cx.compresses {
+            return None;
+        }
+        let session = self.sessions.get(id).filter(|session| session.is_open())?;
+        let packing = session.packing.filter(|packing| packing.wants(form, payload.len()))?;
+        self.cx.codecs.deflate(&packing, &mut session.own, payload, &mut self.cx.counts)
+    }
+
+    fn send_deflated(&mut self, id: SessionId, form: Form, deflated: Vec<u8>, handler: &mut impl Handler) -> usize {
+        self.push(id, deflated.len(), handler, |session, cx| cx.append_deflated(session, form, deflated))
     }
 
     fn push(
@@ -156,7 +187,13 @@ impl Context {
             return Fate::Absent;
         }
         session.mark = mark;
-        let frame = broadcast.frame();
+        let packing = session.packing.filter(|packing| packing.wants(broadcast.form(), broadcast.payload().len()));
+        let refers_back = packing.is_some_and(|packing| packing.refers_back());
+        let packed = match packing {
+            Some(packing) if !refers_back => broadcast.packed(&packing, &mut self.codecs, &mut self.counts),
+            _ => None,
+        };
+        let frame = packed.unwrap_or(broadcast.frame());
         if !self.has_room(session, frame.len()) {
             match broadcast.policy {
                 Policy::Close => {
@@ -178,10 +215,42 @@ impl Context {
                 }
             }
         }
-        session.outbox.push_broadcast(&mut self.pool, frame.clone());
+        match packing {
+            // Only now that it is certain to be sent: the stream remembers what it has compressed.
+            Some(packing) if refers_back => {
+                let payload = broadcast.payload();
+                let deflated = self.codecs.deflate(&packing, &mut session.own, payload, &mut self.counts);
+                self.append_deflated(session, broadcast.form(), deflated.unwrap_or_default());
+            }
+            _ => {
+                if packed.is_some() {
+                    self.counts.compressed_out += 1;
+                    self.counts.compressed_bytes_out += frame.len() as u64;
+                }
+                session.outbox.push_broadcast(&mut self.pool, frame.clone());
+            }
+        }
         self.mark_dirty(session);
         self.relieve(session);
         Fate::Reached
+    }
+
+    /// Appends a compressed message. It is never left out afterwards: later ones may refer to it.
+    fn append_deflated(&mut self, session: &mut Session, form: Form, mut deflated: Vec<u8>) {
+        self.counts.compressed_out += 1;
+        let header = compressed_header(form.kind, deflated.len());
+        self.counts.compressed_bytes_out += (header.len() + deflated.len()) as u64;
+        if deflated.len() < SHARE_BYTES {
+            session.outbox.gather(&mut self.pool, |out| {
+                out.extend_from_slice(&header);
+                out.extend_from_slice(&deflated);
+            });
+            self.codecs.keep(deflated);
+        } else {
+            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(&header));
+            deflated.shrink_to_fit();
+            session.outbox.push_shared(&mut self.pool, deflated.into());
+        }
     }
 
     /// The outbox can take `len` more bytes. One message is taken however large it is, if nothing else waits.

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use hubbub_net::proto::Role;
 use hubbub_net::proto::close::{self, CloseCode};
+use hubbub_net::proto::deflate::{Deflater, Inflater, Params};
 use hubbub_net::proto::frame::{Header, Opcode};
 use hubbub_net::proto::handshake::client::{Request, key};
+use hubbub_net::proto::handshake::deflate::Offer;
 use hubbub_net::proto::head::{HeadLimits, ResponseHead, Scanner};
 use hubbub_net::proto::mask;
 use hubbub_net::proto::message::{Event, Kind, Limits, Reader};
@@ -25,6 +27,10 @@ pub(crate) struct Client {
     host: String,
     reader: Reader,
     events: VecDeque<Got>,
+    /// What was agreed on, and the streams for it.
+    deflate: Option<(Params, Inflater, Deflater)>,
+    /// How many messages came compressed.
+    pub(crate) compressed: usize,
 }
 
 /// What the server has sent.
@@ -82,7 +88,14 @@ impl Client {
             socket.set_tcp_nodelay(true).unwrap();
         }
         let host = address.as_socket().map_or("localhost".into(), |address| address.to_string());
-        Client { socket, host, reader: Reader::new(Role::Client), events: VecDeque::new() }
+        Client {
+            socket,
+            host,
+            reader: Reader::new(Role::Client),
+            events: VecDeque::new(),
+            deflate: None,
+            compressed: 0,
+        }
     }
 
     // ---- the handshake
@@ -99,6 +112,42 @@ impl Client {
         let request = self.request(target, &[], &[]);
         self.raw(&request);
         assert_eq!(self.agreed(&[]), None);
+    }
+
+    /// Offers compression; gives what was agreed on.
+    pub(crate) fn shake_hands_offering(&mut self, target: &str, offer: &Offer) -> Option<Params> {
+        let request = self.request(target, &[], &[("Sec-WebSocket-Extensions", &offer.to_string())]);
+        self.raw(&request);
+        let (head, rest) = self.read_head();
+        let head = ResponseHead::parse(&head, &HeadLimits::default()).unwrap();
+        assert_eq!(head.status, 101);
+        let params = offer.check(head.fields.all("sec-websocket-extensions")).expect("an answer that fits");
+        self.deflate = params.map(|params| {
+            self.reader.expect_deflate();
+            let inflater = Inflater::new(params.server_max_window_bits, !params.server_no_context_takeover);
+            let deflater = Deflater::new(params.client_max_window_bits, 6, !params.client_no_context_takeover);
+            (params, inflater, deflater)
+        });
+        self.feed(rest);
+        params
+    }
+
+    /// The payload as it goes out once it is compressed.
+    pub(crate) fn deflated(&mut self, payload: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.deflate.as_mut().expect("compression was agreed on").2.deflate(payload, &mut out);
+        out
+    }
+
+    fn inflated(&mut self, kind: Kind, payload: &[u8]) -> Got {
+        let (_, inflater, _) = self.deflate.as_mut().expect("compression was agreed on");
+        let mut out = Vec::new();
+        inflater.inflate(payload, None, &mut out).expect("the server's stream is in order");
+        self.compressed += 1;
+        match kind {
+            Kind::Text => Got::Text(String::from_utf8(out).unwrap()),
+            Kind::Binary => Got::Binary(out),
+        }
     }
 
     /// Reads the 101, checks it, and gives the subprotocol that was agreed on.
@@ -267,17 +316,26 @@ impl Client {
         let limits = Limits { max_message_bytes: None, ..Limits::default() };
         let mut input = &mut bytes[..];
         while let Some(event) = self.reader.next(&mut input, &limits).expect("the server keeps the rules") {
-            self.events.push_back(match event {
+            let got = match event {
                 Event::Message { kind: Kind::Text, payload } => {
                     Got::Text(String::from_utf8(payload.into_vec()).unwrap())
                 }
                 Event::Message { kind: Kind::Binary, payload } => Got::Binary(payload.into_vec()),
+                Event::Compressed { kind, payload } => self.inflated(kind, payload.as_slice()),
                 Event::Ping(payload) => Got::Ping(payload.into_vec()),
                 Event::Pong(payload) => Got::Pong(payload.into_vec()),
                 Event::Close { code, reason } => Got::Close(code.map(|code| code.0), reason),
-            });
+            };
+            self.events.push_back(got);
         }
     }
+}
+
+/// One whole compressed message as a client sends it.
+pub(crate) fn compressed_frame(opcode: Opcode, deflated: &[u8]) -> Vec<u8> {
+    let mut out = frame(true, opcode, deflated);
+    out[0] |= 0x40;
+    out
 }
 
 /// One frame as a client sends it.

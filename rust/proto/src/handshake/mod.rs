@@ -2,6 +2,7 @@
 //! other way round.
 
 pub mod client;
+pub mod deflate;
 pub mod extensions;
 pub mod server;
 

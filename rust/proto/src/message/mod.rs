@@ -101,6 +101,14 @@ pub enum Event<'a> {
         /// Its bytes.
         payload: Payload<'a>,
     },
+    /// A whole message that an [`Inflater`](crate::deflate::Inflater) must see first; only for readers that were
+    /// [told](Reader::expect_deflate) to expect it.
+    Compressed {
+        /// Text or binary; the inflated bytes of a text are still to be validated.
+        kind: Kind,
+        /// Its bytes, deflated.
+        payload: Payload<'a>,
+    },
     /// A ping, to be answered by a pong with the same payload.
     Ping(Payload<'a>),
     /// A pong, asked for or not.
@@ -130,6 +138,7 @@ pub struct Direct<'a> {
 pub struct Reader {
     role: Role,
     ended: bool,
+    deflate: bool,
     /// INVARIANT: boxed only while a header, a payload or a message is unfinished.
     unfinished: Option<Box<Unfinished>>,
 }
@@ -137,7 +146,19 @@ pub struct Reader {
 impl Reader {
     /// A reader for what arrives at `role`.
     pub fn new(role: Role) -> Reader {
-        Reader { role, ended: false, unfinished: None }
+        Reader { role, ended: false, deflate: false, unfinished: None }
+    }
+
+    /// Says that permessage-deflate was agreed on: messages may come compressed.
+    pub fn expect_deflate(&mut self) {
+        self.deflate = true;
+    }
+
+    /// Says that what was handed out broke a rule that only its receiver could judge: nothing more is read.
+    #[cold]
+    pub fn end(&mut self) {
+        self.ended = true;
+        self.unfinished = None;
     }
 
     /// Takes bytes from the front of `input`, unmasking them in place, up to the end of the next event.
@@ -149,7 +170,7 @@ impl Reader {
     #[inline]
     pub fn next<'a>(&mut self, input: &mut &'a mut [u8], limits: &Limits) -> Result<Option<Event<'a>>, Violation> {
         if self.unfinished.is_none() && !self.ended {
-            match whole(self.role, input, limits) {
+            match whole(self.role, self.deflate, input, limits) {
                 Ok(Some(Event::Close { code, reason })) => {
                     self.ended = true;
                     return Ok(Some(Event::Close { code, reason }));
@@ -202,7 +223,7 @@ impl Reader {
             return Ok(None);
         }
         let unfinished = self.unfinished.get_or_insert_default();
-        let result = unfinished.resume(self.role, input, limits);
+        let result = unfinished.resume(self.role, self.deflate, input, limits);
         self.settle(result)
     }
 
@@ -227,8 +248,7 @@ impl Reader {
 
     #[cold]
     fn fail(&mut self, violation: Violation) -> Violation {
-        self.ended = true;
-        self.unfinished = None;
+        self.end();
         violation
     }
 }
@@ -236,11 +256,16 @@ impl Reader {
 /// The fast path: a whole frame that is an event by itself. `Ok(None)`, and nothing taken, if the input does not begin
 /// with one.
 #[inline]
-fn whole<'a>(role: Role, input: &mut &'a mut [u8], limits: &Limits) -> Result<Option<Event<'a>>, Violation> {
+fn whole<'a>(
+    role: Role,
+    deflate: bool,
+    input: &mut &'a mut [u8],
+    limits: &Limits,
+) -> Result<Option<Event<'a>>, Violation> {
     let Some(&first) = input.first() else {
         return Ok(None);
     };
-    let (fin, opcode) = frame::first_byte(first)?;
+    let (fin, opcode, compressed) = frame::first_byte(first, deflate)?;
     if opcode == Opcode::Continuation {
         // RFC 6455 §5.4: a fragmented message begins with a frame whose opcode is not 0.
         return Err(Violation::NothingToContinue);
@@ -261,6 +286,10 @@ fn whole<'a>(role: Role, input: &mut &'a mut [u8], limits: &Limits) -> Result<Op
     let payload = &mut take(input, size + len)[size..];
     if let Some(key) = key {
         mask::apply(payload, key, 0);
+    }
+    if compressed {
+        let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
+        return Ok(Some(Event::Compressed { kind, payload: Payload::Borrowed(payload) }));
     }
     match opcode {
         Opcode::Text => {

@@ -52,12 +52,14 @@ impl Frame {
 #[derive(Debug)]
 struct Message {
     kind: Kind,
+    /// It is deflated: whoever inflates it validates it.
+    compressed: bool,
     /// All that has arrived, unmasked, and after it room for what is received directly.
     bytes: Vec<u8>,
     /// How much has arrived.
     /// INVARIANT: at most `bytes.len()`.
     filled: usize,
-    /// Has seen all of `bytes` if this is a text.
+    /// Has seen all of `bytes` if this is a text that is not compressed.
     utf8: Validator,
     empty_fragments: u32,
 }
@@ -72,14 +74,15 @@ impl Unfinished {
     pub(super) fn resume<'a>(
         &mut self,
         role: Role,
+        deflate: bool,
         input: &mut &'a mut [u8],
         limits: &Limits,
     ) -> Result<Option<Event<'a>>, Violation> {
         while !input.is_empty() {
             let frame = match self.frame.take() {
                 Some(frame) => frame,
-                None => match self.read_header(role, input, limits)? {
-                    Some(header) => self.begin(header, limits)?,
+                None => match self.read_header(role, deflate, input, limits)? {
+                    Some((header, compressed)) => self.begin(header, compressed, limits)?,
                     None => return Ok(None),
                 },
             };
@@ -123,17 +126,24 @@ impl Unfinished {
         self.absorb(frame, n)
     }
 
-    /// Moves bytes from `input` to the header until that is complete.
-    fn read_header(&mut self, role: Role, input: &mut &mut [u8], limits: &Limits) -> Result<Option<Header>, Violation> {
+    /// Moves bytes from `input` to the header until that is complete; gives it, and whether it begins a compressed
+    /// message.
+    fn read_header(
+        &mut self,
+        role: Role,
+        deflate: bool,
+        input: &mut &mut [u8],
+        limits: &Limits,
+    ) -> Result<Option<(Header, bool)>, Violation> {
         let had = usize::from(self.header_len);
         let new = input.len().min(MAX_HEADER_BYTES - had);
         self.header[had..had + new].copy_from_slice(&input[..new]);
-        match self.parse_header(&self.header[..had + new], role, limits)? {
-            Some((header, size)) => {
+        match self.parse_header(&self.header[..had + new], role, deflate, limits)? {
+            Some((header, size, compressed)) => {
                 self.header_len = 0;
                 // The first `had` bytes were not enough, so the header ends after them.
                 take(input, size - had);
-                Ok(Some(header))
+                Ok(Some((header, compressed)))
             }
             None => {
                 self.header_len = (had + new) as u8;
@@ -145,11 +155,17 @@ impl Unfinished {
 
     /// Reads a header in the light of the message that is open. Every check is made as soon as its bytes are there, so
     /// that the verdict does not depend on how the bytes were cut.
-    fn parse_header(&self, bytes: &[u8], role: Role, limits: &Limits) -> Result<Option<(Header, usize)>, Violation> {
+    fn parse_header(
+        &self,
+        bytes: &[u8],
+        role: Role,
+        deflate: bool,
+        limits: &Limits,
+    ) -> Result<Option<(Header, usize, bool)>, Violation> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
-        let (fin, opcode) = frame::first_byte(first)?;
+        let (fin, opcode, compressed) = frame::first_byte(first, deflate)?;
         let so_far = match (&self.message, opcode) {
             // RFC 6455 §5.4: a continuation needs a message to continue,
             (None, Opcode::Continuation) => return Err(Violation::NothingToContinue),
@@ -170,19 +186,25 @@ impl Unfinished {
         let Some((mask, size)) = frame::masking_key(bytes, key_at, role) else {
             return Ok(None);
         };
-        Ok(Some((Header { fin, opcode, len, mask }, size)))
+        Ok(Some((Header { fin, opcode, len, mask }, size, compressed)))
     }
 
     /// Opens the message that a first fragment begins, and counts empty fragments.
-    fn begin(&mut self, header: Header, limits: &Limits) -> Result<Frame, Violation> {
+    fn begin(&mut self, header: Header, compressed: bool, limits: &Limits) -> Result<Frame, Violation> {
         let kind = match header.opcode {
             Opcode::Text => Some(Kind::Text),
             Opcode::Binary => Some(Kind::Binary),
             Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => None,
         };
         if let Some(kind) = kind {
-            self.message =
-                Some(Message { kind, bytes: Vec::new(), filled: 0, utf8: Validator::default(), empty_fragments: 0 });
+            self.message = Some(Message {
+                kind,
+                compressed,
+                bytes: Vec::new(),
+                filled: 0,
+                utf8: Validator::default(),
+                empty_fragments: 0,
+            });
         }
         // Only fragments of data have no FIN.
         if let Some(message) = self.message.as_mut().filter(|_| header.len == 0 && !header.fin) {
@@ -230,7 +252,7 @@ impl Unfinished {
         let new = &mut message.bytes[message.filled..message.filled + n];
         unmask(new, frame.header.mask, (frame.taken % 4) as usize);
         // RFC 6455 §8.1: text that is not UTF-8 MUST fail the connection; here, at its first bad byte.
-        if message.kind == Kind::Text {
+        if message.kind == Kind::Text && !message.compressed {
             message.utf8.push(new).map_err(|_| Violation::TextUtf8)?;
         }
         message.filled += n;
@@ -245,7 +267,8 @@ impl Unfinished {
         message.utf8.finish().map_err(|_| Violation::TextUtf8)?;
         Ok(self.message.take().map(|mut message| {
             message.bytes.truncate(message.filled);
-            Event::Message { kind: message.kind, payload: Payload::Owned(message.bytes) }
+            let (kind, payload) = (message.kind, Payload::Owned(message.bytes));
+            if message.compressed { Event::Compressed { kind, payload } } else { Event::Message { kind, payload } }
         }))
     }
 }

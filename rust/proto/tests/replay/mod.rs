@@ -10,6 +10,7 @@ use hubbub_proto::{Role, Violation};
 pub(crate) enum Seen {
     Text(Vec<u8>),
     Binary(Vec<u8>),
+    Compressed(Kind, Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<u16>, String),
@@ -21,6 +22,7 @@ impl From<Event<'_>> for Seen {
         match event {
             Event::Message { kind: Kind::Text, payload } => Seen::Text(payload.into_vec()),
             Event::Message { kind: Kind::Binary, payload } => Seen::Binary(payload.into_vec()),
+            Event::Compressed { kind, payload } => Seen::Compressed(kind, payload.into_vec()),
             Event::Ping(payload) => Seen::Ping(payload.into_vec()),
             Event::Pong(payload) => Seen::Pong(payload.into_vec()),
             Event::Close { code, reason } => Seen::Close(code.map(|code| code.0), reason),
@@ -45,6 +47,13 @@ impl Replay {
             limits,
             spare: vec![vec![0xAA; 100_000], vec![0xBB; 70_000]],
         }
+    }
+
+    /// The same for a reader that expects compressed messages.
+    pub(crate) fn deflating(role: Role, limits: Limits) -> Replay {
+        let mut replay = Replay::new(role, limits);
+        replay.reader.expect_deflate();
+        replay
     }
 
     /// Feeds one piece of input.
