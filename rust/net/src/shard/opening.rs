@@ -51,12 +51,14 @@ impl Shard {
     fn act(&mut self, slot: u32, opening: Opening, rest: Vec<u8>, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         match opening {
-            Opening::Accept { key, request } => {
+            Opening::Accept { key, mut request } => {
+                session.describe_transport(&mut request);
                 let subprotocol = request.subprotocol.clone();
                 self.cx.accept(session, &key, subprotocol.as_deref(), &[], Some(request), handler);
                 self.feed_rest(slot, rest, handler);
             }
-            Opening::Ask { key, request, request_line } => {
+            Opening::Ask { key, mut request, request_line } => {
+                session.describe_transport(&mut request);
                 let link = Arc::new(Link::new(session.id, session.peer));
                 session.link = Some(link.clone());
                 let subprotocol = request.subprotocol.clone();
@@ -124,6 +126,13 @@ impl Shard {
     }
 }
 
+impl Session {
+    fn describe_transport(&self, request: &mut Request) {
+        request.secure = self.stream.is_secure();
+        request.client_certificate = self.stream.client_certificate().map(Into::into);
+    }
+}
+
 impl Context {
     /// Reads a whole head and finds out what it asks for.
     fn open(&self, head: Box<[u8]>) -> Opening {
@@ -140,7 +149,7 @@ impl Context {
         if !upgrade && !endpoint.asks {
             return Opening::Refuse { answer: upgrade_required(), request_line: line };
         }
-        let mut request = Request { head: Box::default(), endpoint: number, path_params, subprotocol: None, upgrade };
+        let mut request = Request { head: Box::default(), endpoint: number, path_params, subprotocol: None, upgrade, ..Request::default() };
         let mut key = None;
         if upgrade {
             match agree(&parsed, endpoint) {
