@@ -38,7 +38,8 @@ impl FromStr for Target {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
         };
-        let (host, port) = split_authority(authority, if secure { 443 } else { 80 }).ok_or_else(|| bad("its host or port is not one"))?;
+        let (host, port) = split_authority(authority, if secure { 443 } else { 80 })
+            .ok_or_else(|| bad("its host or port is not one"))?;
         let slash = if resource.starts_with('?') { "/" } else { "" };
         Ok(Target { host, port, secure, resource: format!("{slash}{resource}") })
     }
@@ -121,8 +122,7 @@ mod tests {
 
     #[test]
     fn other_urls_are_refused_with_a_reason() {
-        for url in ["", "http://h/", "ws://", "ws://h:0", "ws://h:x", "ws://[::1", "ws://a b", "ws://u@h/"]
-        {
+        for url in ["", "http://h/", "ws://", "ws://h:0", "ws://h:x", "ws://[::1", "ws://a b", "ws://u@h/"] {
             let error = url.parse::<Target>().expect_err(url);
             assert!(error.to_string().starts_with("cannot use the URL"), "{error}");
         }

@@ -215,7 +215,9 @@ fn row_52_plain_http_on_the_tls_port_is_answered_with_400() {
 #[test]
 fn what_is_neither_tls_nor_http_is_told_so_and_dropped() {
     let house = open(Manner::default());
-    for junk in [&b"\x00\x01\x02\x03\x04\x05\x06\x07"[..], &[0x80, 0x2e, 1, 3, 1], &[22, 9, 9, 0xff, 0xff, 1], &[22; 64]] {
+    for junk in
+        [&b"\x00\x01\x02\x03\x04\x05\x06\x07"[..], &[0x80, 0x2e, 1, 3, 1], &[22, 9, 9, 0xff, 0xff, 1], &[22; 64]]
+    {
         let mut client = Client::connect(house.address());
         client.raw(junk);
         let mut alert = Vec::new();
@@ -421,7 +423,10 @@ fn each_name_gets_its_certificate() {
         client.shake_hands("/");
     }
     for name in ["example.net", "a.b.example.net", "elsewhere.org"] {
-        assert!(refused(&house, connection(name)).contains("not valid for name"), "{name}: the default one is for another");
+        assert!(
+            refused(&house, connection(name)).contains("not valid for name"),
+            "{name}: the default one is for another"
+        );
     }
 }
 
@@ -531,8 +536,12 @@ fn wrong_files_are_told_apart() {
         Tls::load(TlsFiles { default: Some(pair), ..TlsFiles::default() }).map(|(_, warnings)| warnings)
     };
     let error = |chain: &str, key: &str| load(chain, key).unwrap_err();
-    assert!(matches!(error("missing.pem", "localhost.key"), TlsError::Unreadable { path, .. } if path == file("missing.pem")));
-    assert!(matches!(error("localhost.pem", "missing.key"), TlsError::Unreadable { path, .. } if path == file("missing.key")));
+    assert!(
+        matches!(error("missing.pem", "localhost.key"), TlsError::Unreadable { path, .. } if path == file("missing.pem"))
+    );
+    assert!(
+        matches!(error("localhost.pem", "missing.key"), TlsError::Unreadable { path, .. } if path == file("missing.key"))
+    );
     assert!(matches!(error("localhost.pem", "example.key"), TlsError::Mismatch { .. }));
     assert!(matches!(error("localhost.pem", "encrypted.key"), TlsError::EncryptedKey(_)));
     assert!(matches!(error("localhost.pem", "ca.pem"), TlsError::NoKey { certificates: true, .. }));

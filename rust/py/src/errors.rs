@@ -1,7 +1,7 @@
 //! Every exception that the extension raises: what went wrong in Rust becomes a Python exception here.
 
-use hubbub_net::{Closed, TlsError};
 use hubbub_net::proto::close::CloseCode;
+use hubbub_net::{Closed, TlsError};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -128,7 +128,7 @@ pub(crate) fn tls(error: &TlsError) -> PyErr {
             Some(number) => {
                 let text = source.to_string();
                 let words = text.split(" (os error").next().unwrap_or_default().to_owned();
-                PyOSError::new_err((number, words, path.clone()))
+                PyOSError::new_err((number, words, path.as_os_str().to_owned()))
             }
             None => PyOSError::new_err(error.to_string()),
         },

@@ -149,7 +149,14 @@ impl Context {
         if !upgrade && !endpoint.asks {
             return Opening::Refuse { answer: upgrade_required(), request_line: line };
         }
-        let mut request = Request { head: Box::default(), endpoint: number, path_params, subprotocol: None, upgrade, ..Request::default() };
+        let mut request = Request {
+            head: Box::default(),
+            endpoint: number,
+            path_params,
+            subprotocol: None,
+            upgrade,
+            ..Request::default()
+        };
         let mut key = None;
         if upgrade {
             match agree(&parsed, endpoint) {

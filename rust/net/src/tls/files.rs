@@ -23,9 +23,7 @@ pub(super) fn certified(files: &CertificateFiles, provider: &CryptoProvider) -> 
     match certified.keys_match() {
         // Unknown: this kind of key does not tell its public half.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),
-        Err(Error::InconsistentKeys(_)) => {
-            Err(TlsError::Mismatch { chain: files.chain.clone(), key: path.clone() })
-        }
+        Err(Error::InconsistentKeys(_)) => Err(TlsError::Mismatch { chain: files.chain.clone(), key: path.clone() }),
         Err(error) => Err(TlsError::BrokenCertificate { path: files.chain.clone(), why: error.to_string() }),
     }
 }
@@ -71,7 +69,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 fn broken(path: &Path, error: &pem::Error) -> TlsError {
     let why = match error {
         pem::Error::MissingSectionEnd { end_marker } => {
-            format!("{:?} is missing", String::from_utf8_lossy(end_marker).trim())
+            format!("the END line of {} is missing", String::from_utf8_lossy(end_marker).trim())
         }
         pem::Error::IllegalSectionStart { line } => {
             format!("{:?} begins nothing", String::from_utf8_lossy(line).trim())

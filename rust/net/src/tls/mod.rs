@@ -130,8 +130,7 @@ fn client_verifier(
         (None, _) => return Err(TlsError::NoAuthorities),
         (Some(path), _) => path,
     };
-    let builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(files::authorities(path)?), provider.clone());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(files::authorities(path)?), provider.clone());
     let builder = match files.client_certificates {
         ClientCertificates::Optional => builder.allow_unauthenticated(),
         ClientCertificates::Required | ClientCertificates::Unwanted => builder,

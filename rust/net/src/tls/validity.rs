@@ -57,9 +57,8 @@ impl<'a> Elements<'a> {
         if first & 0x80 != 0 {
             let digits = rest.get(..usize::from(first & 0x7f))?;
             rest = &rest[digits.len()..];
-            len = digits.iter().try_fold(0_usize, |len, digit| {
-                len.checked_mul(256)?.checked_add(usize::from(*digit))
-            })?;
+            len =
+                digits.iter().try_fold(0_usize, |len, digit| len.checked_mul(256)?.checked_add(usize::from(*digit)))?;
         }
         let content = rest.get(..len)?;
         self.0 = &rest[len..];
