@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -327,9 +327,11 @@ def echo(ws, data):
 def test_the_command_line_speaks_tls_and_sighup_reads_the_certificates_again(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(PROGRAM)
     chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
-    install: Callable[[str], object] = lambda name: [
-        shutil.copy(source, target) for source, target in zip(files(name), (chain, key), strict=True)
-    ]
+
+    def install(name: str) -> None:
+        for source, target in zip(files(name), (chain, key), strict=True):
+            shutil.copy(source, target)
+
     install("localhost")
     command = [sys.executable, "-m", "hubbub", "run", "app:hub", "--app-dir", str(tmp_path), "--port", "0"]
     command += ["--ssl-certfile", str(chain), "--ssl-keyfile", str(key)]
@@ -360,4 +362,5 @@ def test_the_command_line_names_the_file_that_is_missing(tmp_path: Path) -> None
     command = [sys.executable, "-m", "hubbub", "run", "app:hub", "--app-dir", str(tmp_path), "--port", "0"]
     with running([*command, "--ssl-certfile", "/nowhere/cert.pem"]) as program:
         assert program.wait() == 1
-        assert "/nowhere/cert.pem" in program.output and "Traceback" not in program.output
+        assert "/nowhere/cert.pem" in program.output
+        assert "Traceback" not in program.output

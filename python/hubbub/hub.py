@@ -245,7 +245,13 @@ class Hub:
         """
 
         async def main() -> None:
-            options: dict[str, Any] = {"uds": uds, "fd": fd, "io_threads": io_threads, "backlog": backlog, "reuse_port": reuse_port}
+            options: dict[str, Any] = {
+                "uds": uds,
+                "fd": fd,
+                "io_threads": io_threads,
+                "backlog": backlog,
+                "reuse_port": reuse_port,
+            }
             options |= {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile, "ssl_ca_certs": ssl_ca_certs}
             options |= {"ssl_cert_reqs": ssl_cert_reqs, "ssl_certificates": ssl_certificates}
             async with self.listening(
