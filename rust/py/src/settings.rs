@@ -66,8 +66,10 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
 /// Reads `(default, named, authorities, cert_reqs)`: what `hubbub._tls` has made of the `ssl_*` arguments.
 pub(crate) fn tls(tls: &Bound<'_, PyAny>) -> PyResult<TlsFiles> {
     type Files = (PathBuf, Option<PathBuf>);
-    let (default, named, authorities, wanted): (Option<Files>, Vec<(String, Files)>, Option<PathBuf>, u8) =
-        tls.extract()?;
+    let default: Option<Files> = tls.get_item(0)?.extract()?;
+    let named: Vec<(String, Files)> = tls.get_item(1)?.extract()?;
+    let authorities = tls.get_item(2)?.extract()?;
+    let wanted: u8 = tls.get_item(3)?.extract()?;
     let files = |(chain, key): Files| CertificateFiles { chain, key };
     Ok(TlsFiles {
         default: default.map(files),
