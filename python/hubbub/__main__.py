@@ -84,11 +84,24 @@ def _serve(hub: Hub, options: argparse.Namespace) -> None:
             reuse_port=options.reuse_port,
             shutdown_timeout=options.shutdown_timeout,
             access_log=options.access_log,
+            **_tls_options(options),
         )
     except OSError as error:
-        raise _Failure(error.strerror or str(error)) from error
+        certificate = error.filename is not None
+        raise _Failure(str(error) if certificate else error.strerror or str(error)) from error
     except ValueError as error:
         raise _Failure(str(error)) from error
+
+
+def _tls_options(options: argparse.Namespace) -> dict[str, Any]:
+    named = {name: (certificate, key) for name, certificate, key in options.ssl_certificate or ()}
+    return {
+        "ssl_certfile": options.ssl_certfile,
+        "ssl_keyfile": options.ssl_keyfile,
+        "ssl_ca_certs": options.ssl_ca_certs,
+        "ssl_cert_reqs": options.ssl_cert_reqs,
+        "ssl_certificates": named,
+    }
 
 
 def _find(name: str) -> Hub:
@@ -156,6 +169,7 @@ def _add_run(commands: Any) -> None:
     run.set_defaults(work=_run)
     run.add_argument("hub", metavar="MODULE:ATTRIBUTE", help='where the hub is, such as "app:hub"')
     _add_address(run.add_argument_group("where to listen"))
+    _add_tls(run.add_argument_group("TLS", "Files in PEM format. SIGHUP reads them again."))
     _add_running(run.add_argument_group("how to run"))
     _add_reloading(run.add_argument_group("while developing"))
     _add_limits(run.add_argument_group("limits", "Bytes, seconds or counts; 'none' switches one off, where it can be."))
@@ -168,6 +182,26 @@ def _add_address(group: Any) -> None:
     group.add_argument("--fd", metavar="NUMBER", type=int, help="a listening socket that is inherited, instead")
     group.add_argument("--backlog", default=2048, type=int, help="length of the accept queue (default: %(default)s)")
     group.add_argument("--reuse-port", action="store_true", help="let several processes listen on the same port")
+
+
+def _add_tls(group: Any) -> None:
+    group.add_argument("--ssl-certfile", metavar="PATH", help="the certificate chain; with it, only TLS is spoken")
+    group.add_argument("--ssl-keyfile", metavar="PATH", help="its private key (default: in the same file)")
+    group.add_argument("--ssl-ca-certs", metavar="PATH", help="authorities that clients' certificates may come from")
+    group.add_argument(
+        "--ssl-cert-reqs",
+        default=0,
+        type=int,
+        choices=(0, 1, 2),
+        help="ask clients for a certificate: 0 no, 1 optional, 2 required (default: %(default)s)",
+    )
+    group.add_argument(
+        "--ssl-certificate",
+        action="append",
+        nargs=3,
+        metavar=("NAME", "CERTFILE", "KEYFILE"),
+        help="a certificate for one host name or *.name, may be repeated",
+    )
 
 
 def _add_running(group: Any) -> None:

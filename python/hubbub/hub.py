@@ -6,12 +6,12 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from hubbub import _core, _logs, _loops
+from hubbub import _core, _logs, _loops, _tls
 from hubbub._bridge import Bridge, Flag, current_bridge
 from hubbub._handlers import Endpoint, check_handler, is_coroutine, report
 from hubbub.compression import Compression, CompressionMode
@@ -229,6 +229,11 @@ class Hub:
         reuse_port: bool = False,
         shutdown_timeout: float = 5.0,
         access_log: bool = True,
+        ssl_certfile: _tls.Path | None = None,
+        ssl_keyfile: _tls.Path | None = None,
+        ssl_ca_certs: _tls.Path | None = None,
+        ssl_cert_reqs: int = 0,
+        ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
     ) -> None:
         """Serves until Ctrl-C, SIGTERM or `stop`; then drains and returns. A second signal ends the process at once.
 
@@ -243,21 +248,38 @@ class Hub:
             reuse_port: let several processes listen on the same port (SO_REUSEPORT).
             shutdown_timeout: seconds for everything in flight when it stops.
             access_log: log each request to ``hubbub.access``.
+            ssl_certfile: the certificate chain in PEM; with it, TLS 1.2 and 1.3 are spoken, and nothing else.
+            ssl_keyfile: its private key, if that is not in the same file.
+            ssl_ca_certs: the authorities that clients' certificates may come from, in PEM.
+            ssl_cert_reqs: ``ssl.CERT_REQUIRED`` or ``ssl.CERT_OPTIONAL``: ask clients for a certificate.
+            ssl_certificates: further certificates by host name (SNI): ``{"example.org": ("cert.pem", "key.pem")}``;
+                ``"*.example.org"`` is for all names one level below.
+
+        With TLS, SIGHUP reads the certificates again, as `reload_certificates` does.
 
         Raises:
-            OSError: the address cannot be served.
+            OSError: the address cannot be served, or a certificate's file cannot be read.
+            ValueError: a certificate or key is not what it should be.
         """
 
         async def main() -> None:
-            options = {"uds": uds, "fd": fd, "io_threads": io_threads, "backlog": backlog, "reuse_port": reuse_port}
+            options: dict[str, Any] = {
+                "uds": uds,
+                "fd": fd,
+                "io_threads": io_threads,
+                "backlog": backlog,
+                "reuse_port": reuse_port,
+            }
+            options |= {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile, "ssl_ca_certs": ssl_ca_certs}
+            options |= {"ssl_cert_reqs": ssl_cert_reqs, "ssl_certificates": ssl_certificates}
             async with self.listening(
                 host,
                 port,
                 shutdown_timeout=shutdown_timeout,
                 access_log=access_log,
-                **options,  # type: ignore[arg-type]
+                **options,
             ) as listening:
-                with _signals(self):
+                with _signals(self), _hangup(self, listening):
                     for url in listening.urls:
                         logger.info("listening on %s (Ctrl-C stops)", url)
                     await listening._until_stopped()
@@ -286,6 +308,11 @@ class Hub:
         reuse_port: bool = False,
         shutdown_timeout: float = 5.0,
         access_log: bool = True,
+        ssl_certfile: _tls.Path | None = None,
+        ssl_keyfile: _tls.Path | None = None,
+        ssl_ca_certs: _tls.Path | None = None,
+        ssl_cert_reqs: int = 0,
+        ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
     ) -> AsyncIterator[Listening]:
         """Serves while the block runs; then stops, draining for at most ``shutdown_timeout`` seconds.
 
@@ -293,14 +320,17 @@ class Hub:
         """
         if self._running is not None:
             raise RuntimeError("this hub is running already")
+        tls = _tls.settings(ssl_certfile, ssl_keyfile, ssl_ca_certs, ssl_cert_reqs, ssl_certificates)
         bind = _bind(host, port, uds, fd, backlog, reuse_port)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
         if not isinstance(shutdown_timeout, (int, float)) or not 0 <= shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT:
             raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {shutdown_timeout!r}")
         try:
-            serving = _Serving(self, current_bridge(), bind, io_threads, access_log)
+            serving = _Serving(self, current_bridge(), bind, io_threads, access_log, tls)
         except OSError as error:
+            if error.filename is not None:  # a certificate's
+                raise
             why = error.strerror or str(error)
             raise OSError(error.errno, f"cannot listen on {_where(bind)}: {why}") from None
         self._running, self._serving = serving.server, serving
@@ -317,6 +347,17 @@ class Hub:
         serving = self._serving
         if serving is not None:
             serving.bridge.call_soon_threadsafe(serving.stopping.set)
+
+    def reload_certificates(self) -> None:
+        """Reads the certificates and keys of a hub that speaks TLS again. From any thread.
+
+        Connections to come get the new ones; open ones go on as they are. Expired certificates are warned of.
+
+        Raises:
+            OSError, ValueError: as `run`. Then everything stays as it was.
+        """
+        for warning in self._server.reload_certificates():
+            logger.warning("%s", warning)
 
     @property
     def _server(self) -> _core.Server:
@@ -354,7 +395,7 @@ class Listening:
     Attributes:
         addresses: ``("tcp", host, port)`` or ``("unix", path)`` of each listener.
         port: of the first TCP listener.
-        urls: ``ws://host:port/`` for each TCP listener, ``unix:path`` for the others.
+        urls: ``ws://host:port/`` (``wss://`` with TLS) for each TCP listener, ``unix:path`` for the others.
     """
 
     def __init__(self, serving: _Serving) -> None:
@@ -370,7 +411,8 @@ class Listening:
 
     @property
     def urls(self) -> list[str]:
-        return [_url(address) for address in self.addresses]
+        scheme = "ws" if self._serving.tls is None else "wss"
+        return [_url(scheme, address) for address in self.addresses]
 
     async def _until_stopped(self) -> None:
         await self._serving.stopping.wait()
@@ -381,8 +423,17 @@ class _Serving:
 
     session_type = WebSocket
 
-    def __init__(self, hub: Hub, bridge: Bridge, bind: tuple[Any, ...], io_threads: int, access_log: bool) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        bridge: Bridge,
+        bind: tuple[Any, ...],
+        io_threads: int,
+        access_log: bool,
+        tls: tuple[Any, ...] | None,
+    ) -> None:
         self.bridge = bridge
+        self.tls = tls
         self.stopping: Flag = bridge.flag()
         self._emptied: Flag = bridge.flag()
         self._stopped: Flag = bridge.flag()
@@ -393,7 +444,7 @@ class _Serving:
         self._slow: set[str] = set()
         for endpoint in self._endpoints:
             endpoint.bind(bridge)
-        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads)
+        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls)
 
     def start(self) -> None:
         self.bridge.start(self.server)
@@ -435,17 +486,20 @@ class _Serving:
 _NOTICES = {
     "descriptors": "out of file descriptors: accepting pauses until one is free",
     "full": "as many connections as allowed: accepting pauses until one ends",
+    "certificate": "%s",
     "accept": "accepting a connection failed: %s",
     "panic": "internal error in the network, one connection was dropped (please report this): %s",
 }
 
 
-def _log_access(who: WebSocket | str | None, request_line: str, status: int) -> None:
+def _log_access(who: WebSocket | str | None, request_line: str, status: int | None) -> None:
     if isinstance(who, WebSocket):
         address = who.remote_address
         peer = f"{address[0]}:{address[1]}" if address else "unix"
         # Not by way of `who.request`: that would keep the request in memory for as long as the session.
         access_logger.info('%s - "WebSocket %s" [accepted]', peer, _printable(who._opening.line()[1]))
+    elif status is None:
+        access_logger.info("%s - no request: %s", who or "unix", _printable(request_line))
     else:
         access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
 
@@ -510,6 +564,29 @@ def _signals(hub: Hub) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def _hangup(hub: Hub, listening: Listening) -> Iterator[None]:
+    """SIGHUP reads the certificates again. A program that has a use for it already, or no TLS, keeps it as it is."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or listening._serving.tls is None or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        yield
+        return
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        try:
+            hub.reload_certificates()
+        except (OSError, ValueError) as error:
+            logger.error("SIGHUP: the certificates stay as they were: %s", error)
+        else:
+            logger.info("SIGHUP: certificates read again")
+
+    signal.signal(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def _bind(
     host: str, port: int, uds: str | os.PathLike[str] | None, fd: int | None, backlog: int, reuse_port: bool
 ) -> tuple[Any, ...]:
@@ -548,11 +625,11 @@ def _where(bind: tuple[Any, ...]) -> str:
     return f"descriptor {bind[2]}" if bind[0] == "fd" else f"the unix socket {bind[1]}"
 
 
-def _url(address: tuple[Any, ...]) -> str:
+def _url(scheme: str, address: tuple[Any, ...]) -> str:
     if address[0] == "unix":
         return f"unix:{address[1]}"
     host = f"[{address[1]}]" if ":" in address[1] else address[1]
-    return f"ws://{host}:{address[2]}/"
+    return f"{scheme}://{host}:{address[2]}/"
 
 
 def _names(what: str, names: Sequence[str]) -> list[str]:

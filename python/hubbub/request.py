@@ -92,6 +92,7 @@ class Request:
         path_params: what the ``{names}`` of the endpoint's path stand for, percent-decoded.
         headers: the header fields.
         remote_address: ``(host, port)`` of the peer; ``None`` on a unix socket.
+        secure: it came over TLS.
         is_websocket: the client asks for a WebSocket. If not, only a ``Response`` can answer it.
         subprotocols: what the client offers, in its order of preference.
         subprotocol: what will be answered: the endpoint's first that the client offers, unless changed here.
@@ -109,6 +110,7 @@ class Request:
         "query_string",
         "remote_address",
         "response_headers",
+        "secure",
         "state",
         "subprotocol",
         "target",
@@ -121,6 +123,7 @@ class Request:
         self.headers = Headers(opening.fields())
         self.path_params = {name: unquote(value) for name, value in opening.path_params}
         self.remote_address = opening.remote_address
+        self.secure = opening.secure
         self.is_websocket = opening.upgrade
         self.subprotocol = opening.subprotocol
         self.response_headers: dict[str, str] = {}
@@ -133,6 +136,11 @@ class Request:
         for name, value in parse_qsl(self.query_string, keep_blank_values=True, errors="replace"):
             query.setdefault(name, value)
         return query
+
+    @property
+    def client_certificate(self) -> bytes | None:
+        """The certificate that the client has shown, in DER, verified; ``None`` if it has shown none."""
+        return self._opening.client_certificate
 
     @property
     def origin(self) -> str | None:

@@ -85,7 +85,7 @@ enum Command {
 
 #[derive(Args)]
 struct Server {
-    /// The server, as ws://host:port/path
+    /// The server, as ws://host:port/path or wss://host:port/path (whatever its certificate)
     #[arg(long)]
     url: Target,
     /// A process of the server, to read its CPU time and memory and those of its descendants; may be repeated

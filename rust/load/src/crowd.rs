@@ -93,7 +93,7 @@ impl Crowd {
         let mut link = Link::new(socket, self.door.handshake.is_none(), first, &self.script);
         self.poll
             .registry()
-            .register(&mut link.socket, Token(place), Interest::READABLE | Interest::WRITABLE)
+            .register(&mut link.socket.tcp, Token(place), Interest::READABLE | Interest::WRITABLE)
             .map_err(Error::system("cannot watch a socket"))?;
         Ok(link)
     }

@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::error::Error;
 use crate::handshake::Handshake;
 use crate::target::Target;
+use crate::wire::{Client, Wire};
 
 /// Makes connections to one server.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct Door {
     address: SocketAddr,
     /// None if no WebSocket is spoken.
     pub(crate) handshake: Option<Handshake>,
+    tls: Option<Client>,
     /// How many of the source addresses are used up.
     source: u8,
     from_source: usize,
@@ -28,11 +30,13 @@ const PER_SOURCE: usize = 20_000;
 impl Door {
     pub(crate) fn new(target: &Target, raw: bool) -> Result<Door, Error> {
         let handshake = if raw { None } else { Some(Handshake::new(target)?) };
-        Ok(Door { address: target.resolve()?, handshake, source: 0, from_source: 0 })
+        let cannot = |why| Error::BadScenario(format!("cannot speak TLS: {why}"));
+        let tls = target.secure.then(|| Client::new(target).map_err(cannot)).transpose()?;
+        Ok(Door { address: target.resolve()?, handshake, tls, source: 0, from_source: 0 })
     }
 
     /// Starts to connect.
-    pub(crate) fn connect(&mut self, open: usize) -> Result<TcpStream, Error> {
+    pub(crate) fn connect(&mut self, open: usize) -> Result<Wire, Error> {
         loop {
             if self.from_source == PER_SOURCE {
                 self.next_source();
@@ -54,7 +58,7 @@ impl Door {
         Error::Unreachable { address: self.address.to_string(), open, source }
     }
 
-    fn connect_from(&self, source: Option<SocketAddr>) -> io::Result<TcpStream> {
+    fn connect_from(&self, source: Option<SocketAddr>) -> io::Result<Wire> {
         let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -66,7 +70,8 @@ impl Door {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(error) => return Err(error),
         }
-        Ok(TcpStream::from_std(socket.into()))
+        let tls = self.tls.as_ref().map(Client::connection).transpose().map_err(io::Error::other)?;
+        Ok(Wire::new(TcpStream::from_std(socket.into()), tls))
     }
 
     /// None leaves the choice to the system. A loopback server can be reached from all of 127/8.

@@ -44,6 +44,7 @@ mod report;
 mod scenario;
 mod script;
 mod target;
+mod wire;
 
 pub use error::Error;
 pub use observer::Progress;

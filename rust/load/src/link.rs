@@ -13,11 +13,12 @@ use crate::handshake::Handshake;
 use crate::inbound::{Arrived, Inbound, Parting};
 use crate::outbound::Outbound;
 use crate::script::Script;
+use crate::wire::Wire;
 
 /// One connection of the run.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Wire,
     stage: Stage,
     pub(crate) inbound: Inbound,
     pub(crate) outbound: Outbound,
@@ -62,7 +63,7 @@ impl Failure {
 
 impl Link {
     /// A connection whose `connect` has been called.
-    pub(crate) fn new(socket: TcpStream, raw: bool, first: usize, script: &Script) -> Link {
+    pub(crate) fn new(socket: Wire, raw: bool, first: usize, script: &Script) -> Link {
         Link {
             socket,
             stage: Stage::Connecting,
@@ -88,7 +89,7 @@ impl Link {
         faults: &mut Faults,
     ) -> Result<bool, Failure> {
         if matches!(self.stage, Stage::Connecting) {
-            if !connected(&self.socket).map_err(Failure::Unreachable)? {
+            if !connected(&self.socket.tcp).map_err(Failure::Unreachable)? {
                 return Ok(false);
             }
             let Some(handshake) = handshake else {
@@ -147,7 +148,7 @@ impl Link {
                 Ok(0) => return Err(Parting::Lost("it closed the connection".to_owned())),
                 Ok(read) => {
                     arrived += self.inbound.push(&buffer[..read], script, faults, &mut self.outbound.control)?;
-                    if read < buffer.len() && !closed {
+                    if read < buffer.len() && !closed && !self.socket.reads_short() {
                         return Ok(arrived);
                     }
                 }
@@ -160,6 +161,7 @@ impl Link {
 
     /// Writes what is due, as far as the socket takes it.
     pub(crate) fn flush(&mut self, script: &Script) -> Result<(), Parting> {
+        self.socket.flush().map_err(|error| Parting::Lost(error.to_string()))?;
         self.outbound.flush(&mut self.socket, script).map_err(|error| Parting::Lost(error.to_string()))
     }
 
@@ -168,7 +170,7 @@ impl Link {
         self.stage = Stage::Over;
         self.sent.clear();
         // The peer learns it now, not when the run is over. It may have gone already.
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = self.socket.tcp.shutdown(std::net::Shutdown::Both);
     }
 }
 

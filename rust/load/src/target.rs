@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// A `ws://` URL.
+/// A `ws://` or `wss://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Name or address, without brackets.
     pub host: String,
-    /// 80 if the URL has none.
+    /// 80 (or, for `wss://`, 443) if the URL has none.
     pub port: u16,
+    /// Speak TLS.
+    pub secure: bool,
     /// Path and query, at least `/`.
     pub resource: String,
 }
@@ -26,26 +28,25 @@ impl FromStr for Target {
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
             return Err(bad("it contains a space or a control character"));
         }
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("wss") => {
-                return Err(bad("TLS is not spoken here; use ws://"));
-            }
-            Some(_) | None => return Err(bad("it must begin with ws://")),
+        let (secure, rest) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("wss") => (true, rest),
+            Some(_) | None => return Err(bad("it must begin with ws:// or wss://")),
         };
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, resource) = match rest.find(['/', '?']) {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
         };
-        let (host, port) = split_authority(authority).ok_or_else(|| bad("its host or port is not one"))?;
+        let (host, port) = split_authority(authority, if secure { 443 } else { 80 })
+            .ok_or_else(|| bad("its host or port is not one"))?;
         let slash = if resource.starts_with('?') { "/" } else { "" };
-        Ok(Target { host, port, resource: format!("{slash}{resource}") })
+        Ok(Target { host, port, secure, resource: format!("{slash}{resource}") })
     }
 }
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
-fn split_authority(authority: &str) -> Option<(String, u16)> {
+fn split_authority(authority: &str, default: u16) -> Option<(String, u16)> {
     if authority.contains('@') {
         return None;
     }
@@ -62,7 +63,7 @@ fn split_authority(authority: &str) -> Option<(String, u16)> {
     if host.is_empty() {
         return None;
     }
-    let port = port.map_or(Some(80), |port| port.parse().ok().filter(|port| *port != 0))?;
+    let port = port.map_or(Some(default), |port| port.parse().ok().filter(|port| *port != 0))?;
     Some((host.to_owned(), port))
 }
 
@@ -96,7 +97,8 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.authority(), self.resource)
+        let scheme = if self.secure { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.resource)
     }
 }
 
@@ -111,6 +113,7 @@ mod tests {
             ("WS://127.0.0.1", "127.0.0.1", 80, "/"),
             ("ws://[::1]:81", "::1", 81, "/"),
             ("ws://h?q", "h", 80, "/?q"),
+            ("wss://h", "h", 443, "/"),
         ] {
             let target: Target = url.parse().expect(url);
             assert_eq!((target.host.as_str(), target.port, target.resource.as_str()), (host, port, resource));
@@ -119,8 +122,7 @@ mod tests {
 
     #[test]
     fn other_urls_are_refused_with_a_reason() {
-        for url in ["", "http://h/", "wss://h/", "ws://", "ws://h:0", "ws://h:x", "ws://[::1", "ws://a b", "ws://u@h/"]
-        {
+        for url in ["", "http://h/", "ws://", "ws://h:0", "ws://h:x", "ws://[::1", "ws://a b", "ws://u@h/"] {
             let error = url.parse::<Target>().expect_err(url);
             assert!(error.to_string().starts_with("cannot use the URL"), "{error}");
         }

@@ -49,6 +49,8 @@ counters! {
     refused,
     /// Requests that were not complete in time.
     handshake_timeouts,
+    /// Connections whose TLS failed, in the handshake or later; those that never spoke it are among them.
+    tls_failures,
     /// Messages received.
     messages_in,
     /// Messages sent, a broadcast counting once per member.

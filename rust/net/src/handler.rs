@@ -10,7 +10,7 @@ use crate::id::SessionId;
 use crate::link::Link;
 
 /// A request head as it came, with what the shard has already found out about it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Request {
     /// The head's bytes, from the method to the blank line.
     pub head: Box<[u8]>,
@@ -22,6 +22,10 @@ pub struct Request {
     pub subprotocol: Option<String>,
     /// The client asks for a WebSocket.
     pub upgrade: bool,
+    /// It came over TLS.
+    pub secure: bool,
+    /// The certificate that the client has shown, in DER.
+    pub client_certificate: Option<Box<[u8]>>,
 }
 
 /// How a session ended.
@@ -61,6 +65,13 @@ pub enum Notice {
         request_line: String,
         /// The status that was sent.
         status: u16,
+    },
+    /// A connection's TLS handshake failed, or it never spoke TLS.
+    TlsFailed {
+        /// The peer's address.
+        peer: Option<std::net::SocketAddr>,
+        /// What was wrong.
+        reason: String,
     },
     /// The shard met a bug of its own; the connection concerned was dropped.
     Panicked(String),

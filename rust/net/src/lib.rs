@@ -12,6 +12,7 @@
 //! | [`command`](Command) | what others ask of a shard |
 //! | [`link`](Link) | the few numbers that both sides of a session share |
 //! | [`handler`](Handler) | what a shard tells its user |
+//! | [`tls`](Tls) | certificates and keys, and TLS between a socket and its session |
 //! | `routes`, `timers`, `transport`, [`counters`](Counts), [`settings`](Settings), [`id`](SessionId) | what they are made of |
 //!
 //! A shard is driven either by a thread of its own ([`Shard::run`]) or, a turn at a time, by somebody's
@@ -36,6 +37,7 @@ mod session;
 mod settings;
 mod shard;
 mod timers;
+mod tls;
 mod transport;
 
 pub use broadcast::{Broadcast, Delivery, Target};
@@ -50,4 +52,5 @@ pub use link::Link;
 pub use server::Server;
 pub use settings::{Bind, Endpoint, Limits, Policy, Settings};
 pub use shard::{Shard, Turn};
+pub use tls::{CertificateFiles, ClientCertificates, Tls, TlsError, TlsFiles, TlsStream};
 pub use transport::{Address, Stream};

@@ -2,9 +2,11 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compression::Compression;
+use crate::tls::Tls;
 
 /// What happens to a broadcast for a member whose outbox is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -101,6 +103,8 @@ pub struct Settings {
     pub tcp_nodelay: bool,
     /// The shards' number; at least one.
     pub shards: usize,
+    /// Every listener speaks TLS with these certificates; `None`: none does.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Default for Settings {
@@ -114,6 +118,7 @@ impl Default for Settings {
             max_handshakes: 1024,
             tcp_nodelay: true,
             shards: 1,
+            tls: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Sockets: listening, accepting, reading, writing. The only file that knows of TCP and unix sockets.
+//! Sockets: listening, accepting, reading, writing. The only file that knows of TCP and unix sockets, and the one where
+//! TLS comes between them and the rest.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -11,7 +12,9 @@ use mio::{Interest, Registry, Token};
 use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::outbox::Written;
 use crate::settings::Bind;
+use crate::tls::TlsStream;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// Either of them, with TLS on it.
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
@@ -29,17 +34,29 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => registry.register(stream, token, both),
             Stream::Unix(stream) => registry.register(stream, token, both),
+            Stream::Tls(stream) => stream.socket_mut().register(registry, token),
         }
     }
 
     /// Receives into the front of `buffer`. 0: the peer has finished.
-    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Stream::Tls(stream) = self {
+            return stream.receive(buffer);
+        }
         let (_, len) = rustix::net::recv(self, buffer, RecvFlags::empty())?;
         Ok(len)
     }
 
+    /// There is something to receive although the kernel has nothing: TLS keeps what one call had no room for.
+    pub(crate) fn has_more(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.has_more())
+    }
+
     /// Writes the pieces, as many as the kernel takes.
-    pub(crate) fn send(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn send(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Stream::Tls(stream) = self {
+            return stream.send(pieces);
+        }
         // PERF: for one piece, write(2) is cheaper than writev(2).
         let written = match pieces {
             [one] => rustix::io::write(self, one)?,
@@ -48,10 +65,45 @@ impl Stream {
         Ok(written)
     }
 
-    /// Says that nothing more will be written.
-    pub(crate) fn finish(&self) {
+    /// TLS has something of its own to write, or has encrypted more than the kernel took.
+    pub(crate) fn wants_write(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.wants_write())
+    }
+
+    /// Writes that.
+    pub(crate) fn flush(&mut self) -> io::Result<Written> {
+        match self {
+            Stream::Tls(stream) => stream.flush(),
+            Stream::Tcp(_) | Stream::Unix(_) => Ok(Written::All),
+        }
+    }
+
+    /// Says that nothing more will be written. `false`: the kernel does not take that for now; ask again.
+    pub(crate) fn finish(&mut self) -> bool {
+        if let Stream::Tls(stream) = self {
+            return stream.finish();
+        }
         // An error means that the peer has gone already.
         let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
+        true
+    }
+
+    /// What its TLS has met cannot be mended: only the last words are still to be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.has_failed())
+    }
+
+    /// Nobody on the way can read along.
+    pub(crate) fn is_secure(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
+    /// The certificate that the client has shown, in DER.
+    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Stream::Tls(stream) => stream.client_certificate(),
+            Stream::Tcp(_) | Stream::Unix(_) => None,
+        }
     }
 }
 
@@ -60,6 +112,7 @@ impl AsFd for Stream {
         match self {
             Stream::Tcp(stream) => stream.as_fd(),
             Stream::Unix(stream) => stream.as_fd(),
+            Stream::Tls(stream) => stream.socket().as_fd(),
         }
     }
 }

@@ -314,6 +314,13 @@ impl Pass<'_, '_> {
                     access.call1(self.py, (peer, request_line, *status))
                 }
             },
+            Notice::TlsFailed { peer, reason } => match &hooks.access {
+                Some(access) => {
+                    let peer = peer.map(|peer| peer.to_string());
+                    access.call1(self.py, (peer, reason, self.py.None()))
+                }
+                None => return Ok(()),
+            },
             Notice::OutOfDescriptors => hooks.notice.call1(self.py, ("descriptors", "")),
             Notice::SessionsFull => hooks.notice.call1(self.py, ("full", "")),
             Notice::AcceptFailed(text) => hooks.notice.call1(self.py, ("accept", text)),

@@ -1,7 +1,7 @@
 //! Every exception that the extension raises: what went wrong in Rust becomes a Python exception here.
 
-use hubbub_net::Closed;
 use hubbub_net::proto::close::CloseCode;
+use hubbub_net::{Closed, TlsError};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -118,6 +118,21 @@ pub(crate) fn os(error: std::io::Error) -> PyErr {
         }
         (None, std::io::ErrorKind::InvalidInput) => PyValueError::new_err(error.to_string()),
         (None, _) => PyOSError::new_err(error.to_string()),
+    }
+}
+
+/// Certificates or keys are not as they should be: an `OSError` with the file's name if it cannot be read.
+pub(crate) fn tls(error: &TlsError) -> PyErr {
+    match error {
+        TlsError::Unreadable { path, source } => match source.raw_os_error() {
+            Some(number) => {
+                let text = source.to_string();
+                let words = text.split(" (os error").next().unwrap_or_default().to_owned();
+                PyOSError::new_err((number, words, path.as_os_str().to_owned()))
+            }
+            None => PyOSError::new_err(error.to_string()),
+        },
+        other => PyValueError::new_err(other.to_string()),
     }
 }
 

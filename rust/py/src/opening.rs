@@ -75,6 +75,17 @@ impl Opening {
     }
 
     #[getter]
+    fn secure(&self) -> bool {
+        self.request.secure
+    }
+
+    /// In DER.
+    #[getter]
+    fn client_certificate<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.request.client_certificate.as_ref().map(|certificate| PyBytes::new(py, certificate))
+    }
+
+    #[getter]
     fn remote_address(&self) -> Option<(String, u16)> {
         remote_address(&self.link)
     }

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hubbub_net::proto::close::CloseCode;
-use hubbub_net::{Address, Broadcast, Command, Form, Shard, Target};
+use hubbub_net::{Address, Broadcast, Command, Form, Shard, Target, Tls};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyWeakrefReference};
@@ -55,6 +55,7 @@ struct Timer {
 impl Server {
     /// Opens the listeners. `hooks` and `endpoints` are read once, here.
     #[new]
+    #[pyo3(signature = (hub, limits, endpoints, hooks, binds, io_threads, tls = None))]
     fn new(
         hub: &Bound<'_, PyAny>,
         limits: &Bound<'_, PyAny>,
@@ -62,9 +63,17 @@ impl Server {
         hooks: &Bound<'_, PyAny>,
         binds: Vec<Bound<'_, PyAny>>,
         io_threads: usize,
+        tls: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let paths = endpoints.iter().map(settings::endpoint).collect::<PyResult<_>>()?;
-        let settings = settings::settings(limits, paths, io_threads.max(1))?;
+        let mut settings = settings::settings(limits, paths, io_threads.max(1))?;
+        if let Some(tls) = tls {
+            let (tls, warnings) = Tls::load(settings::tls(&tls)?).map_err(|error| errors::tls(&error))?;
+            settings.tls = Some(Arc::new(tls));
+            for warning in warnings {
+                hooks.call_method1("notice", ("certificate", warning))?;
+            }
+        }
         let binds = binds.iter().map(settings::bind).collect::<PyResult<_>>()?;
         let (server, shards) = hubbub_net::Server::bind(settings, binds).map_err(errors::os)?;
         let callbacks = endpoints.iter().map(callbacks).collect::<PyResult<_>>()?;
@@ -286,6 +295,14 @@ impl Server {
         let policy = policy.map(settings::policy).transpose()?;
         self.core.server.directory().set_policy(room_name(room)?.to_str()?, policy);
         Ok(())
+    }
+
+    /// Reads certificates and keys again, for the connections to come. Gives warnings about them.
+    fn reload_certificates(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        match &self.core.server.settings().tls {
+            Some(tls) => py.detach(|| tls.reload()).map_err(|error| errors::tls(&error)),
+            None => Ok(Vec::new()),
+        }
     }
 
     // ---- what there is to know

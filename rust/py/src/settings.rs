@@ -1,9 +1,13 @@
 //! Python's settings to the network's. Ranges are checked where users see it, in `hubbub.limits` and `hubbub.hub`.
 
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use hubbub_net::{Bind, Compression, CompressionMode, Endpoint, Limits, Policy, Settings};
+use hubbub_net::{
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Limits, Policy, Settings,
+    TlsFiles,
+};
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -32,6 +36,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
         max_handshakes: limits.getattr("max_handshakes")?.extract()?,
         tcp_nodelay: true,
         shards,
+        tls: None,
     })
 }
 
@@ -78,6 +83,27 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
         "fd" => Ok(Bind::Descriptor(adopt(bind.get_item(1)?.extract()?)?)),
         other => Err(errors::wrong_setting(format!("unknown kind of address {other:?}"))),
     }
+}
+
+/// Reads `(default, named, authorities, cert_reqs)`: what `hubbub._tls` has made of the `ssl_*` arguments.
+pub(crate) fn tls(tls: &Bound<'_, PyAny>) -> PyResult<TlsFiles> {
+    type Files = (PathBuf, Option<PathBuf>);
+    let default: Option<Files> = tls.get_item(0)?.extract()?;
+    let named: Vec<(String, Files)> = tls.get_item(1)?.extract()?;
+    let authorities = tls.get_item(2)?.extract()?;
+    let wanted: u8 = tls.get_item(3)?.extract()?;
+    let files = |(chain, key): Files| CertificateFiles { chain, key };
+    Ok(TlsFiles {
+        default: default.map(files),
+        named: named.into_iter().map(|(name, pair)| (name, files(pair))).collect(),
+        authorities,
+        // The numbers of Python's `ssl.CERT_NONE`, `CERT_OPTIONAL` and `CERT_REQUIRED`.
+        client_certificates: match wanted {
+            0 => ClientCertificates::Unwanted,
+            1 => ClientCertificates::Optional,
+            _ => ClientCertificates::Required,
+        },
+    })
 }
 
 /// The three policies by name.

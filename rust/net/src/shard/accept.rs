@@ -161,13 +161,23 @@ impl Shard {
     }
 
     /// Takes a connection in: from here on it is this shard's.
-    pub(super) fn adopt(&mut self, mut stream: Stream, peer: Option<SocketAddr>, handler: &mut impl Handler) {
+    pub(super) fn adopt(&mut self, stream: Stream, peer: Option<SocketAddr>, handler: &mut impl Handler) {
         if self.acceptor.closed {
             // It was on its way from another shard when the end was announced.
             self.cx.server.handshake_ends();
             self.cx.server.connection_ends();
             return;
         }
+        let stream = match &self.cx.server.settings().tls {
+            Some(tls) => tls.wrap(stream),
+            None => Ok(stream),
+        };
+        let Ok(mut stream) = stream else {
+            // TLS refuses its own settings, which it has taken before: nothing that the peer could know.
+            self.cx.server.handshake_ends();
+            self.cx.server.connection_ends();
+            return;
+        };
         // The stream may come from another shard's accept; only here does it meet a poll.
         let now = self.cx.now;
         let registry = self.poll.registry();

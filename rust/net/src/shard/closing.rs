@@ -1,5 +1,6 @@
 //! How sessions end: the closing handshake, failures, lost connections, and the end of the shard.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use hubbub_proto::{Role, Violation};
 
 use super::context::{Context, millis};
 use super::{Shard, State};
-use crate::handler::{Closed, Handler};
+use crate::handler::{Closed, Handler, Notice};
 use crate::id::SessionId;
 use crate::session::{Phase, Session};
 
@@ -136,6 +137,19 @@ impl Context {
         }
         let cause = format!("closed with {}: {reason}", code.0);
         self.tell_closed(session, Some(&cause), handler);
+        self.linger(session);
+    }
+
+    /// The peer has broken TLS, or has never spoken it. The alert, or the HTTP answer, is written; then it ends.
+    pub(super) fn fail_tls(&mut self, session: &mut Session, error: &io::Error, handler: &mut impl Handler) {
+        self.counts.tls_failures += 1;
+        if session.pending {
+            handler.notice(Notice::TlsFailed { peer: session.peer, reason: error.to_string() });
+        }
+        self.handshake_over(session);
+        session.outbox.clear(&mut self.pool);
+        session.readable = true;
+        self.tell_closed(session, Some(&error.to_string()), handler);
         self.linger(session);
     }
 

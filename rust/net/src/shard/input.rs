@@ -67,7 +67,7 @@ impl Shard {
             Received::Full(len) | Received::Short(len) => self.take(slot, len, handler),
             Received::Empty => {}
             Received::End => self.drop_session(slot, Some("the peer closed the connection"), handler),
-            Received::Lost(error) => self.drop_session(slot, Some(&lost(&error)), handler),
+            Received::Lost(error) => self.lose(slot, &error, handler),
         }
         self.settle_session(slot);
     }
@@ -77,6 +77,10 @@ impl Shard {
         let Some(session) = self.sessions.at(slot) else { return };
         if (session.readable || session.holds()) && !session.paused {
             self.cx.mark_ready(session);
+        }
+        // TLS has answered by itself: a step of its handshake, an alert.
+        if session.stream.wants_write() && !session.blocked && !session.broken {
+            self.cx.mark_dirty(session);
         }
     }
 
@@ -98,6 +102,14 @@ impl Shard {
             Phase::Open | Phase::Closing => self.cx.feed(session, &mut self.buffer[..len], handler),
             // The last word is spoken: what still comes is read only so that the peer sees our end.
             Phase::Lingering | Phase::Deciding(_) => {}
+        }
+    }
+
+    /// The connection cannot go on. Where TLS has failed, the peer is told why before it ends.
+    fn lose(&mut self, slot: u32, error: &io::Error, handler: &mut impl Handler) {
+        match self.sessions.at(slot) {
+            Some(session) if session.stream.has_failed() => self.cx.fail_tls(session, error, handler),
+            _ => self.drop_session(slot, Some(&lost(error)), handler),
         }
     }
 
@@ -135,7 +147,7 @@ impl Shard {
                     return true;
                 }
                 Received::Lost(error) => {
-                    self.drop_session(slot, Some(&lost(&error)), handler);
+                    self.lose(slot, &error, handler);
                     return true;
                 }
             }
@@ -316,8 +328,9 @@ impl Session {
     fn note(&mut self, received: &Received) {
         self.readable = match received {
             Received::Full(_) => true,
-            Received::Short(_) => self.hung_up,
-            Received::Empty | Received::End | Received::Lost(_) => false,
+            Received::Short(_) => self.hung_up || self.stream.has_more(),
+            Received::Empty => self.stream.has_more(),
+            Received::End | Received::Lost(_) => false,
         };
     }
 }

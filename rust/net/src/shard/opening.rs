@@ -59,14 +59,16 @@ impl Shard {
     fn act(&mut self, slot: u32, opening: Opening, rest: Vec<u8>, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         match opening {
-            Opening::Accept { agreed: Agreed { key, packing }, request } => {
+            Opening::Accept { agreed: Agreed { key, packing }, mut request } => {
+                session.describe_transport(&mut request);
                 let subprotocol = request.subprotocol.clone();
                 let mut fields = Vec::new();
                 session.pack(packing, &mut fields);
                 self.cx.accept(session, &key, subprotocol.as_deref(), &fields, Some(request), handler);
                 self.feed_rest(slot, rest, handler);
             }
-            Opening::Ask { agreed, request, request_line } => {
+            Opening::Ask { agreed, mut request, request_line } => {
+                session.describe_transport(&mut request);
                 let link = Arc::new(Link::new(session.id, session.peer));
                 session.link = Some(link.clone());
                 let subprotocol = request.subprotocol.clone();
@@ -137,6 +139,13 @@ impl Shard {
     }
 }
 
+impl Session {
+    fn describe_transport(&self, request: &mut Request) {
+        request.secure = self.stream.is_secure();
+        request.client_certificate = self.stream.client_certificate().map(Into::into);
+    }
+}
+
 impl Context {
     /// Reads a whole head and finds out what it asks for.
     fn open(&self, head: Box<[u8]>) -> Opening {
@@ -153,7 +162,7 @@ impl Context {
         if !upgrade && !endpoint.asks {
             return Opening::Refuse { answer: upgrade_required(), request_line: line };
         }
-        let mut request = Request { head: Box::default(), endpoint: number, path_params, subprotocol: None, upgrade };
+        let mut request = Request { endpoint: number, path_params, upgrade, ..Request::default() };
         let mut agreement = None;
         if upgrade {
             match agree(&parsed, endpoint) {

@@ -277,8 +277,12 @@ impl Context {
             return;
         }
         let before = session.outbox.len();
-        let stream = &session.stream;
-        match session.outbox.write(&mut self.pool, |pieces| stream.send(pieces)) {
+        let stream = &mut session.stream;
+        let written = match session.outbox.write(&mut self.pool, |pieces| stream.send(pieces)) {
+            Ok(Written::All) => stream.flush(),
+            other => other,
+        };
+        match written {
             Ok(written) => {
                 let taken = before - session.outbox.len();
                 self.counts.bytes_out += taken as u64;
@@ -304,8 +308,8 @@ impl Context {
 
     fn all_written(&mut self, session: &mut Session) {
         if matches!(session.phase, Phase::Lingering) && session.outbox.is_empty() && !session.finished {
-            session.finished = true;
-            session.stream.finish();
+            session.finished = session.stream.finish();
+            session.blocked = !session.finished;
         }
     }
 

@@ -15,6 +15,7 @@ use hubbub_net::proto::handshake::deflate::Offer;
 use hubbub_net::proto::head::{HeadLimits, ResponseHead, Scanner};
 use hubbub_net::proto::mask;
 use hubbub_net::proto::message::{Event, Kind, Limits, Reader};
+use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::PATIENCE;
@@ -24,6 +25,8 @@ const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 pub(crate) struct Client {
     pub(crate) socket: Socket,
+    /// TLS on another descriptor of the same socket.
+    pub(crate) tls: Option<Box<StreamOwned<ClientConnection, Socket>>>,
     host: String,
     reader: Reader,
     events: VecDeque<Got>,
@@ -32,6 +35,10 @@ pub(crate) struct Client {
     /// How many messages came compressed.
     pub(crate) compressed: usize,
 }
+
+pub(crate) trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
 
 /// What the server has sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,6 +102,21 @@ impl Client {
             events: VecDeque::new(),
             deflate: None,
             compressed: 0,
+            tls: None,
+        }
+    }
+
+    /// Speaks TLS from here on; the TLS handshake comes with the first bytes.
+    pub(crate) fn secure(mut self, connection: ClientConnection) -> Client {
+        let socket = self.socket.try_clone().unwrap();
+        self.tls = Some(Box::new(StreamOwned::new(connection, socket)));
+        self
+    }
+
+    fn wire(&mut self) -> &mut dyn ReadWrite {
+        match &mut self.tls {
+            Some(tls) => tls.as_mut(),
+            None => &mut self.socket,
         }
     }
 
@@ -194,7 +216,7 @@ impl Client {
 
     /// Sends bytes as they are. The server may have gone: reading will say so.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        match self.socket.write_all(bytes) {
+        match self.wire().write_all(bytes) {
             Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
                 panic!("writing failed: {error}")
             }
@@ -224,6 +246,10 @@ impl Client {
 
     /// FIN: nothing more will come from here.
     pub(crate) fn finish(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.conn.send_close_notify();
+            let _ = tls.flush();
+        }
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
@@ -256,7 +282,7 @@ impl Client {
                 return event;
             }
             let mut buffer = vec![0; 64 << 10];
-            match self.socket.read(&mut buffer) {
+            match self.wire().read(&mut buffer) {
                 Ok(0) => return Got::End,
                 Ok(len) => {
                     buffer.truncate(len);
@@ -304,7 +330,7 @@ impl Client {
     /// Bytes as they come; `None` at the end.
     pub(crate) fn receive(&mut self) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 16 << 10];
-        match self.socket.read(&mut buffer) {
+        match self.wire().read(&mut buffer) {
             Ok(0) => None,
             Ok(len) => Some(buffer[..len].to_vec()),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => None,

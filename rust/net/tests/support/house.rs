@@ -17,7 +17,7 @@ use hubbub_net::{
 
 use super::client::Client;
 use super::recorder::{Event, Manner, Recorder};
-use super::{PATIENCE, loopback};
+use super::{PATIENCE, loopback, secure};
 
 pub(crate) struct House {
     pub(crate) server: Arc<Server>,
@@ -93,7 +93,11 @@ impl House {
     // ---- clients
 
     pub(crate) fn connect(&self) -> Client {
-        Client::connect(self.address())
+        let client = Client::connect(self.address());
+        match self.server.settings().tls {
+            Some(_) => client.secure(secure::connection("localhost")),
+            None => client,
+        }
     }
 
     /// A client with an open session, and the session's other end.

@@ -8,7 +8,7 @@ use hubbub_net::{Address, Link, Server, Settings, Shard};
 
 use super::client::Client;
 use super::recorder::{Event, Manner, Recorder};
-use super::{PATIENCE, loopback};
+use super::{PATIENCE, loopback, secure};
 
 pub(crate) struct Turns {
     pub(crate) server: Arc<Server>,
@@ -30,7 +30,11 @@ impl Turns {
 
     pub(crate) fn connect(&self) -> Client {
         let Some(Address::Tcp(address)) = self.server.addresses().first() else { panic!("not on TCP") };
-        Client::connect(*address)
+        let client = Client::connect(*address);
+        match self.server.settings().tls {
+            Some(_) => client.secure(secure::connection("localhost")),
+            None => client,
+        }
     }
 
     /// One turn, that waits for as long as the shard says but never for long.
