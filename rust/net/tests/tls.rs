@@ -329,7 +329,7 @@ fn the_closing_handshake_ends_with_close_notify_and_fin() {
     let mut house = open(Manner::default());
     let (mut client, link) = house.guest();
     client.close(1000, "done");
-    assert_eq!(client.next(), Got::Close(Some(1000), String::new()));
+    assert_eq!(client.next(), Got::Close(Some(1000), "done".into()));
     // rustls gives an error (UnexpectedEof) for FIN without close_notify.
     client.expect_end();
     assert_eq!(house.closed(link.id()).code().0, 1000);

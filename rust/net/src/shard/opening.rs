@@ -162,7 +162,14 @@ impl Context {
         if !upgrade && !endpoint.asks {
             return Opening::Refuse { answer: upgrade_required(), request_line: line };
         }
-        let mut request = Request { endpoint: number, path_params, upgrade, ..Request::default() };
+        let mut request = Request {
+            head: Box::default(),
+            endpoint: number,
+            path_params,
+            subprotocol: None,
+            upgrade,
+            ..Request::default()
+        };
         let mut agreement = None;
         if upgrade {
             match agree(&parsed, endpoint) {
