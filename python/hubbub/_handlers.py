@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task
     from hubbub.websocket import WebSocket
 
-__all__ = ["Endpoint", "check_handler", "is_coroutine", "report"]
+__all__ = ["Endpoint", "check_handler", "is_coroutine", "only_answers", "report"]
 
 Handler = Callable[..., Any]
 
@@ -257,3 +257,21 @@ def _refuse(pending: _core.Pending, request: Request, error: Exception) -> None:
 
 def _name(handler: object) -> str:
     return repr(getattr(handler, "__qualname__", None) or handler)
+
+
+def only_answers(on_request: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler at a place where no session can open: what it lets pass is not found."""
+    not_found = Response(404, "Nothing is served here.\n")
+    if is_coroutine(on_request):
+
+        async def decide_later(request: Request) -> object:
+            answer = await on_request(request)
+            return not_found if answer is None else answer
+
+        return decide_later
+
+    def decide(request: Request) -> object:
+        answer = on_request(request)
+        return not_found if answer is None else answer
+
+    return decide

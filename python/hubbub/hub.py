@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeVar, overload
 
-from hubbub import _core, _logs, _loops, _tls
-from hubbub._bridge import Bridge, Flag, current_bridge
-from hubbub._handlers import Endpoint, check_handler, is_coroutine, report
+from hubbub import _addresses, _core, _logs, _loops, _signals, _tls
+from hubbub._bridge import current_bridge
+from hubbub._handlers import Endpoint, check_handler, is_coroutine, only_answers
+from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
 from hubbub.limits import Limits
 from hubbub.rooms import Audience, Room, Rooms, Sessions
 from hubbub.websocket import WebSocket
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["Hub", "Listening"]
 
 logger = logging.getLogger("hubbub")
-access_logger = logging.getLogger("hubbub.access")
 
 H = TypeVar("H", bound=Callable[..., Any])
 
 #: How the network runs unless the program says otherwise; docs/guide.md says why.
 DEFAULT_IO_THREADS = 1
-
-#: What fits into a sockaddr_un, with the zero at its end.
-MAX_UDS_BYTES = 107
 
 #: Seconds: a day.
 MAX_SHUTDOWN_TIMEOUT = 86_400.0
@@ -78,7 +69,7 @@ class Hub:
         self._concurrency = 1
         self._endpoints: list[dict[str, Any]] = []
         self._running: _core.Server | None = None
-        self._serving: _Serving | None = None
+        self._serving: Serving | None = None
 
     # ---- handlers
 
@@ -279,7 +270,7 @@ class Hub:
                 access_log=access_log,
                 **options,
             ) as listening:
-                with _signals(self), _hangup(self, listening):
+                with _signals.stopping(self), _signals.reloading(self, listening):
                     for url in listening.urls:
                         logger.info("listening on %s (Ctrl-C stops)", url)
                     await listening._until_stopped()
@@ -321,18 +312,18 @@ class Hub:
         if self._running is not None:
             raise RuntimeError("this hub is running already")
         tls = _tls.settings(ssl_certfile, ssl_keyfile, ssl_ca_certs, ssl_cert_reqs, ssl_certificates)
-        bind = _bind(host, port, uds, fd, backlog, reuse_port)
+        bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
         if not isinstance(shutdown_timeout, (int, float)) or not 0 <= shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT:
             raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {shutdown_timeout!r}")
         try:
-            serving = _Serving(self, current_bridge(), bind, io_threads, access_log, tls)
+            serving = Serving(self, current_bridge(), bind, io_threads, access_log, tls)
         except OSError as error:
             if error.filename is not None:  # a certificate's
                 raise
             why = error.strerror or str(error)
-            raise OSError(error.errno, f"cannot listen on {_where(bind)}: {why}") from None
+            raise OSError(error.errno, f"cannot listen on {_addresses.where(bind)}: {why}") from None
         self._running, self._serving = serving.server, serving
         try:
             serving.start()
@@ -385,251 +376,8 @@ class Hub:
             )
         elif self._on_request is not None:
             # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
-            endpoints.append(Endpoint(None, [], self._origins, on_request=_only_answers(self._on_request)))
+            endpoints.append(Endpoint(None, [], self._origins, on_request=only_answers(self._on_request)))
         return endpoints
-
-
-class Listening:
-    """A hub that is listening.
-
-    Attributes:
-        addresses: ``("tcp", host, port)`` or ``("unix", path)`` of each listener.
-        port: of the first TCP listener.
-        urls: ``ws://host:port/`` (``wss://`` with TLS) for each TCP listener, ``unix:path`` for the others.
-    """
-
-    def __init__(self, serving: _Serving) -> None:
-        self._serving = serving
-        self.addresses: list[tuple[Any, ...]] = serving.server.addresses
-
-    @property
-    def port(self) -> int:
-        for address in self.addresses:
-            if address[0] == "tcp":
-                return int(address[2])
-        raise AttributeError("there is no TCP listener, so there is no port")
-
-    @property
-    def urls(self) -> list[str]:
-        scheme = "ws" if self._serving.tls is None else "wss"
-        return [_url(scheme, address) for address in self.addresses]
-
-    async def _until_stopped(self) -> None:
-        await self._serving.stopping.wait()
-
-
-class _Serving:
-    """One run of a hub: the hooks that the core calls, and the way to the end."""
-
-    session_type = WebSocket
-
-    def __init__(
-        self,
-        hub: Hub,
-        bridge: Bridge,
-        bind: tuple[Any, ...],
-        io_threads: int,
-        access_log: bool,
-        tls: tuple[Any, ...] | None,
-    ) -> None:
-        self.bridge = bridge
-        self.tls = tls
-        self.stopping: Flag = bridge.flag()
-        self._emptied: Flag = bridge.flag()
-        self._stopped: Flag = bridge.flag()
-        self.failed = report
-        self.spoken = _guarded(hub._on_broadcast)
-        self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
-        self._endpoints = hub._make_endpoints()
-        self._slow: set[str] = set()
-        for endpoint in self._endpoints:
-            endpoint.bind(bridge)
-        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls)
-
-    def start(self) -> None:
-        self.bridge.start(self.server)
-
-    def notice(self, kind: str, text: str) -> None:
-        logger.warning(_NOTICES[kind], text) if text else logger.warning(_NOTICES[kind])
-
-    def slow(self, endpoint: int, handler: str, seconds: float) -> None:
-        name = self._endpoints[endpoint].name_of(handler)
-        if name not in self._slow:
-            self._slow.add(name)
-            logger.warning(
-                "the handler %s has kept the event loop busy for %.2f s: nobody else was served meanwhile (told once)",
-                name,
-                seconds,
-            )
-
-    def emptied(self) -> None:
-        self._emptied.set()
-
-    def stopped(self) -> None:
-        self._stopped.set()
-
-    async def stop(self, timeout: float) -> None:
-        """Lets handlers finish what they are at, closes with 1001, flushes, and drops what is left at the end."""
-        self.server.leave()
-        if self.server.session_count():
-            await self.bridge.wait(self._emptied, timeout)
-        # What is closed by now has its last bytes on the way; what is not, has had its time.
-        self.server.stop(0.25)
-        await self.bridge.wait(self._stopped, 2.0)
-        await self.bridge.drain()
-        self.bridge.stop_watching()
-        self.server.release()
-        # The server holds this object's methods: let go of it, so that neither keeps the other alive.
-        del self.server
-
-
-_NOTICES = {
-    "descriptors": "out of file descriptors: accepting pauses until one is free",
-    "full": "as many connections as allowed: accepting pauses until one ends",
-    "certificate": "%s",
-    "accept": "accepting a connection failed: %s",
-    "panic": "internal error in the network, one connection was dropped (please report this): %s",
-}
-
-
-def _log_access(who: WebSocket | str | None, request_line: str, status: int | None) -> None:
-    if isinstance(who, WebSocket):
-        address = who.remote_address
-        peer = f"{address[0]}:{address[1]}" if address else "unix"
-        # Not by way of `who.request`: that would keep the request in memory for as long as the session.
-        access_logger.info('%s - "WebSocket %s" [accepted]', peer, _printable(who._opening.line()[1]))
-    elif status is None:
-        access_logger.info("%s - no request: %s", who or "unix", _printable(request_line))
-    else:
-        access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else f"%{ord(char):02X}" for char in text)
-
-
-def _guarded(handler: Callable[..., Any] | None) -> Callable[..., None] | None:
-    if handler is None:
-        return None
-
-    def call(room: str, data: str | bytes, sender: WebSocket | None) -> None:
-        try:
-            handler(room, data, sender)
-        except Exception:
-            logger.exception("the on_broadcast handler failed for room %r", room)
-
-    return call
-
-
-def _only_answers(on_request: Callable[..., Any]) -> Callable[..., Any]:
-    from hubbub.request import Request, Response
-
-    not_found = Response(404, "Nothing is served here.\n")
-    if is_coroutine(on_request):
-
-        async def decide_later(request: Request) -> object:
-            answer = await on_request(request)
-            return not_found if answer is None else answer
-
-        return decide_later
-
-    def decide(request: Request) -> object:
-        answer = on_request(request)
-        return not_found if answer is None else answer
-
-    return decide
-
-
-@contextmanager
-def _signals(hub: Hub) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops the hub; a second one meets the system's own way and ends the process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for other in before:
-            signal.signal(other, signal.SIG_DFL)
-        logger.info("%s: stopping (once more ends at once)", signal.Signals(number).name)
-        hub.stop()
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is stop:
-                signal.signal(number, handler)
-
-
-@contextmanager
-def _hangup(hub: Hub, listening: Listening) -> Iterator[None]:
-    """SIGHUP reads the certificates again. A program that has a use for it already, or no TLS, keeps it as it is."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or listening._serving.tls is None or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
-        yield
-        return
-
-    def reload(number: int, frame: FrameType | None) -> None:
-        try:
-            hub.reload_certificates()
-        except (OSError, ValueError) as error:
-            logger.error("SIGHUP: the certificates stay as they were: %s", error)
-        else:
-            logger.info("SIGHUP: certificates read again")
-
-    signal.signal(signal.SIGHUP, reload)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-def _bind(
-    host: str, port: int, uds: str | os.PathLike[str] | None, fd: int | None, backlog: int, reuse_port: bool
-) -> tuple[Any, ...]:
-    if uds is not None and fd is not None:
-        raise ValueError("uds and fd exclude each other")
-    if not isinstance(backlog, int) or not 1 <= backlog <= 65535:
-        raise ValueError(f"backlog is a whole number from 1 to 65535, not {backlog!r}")
-    if uds is not None:
-        path = os.fsdecode(uds)
-        if len(os.fsencode(path)) > MAX_UDS_BYTES:
-            raise ValueError(
-                f"the path of a unix socket has at most {MAX_UDS_BYTES} bytes, this one has more: {path!r}"
-            )
-        return ("unix", path, backlog)
-    if fd is not None:
-        return ("fd", _duplicate(fd), fd)
-    if not isinstance(host, str) or not host:
-        raise TypeError(f"host is a name or an address, not {host!r}")
-    if not isinstance(port, int) or isinstance(port, bool):
-        raise TypeError(f"port is a whole number, not {port!r}")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port is 0 to 65535, not {port}")
-    return ("tcp", host, port, backlog, reuse_port)
-
-
-def _duplicate(fd: int) -> int:
-    try:
-        return os.dup(fd)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on descriptor {fd}: {error.strerror}") from None
-
-
-def _where(bind: tuple[Any, ...]) -> str:
-    if bind[0] == "tcp":
-        return f"{bind[1]} port {bind[2]}"
-    return f"descriptor {bind[2]}" if bind[0] == "fd" else f"the unix socket {bind[1]}"
-
-
-def _url(scheme: str, address: tuple[Any, ...]) -> str:
-    if address[0] == "unix":
-        return f"unix:{address[1]}"
-    host = f"[{address[1]}]" if ":" in address[1] else address[1]
-    return f"{scheme}://{host}:{address[2]}/"
 
 
 def _names(what: str, names: Sequence[str]) -> list[str]:

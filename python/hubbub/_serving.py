@@ -1,0 +1,152 @@
+"""One run of a hub, from its listeners to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hubbub import _addresses, _core
+from hubbub._handlers import report
+from hubbub.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from hubbub._bridge import Bridge, Flag
+    from hubbub.hub import Hub
+
+__all__ = ["Listening", "Serving"]
+
+logger = logging.getLogger("hubbub")
+access_logger = logging.getLogger("hubbub.access")
+
+
+class Listening:
+    """A hub that is listening.
+
+    Attributes:
+        addresses: ``("tcp", host, port)`` or ``("unix", path)`` of each listener.
+        port: of the first TCP listener.
+        urls: ``ws://host:port/`` (``wss://`` with TLS) for each TCP listener, ``unix:path`` for the others.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self.addresses: list[tuple[Any, ...]] = serving.server.addresses
+
+    @property
+    def port(self) -> int:
+        for address in self.addresses:
+            if address[0] == "tcp":
+                return int(address[2])
+        raise AttributeError("there is no TCP listener, so there is no port")
+
+    @property
+    def urls(self) -> list[str]:
+        scheme = "ws" if self._serving.tls is None else "wss"
+        return [_addresses.url(scheme, address) for address in self.addresses]
+
+    async def _until_stopped(self) -> None:
+        await self._serving.stopping.wait()
+
+
+class Serving:
+    """One run of a hub: the hooks that the core calls, and the way to the end."""
+
+    session_type = WebSocket
+
+    def __init__(
+        self,
+        hub: Hub,
+        bridge: Bridge,
+        bind: tuple[Any, ...],
+        io_threads: int,
+        access_log: bool,
+        tls: tuple[Any, ...] | None,
+    ) -> None:
+        self.bridge = bridge
+        self.tls = tls
+        self.stopping: Flag = bridge.flag()
+        self._emptied: Flag = bridge.flag()
+        self._stopped: Flag = bridge.flag()
+        self.failed = report
+        self.spoken = _guarded(hub._on_broadcast)
+        self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
+        self._endpoints = hub._make_endpoints()
+        self._slow: set[str] = set()
+        for endpoint in self._endpoints:
+            endpoint.bind(bridge)
+        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls)
+
+    def start(self) -> None:
+        self.bridge.start(self.server)
+
+    def notice(self, kind: str, text: str) -> None:
+        logger.warning(_NOTICES[kind], text) if text else logger.warning(_NOTICES[kind])
+
+    def slow(self, endpoint: int, handler: str, seconds: float) -> None:
+        name = self._endpoints[endpoint].name_of(handler)
+        if name not in self._slow:
+            self._slow.add(name)
+            logger.warning(
+                "the handler %s has kept the event loop busy for %.2f s: nobody else was served meanwhile (told once)",
+                name,
+                seconds,
+            )
+
+    def emptied(self) -> None:
+        self._emptied.set()
+
+    def stopped(self) -> None:
+        self._stopped.set()
+
+    async def stop(self, timeout: float) -> None:
+        """Lets handlers finish what they are at, closes with 1001, flushes, and drops what is left at the end."""
+        self.server.leave()
+        if self.server.session_count():
+            await self.bridge.wait(self._emptied, timeout)
+        # What is closed by now has its last bytes on the way; what is not, has had its time.
+        self.server.stop(0.25)
+        await self.bridge.wait(self._stopped, 2.0)
+        await self.bridge.drain()
+        self.bridge.stop_watching()
+        self.server.release()
+        # The server holds this object's methods: let go of it, so that neither keeps the other alive.
+        del self.server
+
+
+_NOTICES = {
+    "descriptors": "out of file descriptors: accepting pauses until one is free",
+    "full": "as many connections as allowed: accepting pauses until one ends",
+    "certificate": "%s",
+    "accept": "accepting a connection failed: %s",
+    "panic": "internal error in the network, one connection was dropped (please report this): %s",
+}
+
+
+def _log_access(who: WebSocket | str | None, request_line: str, status: int | None) -> None:
+    if isinstance(who, WebSocket):
+        address = who.remote_address
+        peer = f"{address[0]}:{address[1]}" if address else "unix"
+        # Not by way of `who.request`: that would keep the request in memory for as long as the session.
+        access_logger.info('%s - "WebSocket %s" [accepted]', peer, _printable(who._opening.line()[1]))
+    elif status is None:
+        access_logger.info("%s - no request: %s", who or "unix", _printable(request_line))
+    else:
+        access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else f"%{ord(char):02X}" for char in text)
+
+
+def _guarded(handler: Callable[..., Any] | None) -> Callable[..., None] | None:
+    if handler is None:
+        return None
+
+    def call(room: str, data: str | bytes, sender: WebSocket | None) -> None:
+        try:
+            handler(room, data, sender)
+        except Exception:
+            logger.exception("the on_broadcast handler failed for room %r", room)
+
+    return call
