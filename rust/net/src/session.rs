@@ -31,6 +31,8 @@ pub(crate) enum Phase {
 }
 
 pub(crate) struct Handshake {
+    /// Later the link knows it.
+    peer: Option<SocketAddr>,
     pub(crate) received: Vec<u8>,
     pub(crate) scanner: Scanner,
 }
@@ -49,7 +51,6 @@ pub(crate) struct Deciding {
 pub(crate) struct Session {
     pub(crate) stream: Stream,
     pub(crate) id: SessionId,
-    pub(crate) peer: Option<SocketAddr>,
     pub(crate) phase: Phase,
     pub(crate) reader: Reader,
     pub(crate) outbox: Outbox,
@@ -112,8 +113,7 @@ impl Session {
         Session {
             stream,
             id,
-            peer,
-            phase: Phase::Handshake(Box::new(Handshake { received: Vec::new(), scanner: Scanner::new() })),
+            phase: Phase::Handshake(Box::new(Handshake { peer, received: Vec::new(), scanner: Scanner::new() })),
             reader: Reader::new(Role::Server),
             outbox: Outbox::default(),
             packing: None,
@@ -150,6 +150,15 @@ impl Session {
     /// Received bytes wait to be parsed.
     pub(crate) fn holds(&self) -> bool {
         self.own.as_ref().is_some_and(|own| !own.held.is_empty())
+    }
+
+    /// The peer's address; `None` on a unix socket, and when a request was refused before there was a link.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match (&self.link, &self.phase) {
+            (Some(link), _) => link.peer(),
+            (None, Phase::Handshake(handshake)) => handshake.peer,
+            (None, _) => None,
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {

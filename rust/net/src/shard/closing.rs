@@ -144,7 +144,7 @@ impl Context {
     pub(super) fn fail_tls(&mut self, session: &mut Session, error: &io::Error, handler: &mut impl Handler) {
         self.counts.tls_failures += 1;
         if session.pending {
-            handler.notice(Notice::TlsFailed { peer: session.peer, reason: error.to_string() });
+            handler.notice(Notice::TlsFailed { peer: session.peer(), reason: error.to_string() });
         }
         self.handshake_over(session);
         session.outbox.clear(&mut self.pool);

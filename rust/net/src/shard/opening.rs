@@ -69,7 +69,7 @@ impl Shard {
             }
             Opening::Ask { agreed, mut request, request_line } => {
                 session.describe_transport(&mut request);
-                let link = Arc::new(Link::new(session.id, session.peer));
+                let link = Arc::new(Link::new(session.id, session.peer()));
                 session.link = Some(link.clone());
                 let subprotocol = request.subprotocol.clone();
                 let (key, packing) = agreed.map_or((None, None), |agreed| (Some(agreed.key), agreed.packing));
@@ -197,7 +197,7 @@ impl Context {
         handler: &mut impl Handler,
     ) {
         session.outbox.gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
-        let (id, peer) = (session.id, session.peer);
+        let (id, peer) = (session.id, session.peer());
         let link = session.link.get_or_insert_with(|| Arc::new(Link::new(id, peer))).clone();
         session.phase = Phase::Open;
         session.last_received = self.now;
@@ -223,7 +223,7 @@ impl Context {
         // RFC 9110 §9.3.2: the answer to HEAD must not have content; its fields are those of the answer to GET.
         let content: &[u8] = if request_line.starts_with("HEAD ") { &[] } else { &answer.body };
         session.outbox.gather(&mut self.pool, |out| write_answer(out, answer, content));
-        handler.notice(Notice::Answered { peer: session.peer, request_line, status: answer.status });
+        handler.notice(Notice::Answered { peer: session.peer(), request_line, status: answer.status });
         session.told = session.link.is_none();
         self.handshake_over(session);
         self.tell_closed(session, None, handler);
