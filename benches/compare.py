@@ -348,7 +348,9 @@ def parse_options() -> argparse.Namespace:
     # Not resolved: the link in a virtual environment is what makes it one.
     path = os.path.abspath
     parser.add_argument("--python", type=path, default=sys.executable, help="the Python that has hubbub and the rivals")
-    parser.add_argument("--load", type=path, default=str(default_load()), help="the load generator (default: %(default)s)")
+    parser.add_argument(
+        "--load", type=path, default=str(default_load()), help="the load generator (default: %(default)s)"
+    )
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
     options = parser.parse_args()

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -121,13 +121,22 @@ impl CommandBatch {
         self.commands.push(Command::Send(id, form.into(), Parcel::Inline(start..self.bytes.len())));
     }
 
+    /// The number of commands in it.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
     /// There is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Command>) {
-        (self.bytes, self.commands)
+    /// Gives each command, with the bytes that commands refer to; the batch is empty afterwards.
+    pub(crate) fn obey(&mut self, mut obey: impl FnMut(Command, &[u8])) {
+        for command in self.commands.drain(..) {
+            obey(command, &self.bytes);
+        }
+        self.bytes.clear();
     }
 }
 
@@ -149,15 +158,29 @@ pub struct ShardHandle {
 pub(crate) struct Waker {
     waker: mio::Waker,
     woken: AtomicBool,
+    /// Batches that have been obeyed, with their memory.
+    empties: Mutex<Vec<CommandBatch>>,
 }
+
+/// Obeyed batches that are kept, and the bytes that one must and may hold for that.
+const KEEP_BATCHES: usize = 4;
+const KEEP_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 10;
 
 impl ShardHandle {
     pub(crate) fn new(sender: Sender<CommandBatch>, waker: mio::Waker) -> Self {
-        ShardHandle { sender, waker: Arc::new(Waker { waker, woken: AtomicBool::new(false) }) }
+        ShardHandle {
+            sender,
+            waker: Arc::new(Waker { waker, woken: AtomicBool::new(false), empties: Mutex::default() }),
+        }
     }
 
     pub(crate) fn waker(&self) -> Arc<Waker> {
         self.waker.clone()
+    }
+
+    /// An empty batch, with the memory of one that has been obeyed if there is one.
+    pub fn batch(&self) -> CommandBatch {
+        self.waker.lock_empties().pop().unwrap_or_default()
     }
 
     /// Posts the batch; for a shard that has ended it is dropped.
@@ -170,6 +193,18 @@ impl ShardHandle {
 }
 
 impl Waker {
+    /// Keeps an obeyed batch's memory for the next one.
+    pub(crate) fn keep(&self, batch: CommandBatch) {
+        let mut empties = self.lock_empties();
+        if empties.len() < KEEP_BATCHES && KEEP_BYTES.contains(&batch.bytes.capacity()) {
+            empties.push(batch);
+        }
+    }
+
+    fn lock_empties(&self) -> MutexGuard<'_, Vec<CommandBatch>> {
+        self.empties.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The shard looks at its commands now: the next one must wake it again.
     pub(crate) fn rearm(&self) -> bool {
         self.woken.load(Ordering::SeqCst) && self.woken.swap(false, Ordering::SeqCst)

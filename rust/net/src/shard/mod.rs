@@ -271,14 +271,12 @@ impl Shard {
         }
         self.commands_left = true;
         for _ in 0..BATCHES {
-            let Ok(batch) = self.commands.try_recv() else {
+            let Ok(mut batch) = self.commands.try_recv() else {
                 self.commands_left = false;
                 return;
             };
-            let (bytes, commands) = batch.into_parts();
-            for command in commands {
-                self.obey_guarded(command, &bytes, handler);
-            }
+            batch.obey(|command, bytes| self.obey_guarded(command, bytes, handler));
+            self.waker.keep(batch);
         }
     }
 
