@@ -10,7 +10,7 @@ const TICK: Millis = 8;
 pub(crate) struct Wheel {
     buckets: Vec<Vec<Entry>>,
     /// INVARIANT: bit n stands while bucket n has entries.
-    /// PERF: every turn asks for the next entry; looking through the buckets would cost more than the rest of it.
+    /// Every turn asks for the next entry: it must not look through the buckets.
     occupied: [u64; SLOTS / 64],
     /// INVARIANT: every entry due at or before `tick` has been handed out.
     tick: u64,

@@ -57,7 +57,7 @@ impl Stream {
         if let Stream::Tls(stream) = self {
             return stream.send(pieces);
         }
-        // PERF: for one piece, write(2) is cheaper than writev(2).
+        // One piece needs no vector for the kernel to read.
         let written = match pieces {
             [one] => rustix::io::write(self, one)?,
             many => rustix::io::writev(self, many)?,

@@ -41,17 +41,13 @@ impl Shard {
     /// Takes the connection away. The user is told, once.
     pub(super) fn drop_session(&mut self, slot: u32, cause: Option<&str>, handler: &mut impl Handler) {
         let Some(mut session) = self.sessions.remove(slot) else { return };
-        self.leave_rooms(slot, &mut session);
+        let memberships = std::mem::take(&mut session.memberships);
+        self.rooms.leave_all(memberships, &mut self.sessions);
         self.cx.tell_closed(&mut session, cause, handler);
         session.outbox.clear(&mut self.cx.pool);
         self.cx.handshake_over(&mut session);
         drop(session);
         self.cx.server.connection_ends();
-    }
-
-    fn leave_rooms(&mut self, _slot: u32, session: &mut Session) {
-        let memberships = std::mem::take(&mut session.memberships);
-        self.rooms.leave_all(memberships, &mut self.sessions);
     }
 
     /// Takes no further connections, and drops those that have not said what they want.
