@@ -2,6 +2,8 @@
 # used where they are.
 
 PYTHON ?= python3
+# For make fuzz and make soak; 5 and 600 if it is not given.
+SOAK_SECONDS := $(or $(SECONDS),600)
 SECONDS ?= 5
 # Test processes at a time.
 JOBS ?= 2
@@ -11,13 +13,13 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/done
 export PIP_ROOT_USER_ACTION := ignore
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
-SOURCES := $(shell find rust/proto rust/net rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml)
+SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml)
 PYTHON_CODE := python tests examples benches
 NODE := tests/clients/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-rust check-python test test-rust test-conformance test-abuse test-python wheel
-.PHONY: fuzz bench conformance conformance-full browser clean
+.PHONY: help run check check-rust check-python test test-rust test-abuse test-python wheel
+.PHONY: fuzz soak bench instructions conformance conformance-full browser clean
 # Tests that bound times, and installations into one folder, do not go side by side.
 .NOTPARALLEL:
 
@@ -42,7 +44,7 @@ check-python: $(DONE)/wheel
 	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py examples/rooms/app.py
 	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
 
-test: check test-rust test-conformance test-abuse test-python ## The checks and all tests: cargo's, Autobahn's, pytest's
+test: check test-rust instructions conformance test-abuse test-python ## The checks and all tests: cargo's, Autobahn's, pytest's
 
 test-rust:
 	cargo test --quiet
@@ -55,24 +57,27 @@ test-abuse: $(DONE)/wheel
 	$(BIN)/python -m pytest tests/abuse
 
 # Autobahn is a program for Python 2.7. Where it cannot be had, that is said and the rest is tested.
-test-conformance: $(DONE)/wheel
+conformance: $(DONE)/wheel ## Autobahn's cases that are quick, against the committed result (a minute)
 	@if tests/conformance/autobahn.sh install; then \
-		$(BIN)/python tests/conformance/run.py; \
+		$(BIN)/python tests/conformance/run.py --quick; \
 	else \
 		echo "the conformance cases are skipped: the Autobahn testsuite cannot be had here"; fi
 
-conformance: $(DONE)/wheel ## Autobahn's cases that are quick, against the committed result
-	$(BIN)/python tests/conformance/run.py --quick
-
-conformance-full: $(DONE)/wheel ## All cases of Autobahn, in both io_threads modes
+conformance-full: $(DONE)/wheel ## All 517 cases of Autobahn, in each mode (far longer)
 	$(BIN)/python tests/conformance/run.py
 
 fuzz: ## Each fuzz target for SECONDS=5 seconds
 	rust/fuzz/run.sh $(SECONDS)
 
-bench: $(DONE)/wheel $(DONE)/rivals ## hubbub beside other servers, as ratios (ARGUMENTS=... for benches/compare.py)
+soak: $(DONE)/wheel ## Everything at once against real servers for SECONDS=600 seconds, and nothing may be left of it
+	$(BIN)/python tests/soak/soak.py --seconds $(SOAK_SECONDS)
+
+bench: $(DONE)/wheel $(DONE)/bench ## hubbub beside other servers, as ratios (ARGUMENTS=... for benches/compare.py)
 	cargo build --quiet --release -p hubbub-load
 	$(BIN)/python benches/compare.py --python $(BIN)/python $(ARGUMENTS)
+
+instructions: $(DONE)/venv ## Count instructions under valgrind, against those written down
+	$(BIN)/python benches/instructions.py
 
 wheel: $(DONE)/wheel ## Build the wheel into dist/
 	@ls dist/*.whl
@@ -98,8 +103,9 @@ $(DONE)/wheel: $(DONE)/dev Cargo.toml Cargo.lock $(SOURCES)
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	@touch $@
 
-$(DONE)/rivals: $(DONE)/dev
-	$(BIN)/python -m pip install --quiet picows websockets aiohttp uvloop
+# The rivals are installed by benches/compare.py, each by itself.
+$(DONE)/bench: $(DONE)/dev pyproject.toml
+	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
 # Without Node, the tests that need it say so and are skipped.

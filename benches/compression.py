@@ -111,7 +111,7 @@ async def serve(arguments: argparse.Namespace) -> None:
                     await asyncio.sleep(SECONDS_BETWEEN)
                 await quiet()
                 spent, now = time.process_time() - before, hub.stats()
-                counted = {name: now[name] - stats[name] for name in now}
+                counted = {name: value - stats[name] for name, value in now.items() if isinstance(value, int)}
                 assert counted["deliveries"] == len(texts) * arguments.members, counted
                 print(json.dumps([spent / len(texts) * 1e6, counted["bytes_out"], counted["deflations"]]), flush=True)
 

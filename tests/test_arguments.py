@@ -158,26 +158,42 @@ async def test_paths_that_cannot_be_served_raise_when_the_hub_starts(serve: Serv
 
 OPTIONAL = {
     "max_message_bytes",
+    "max_body_bytes",
     "message_timeout",
     "handshake_timeout",
+    "keep_alive_timeout",
     "ping_interval",
     "ping_timeout",
     "slow_handler",
     "max_sessions",
+    "max_sessions_per_address",
+    "messages_per_second",
+    "messages_burst",
+    "handshakes_per_second",
 }
-SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout", "slow_handler"}
-NAMES = [field.name for field in fields(Limits) if field.name != "outbox_policy"]
+SECONDS = {
+    "message_timeout",
+    "handshake_timeout",
+    "keep_alive_timeout",
+    "ping_interval",
+    "ping_timeout",
+    "close_timeout",
+    "slow_handler",
+}
+RATES = {"messages_per_second", "handshakes_per_second"}
+NAMES = [field.name for field in fields(Limits) if field.name not in ("outbox_policy", "rate_policy")]
 COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
+COUNTS |= {"max_sessions_per_address", "messages_burst", *RATES}
 MOST = {name: 10_000 if name == "max_head_fields" else (1 << 32) - 1 if name in COUNTS else 1 << 40 for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_takes_the_right_type_only(name: str) -> None:
-    what = "seconds" if name in SECONDS else "a whole number"
+    what = "seconds" if name in SECONDS else "a number" if name in RATES else "a whole number"
     for wrong in ("1", b"1", [1], True, False, 1j):
         with pytest.raises(TypeError, match=rf"^{name} is {what}"):
             Limits(**{name: wrong})
-    if name in SECONDS:
+    if name in SECONDS | RATES:
         assert getattr(Limits(**{name: 1}), name) == 1
         assert getattr(Limits(**{name: 0.25}), name) == 0.25
     else:
@@ -197,9 +213,9 @@ def test_none_is_no_limit_where_there_may_be_none(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_out_of_range_is_refused(name: str) -> None:
     wrong: list[float] = [-1, MOST[name] + 1]
-    if name not in ("max_message_bytes", "max_empty_fragments"):
+    if name not in ("max_message_bytes", "max_body_bytes", "max_empty_fragments"):
         wrong.append(0)
-    if name in SECONDS:
+    if name in SECONDS | RATES:
         wrong += [-0.1, math.inf, -math.inf, math.nan]
     for value in wrong:
         with pytest.raises(ValueError, match=rf"{name} is out of range: "):
@@ -210,6 +226,12 @@ def test_a_limit_out_of_range_is_refused(name: str) -> None:
 def test_an_unknown_policy_is_refused(policy: Any) -> None:
     with pytest.raises(ValueError, match='outbox_policy is "close", "drop" or "drop_oldest", not '):
         Limits(outbox_policy=policy)
+
+
+@pytest.mark.parametrize("policy", ["drop", "", "PAUSE", None, 7, b"close"], ids=repr)
+def test_an_unknown_rate_policy_is_refused(policy: Any) -> None:
+    with pytest.raises(ValueError, match='rate_policy is "pause" or "close", not '):
+        Limits(rate_policy=policy)
 
 
 def test_limits_do_not_change() -> None:
@@ -273,6 +295,17 @@ def test_limits_are_limits(limits: Any) -> None:
         ({"backlog": 0}, ValueError, "backlog is a whole number from 1 to 65535, not 0"),
         ({"backlog": 1 << 40}, ValueError, "not 1099511627776"),
         ({"backlog": "1"}, ValueError, "not '1'"),
+        ({"trusted_proxies": "127.0.0.1"}, TypeError, "trusted_proxies is a sequence of str, .*, not '127.0.0.1'"),
+        ({"trusted_proxies": None}, TypeError, "not None"),
+        ({"trusted_proxies": [7]}, TypeError, "trusted_proxies is a sequence of str, not of 7"),
+        ({"trusted_proxies": ["localhost"]}, ValueError, 'takes addresses .*"unix" and "\\*", not \'localhost\''),
+        ({"trusted_proxies": ["127.0.0.1", "10.0.0.0/33"]}, ValueError, "not '10.0.0.0/33'"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, ValueError, "not '10.0.0.1/8' .*host bits"),
+        ({"trusted_proxies": ["fe80::1%eth0"]}, ValueError, "not 'fe80::1%eth0'"),
+        ({"trusted_proxies": ["127.0.0.1:80"]}, ValueError, "not '127.0.0.1:80'"),
+        ({"trusted_proxies": [""]}, ValueError, "not ''"),
+        ({"proxy_protocol": True}, ValueError, "proxy_protocol needs trusted_proxies"),
+        ({"proxy_protocol": 2, "trusted_proxies": ["*"]}, TypeError, "proxy_protocol is True or False, not 2"),
         ({"shutdown_timeout": -1}, ValueError, "shutdown_timeout is seconds from 0 to a day, not -1"),
         ({"shutdown_timeout": "1"}, ValueError, "not '1'"),
         ({"shutdown_timeout": math.inf}, ValueError, "not inf"),

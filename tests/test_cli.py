@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import unix_connect
+from websockets.sync.client import connect, unix_connect
 
 import hubbub
 from support.program import Program, hubbub_command, running
@@ -124,6 +124,22 @@ def test_limits_are_options(folder: Path) -> None:
     assert closed.value.rcvd.code == 1009
 
 
+def test_trusted_proxies_are_options(folder: Path) -> None:
+    (folder / "app.py").write_text(
+        "from hubbub import Hub\nhub = Hub()\nhub.on_connection(lambda ws: ws.send(str(ws.remote_address)))\n"
+    )
+    options = ["--port", "0", "--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "127.0.0.1"]
+    with running(hubbub_command("run", "app:hub", *options), cwd=folder) as program:
+        url = f"ws://127.0.0.1:{program.wait_for_port()}/"
+        with connect(url, additional_headers={"X-Forwarded-For": "192.0.2.1, 10.0.0.1"}, proxy=None) as client:
+            assert client.recv(timeout=5) == "('192.0.2.1', 0)"
+    with running(hubbub_command("run", "app:hub", *options, "--proxy-protocol"), cwd=folder) as program:
+        sock = socket.create_connection(("127.0.0.1", program.wait_for_port()))
+        sock.sendall(b"PROXY TCP6 2001:db8::1 ::1 4711 80\r\n")
+        with connect("ws://test/", sock=sock, proxy=None) as client:
+            assert client.recv(timeout=5) == "('2001:db8::1', 4711)"
+
+
 def test_every_limit_is_an_option(folder: Path) -> None:
     shown = run(folder, "run", "--help").stdout
     for field in fields(hubbub.Limits):
@@ -181,6 +197,9 @@ def test_a_port_in_use_is_told(folder: Path) -> None:
         (["--limit-ping-interval", "0"], 1, "ping_interval is out of range: 0"),
         (["--limit-inbox-bytes", "none"], 1, "inbox_bytes is a whole number, not None"),
         (["--limit-outbox-policy", "wait"], 1, 'outbox_policy is "close", "drop" or "drop_oldest", not \'wait\''),
+        (["--limit-rate-policy", "wait"], 1, 'rate_policy is "pause" or "close", not \'wait\''),
+        (["--trusted-proxy", "localhost"], 1, 'trusted_proxies takes addresses ("127.0.0.1"), networks ("10.0.0.0/8")'),
+        (["--proxy-protocol"], 1, "proxy_protocol needs trusted_proxies"),
         (["--limit-ping-timeout", "soon"], 2, "invalid number value: 'soon'"),
         (["--shutdown-timeout", "nan"], 2, "invalid seconds value: 'nan'"),
         (["--loop", "twisted"], 2, "invalid choice: 'twisted'"),

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from hubbub import Compression, Hub, WebSocket
+from hubbub import Compression, Hub, Limits, WebSocket
 from support.server import Serve, Server, until
 
 pytestmark = pytest.mark.anyio
@@ -191,13 +191,16 @@ async def test_row_26_a_bomb_is_1009(serve: Serve) -> None:
 
 @pytest.mark.parametrize("mode", ["shared", "per-session"])
 async def test_row_30_cancelled_sends_leave_the_stream_whole(serve: Serve, mode: Any) -> None:
-    hub = Hub(compression=mode)
-    count = 1000
+    # So little is taken at once that many a send waits when it is cancelled.
+    hub = Hub(compression=mode, limits=Limits(high_water_bytes=512, outbox_bytes=16 << 20))
+    count, waited = 1000, 0
     rng = random.Random(30)
     letters = ["".join(rng.choices("abcdefgh", k=2000)) for _ in range(20)]
 
     @hub.websocket("/")
     async def flood(ws: WebSocket) -> None:
+        nonlocal waited
+
         async def send(number: int) -> None:
             await ws.send(f"{number} {letters[number % len(letters)]}")
 
@@ -207,10 +210,12 @@ async def test_row_30_cancelled_sends_leave_the_stream_whole(serve: Serve, mode:
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
+            waited += task.cancelled()
 
     async with serve(hub) as server, client(server) as ws:
         for number in range(count):
             assert await ws.recv() == f"{number} {letters[number % len(letters)]}"
+    assert waited > 10
 
 
 async def test_messages_from_several_threads_stay_in_order(serve: Serve) -> None:

@@ -366,6 +366,32 @@ def test_headers_compare_without_regard_to_case_and_join_what_is_repeated() -> N
         headers["nope"]
 
 
+@pytest.mark.parametrize("shape", ["n{}", "same", "n{}-{}"])
+def test_row_12_twice_as_many_headers_are_twice_the_work(shape: str) -> None:
+    looks = 0
+
+    class Name(str):
+        def lower(self) -> str:
+            nonlocal looks
+            looks += 1
+            return super().lower()
+
+    def work(count: int) -> int:
+        """How often a name is looked at by a handler that asks for everything."""
+        nonlocal looks
+        looks = 0
+        headers = Headers([(Name(shape.format(number, number)), "value") for number in range(count)])
+        everything = dict(headers)
+        assert {name: headers.getlist(name) for name in headers}.keys() == everything.keys()
+        assert sum(len(headers.getlist(name)) for name in headers) == count
+        assert len(headers) == len(everything)
+        return looks
+
+    # A field takes four bytes at least, a head 16 KiB at most.
+    assert work(4096) <= 2.5 * work(2048)
+    assert work(4096) <= 10 * 4096
+
+
 async def test_a_handler_reads_the_headers_of_the_request(serve: Serve) -> None:
     hub, seen = Hub(), []
 

@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,35 @@ async def test_row_52_plaintext_on_the_tls_port_is_told_so(serve: Serve, caplog:
         assert await asyncio.to_thread(echo_once, server) == "hello"
 
 
+async def test_row_12_failed_handshakes_do_not_flood_the_log(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    hub = echo_hub()
+    caplog.set_level("INFO", "hubbub.access")
+    async with serve(hub, access_log=True, **options()) as server:
+
+        def fail(_: int) -> bytes:
+            client = raw(server)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return read_all(client)
+
+        began = time.monotonic()
+        with ThreadPoolExecutor(16) as pool:
+            answers = await asyncio.to_thread(lambda: list(pool.map(fail, range(400))))
+        seconds = time.monotonic() - began
+        assert all(answer.startswith(b"HTTP/1.1 400 ") for answer in answers)
+        assert hub.stats()["tls_failures"] == 400
+
+        def lines() -> list[str]:
+            return [line for line in caplog.messages if "no request: TLS: a plain HTTP" in line]
+
+        def left_out() -> int:
+            return sum(
+                int(more) for more in re.findall(r"- - no request: TLS: (\d+) more within a second", caplog.text)
+            )
+
+        await until(lambda: len(lines()) + left_out() == 400)
+        assert 10 <= len(lines()) <= 10 * (int(seconds) + 2)
+
+
 async def test_f2_silent_and_stalled_handshakes_end_in_time(serve: Serve) -> None:
     hub = echo_hub(limits=Limits(handshake_timeout=1.0))
     async with serve(hub, **options()) as server:
@@ -244,6 +274,7 @@ async def test_f2_silent_and_stalled_handshakes_end_in_time(serve: Serve) -> Non
 
 CA = str(CERTIFICATES / "ca.pem")
 LOCALHOST, KEY = files("localhost")
+ENCRYPTED: dict[str, Any] = {"ssl_certfile": LOCALHOST, "ssl_keyfile": str(CERTIFICATES / "encrypted.key")}
 
 
 @pytest.mark.parametrize(
@@ -257,8 +288,17 @@ LOCALHOST, KEY = files("localhost")
         (
             {"ssl_certfile": LOCALHOST, "ssl_keyfile": str(CERTIFICATES / "encrypted.key")},
             ValueError,
-            r"encrypted\.key is encrypted; `openssl pkey -in",
+            r"encrypted\.key is encrypted: ssl_keyfile_password is needed, or `openssl pkey -in",
         ),
+        (
+            ENCRYPTED | {"ssl_keyfile_password": "Secret"},
+            ValueError,
+            r"encrypted\.key is encrypted with another password",
+        ),
+        (ENCRYPTED | {"ssl_keyfile_password": ""}, ValueError, r"encrypted\.key is encrypted with another password"),
+        (ENCRYPTED | {"ssl_keyfile_password": 5}, TypeError, "a str, bytes or a function that returns one, not int"),
+        (ENCRYPTED | {"ssl_keyfile_password": lambda: None}, TypeError, "a function that returns one, not NoneType"),
+        ({"ssl_keyfile_password": "secret"}, ValueError, "ssl_keyfile_password is of no use without ssl_certfile"),
         ({"ssl_certfile": KEY}, ValueError, r"localhost\.key has no certificate in PEM format"),
         ({"ssl_certfile": LOCALHOST, "ssl_keyfile": ROOT / "LICENSE"}, ValueError, "has no private key in PEM format"),
         ({"ssl_keyfile": KEY}, ValueError, "ssl_keyfile is of no use without ssl_certfile"),
@@ -277,6 +317,28 @@ async def test_a_wrong_certificate_is_told_in_words(
 ) -> None:
     with pytest.raises(error, match=message):
         async with serve(Hub(), **arguments):
+            pass
+
+
+@pytest.mark.parametrize("password", ["secret", b"secret", bytearray(b"secret"), lambda: "secret"])
+async def test_an_encrypted_key_is_opened_by_its_password(serve: Serve, password: Any) -> None:
+    async with serve(echo_hub(), **ENCRYPTED, ssl_keyfile_password=password) as server:
+        assert await asyncio.to_thread(echo_once, server) == "hello"
+        server.hub.reload_certificates()
+        assert await asyncio.to_thread(echo_once, server) == "hello"
+
+
+async def test_a_key_in_openssl_s_older_encryption_is_refused_with_the_way_out(serve: Serve, tmp_path: Path) -> None:
+    key = tmp_path / "old.key"
+    key.write_text(
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
+        "DEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+        "AAAA\n-----END EC PRIVATE KEY-----\n"
+    )
+    with pytest.raises(
+        ValueError, match=r"OpenSSL's traditional format\); `openssl pkcs8 -topk8 -v2 aes256 -in .*old\.key"
+    ):
+        async with serve(Hub(), ssl_certfile=LOCALHOST, ssl_keyfile=key, ssl_keyfile_password="secret"):
             pass
 
 
@@ -355,6 +417,41 @@ def test_the_command_line_speaks_tls_and_sighup_reads_the_certificates_again(tmp
         program.wait_for("SIGHUP: the certificates stay as they were: .*No such file or directory")
         assert echo(port, "example.org") == "hello"
         assert program.stop() == 0
+
+
+def test_the_command_line_takes_a_key_s_password_from_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "hubbub", "run", "app:hub", "--app-dir", str(tmp_path), "--port", "0"]
+    monkeypatch.setenv("HUBBUB_SSL_KEYFILE_PASSWORD", "secret")
+    with running(command) as program:
+        program.wait_for(r"listening on ws://")
+        assert program.stop() == 0
+    command += ["--ssl-certfile", LOCALHOST, "--ssl-keyfile", ENCRYPTED["ssl_keyfile"]]
+    with running(command) as program:
+        program.wait_for(r"listening on wss://")
+        assert program.stop() == 0
+    with running([*command, "--ssl-keyfile-password", "wrong"]) as program:
+        assert program.wait() == 1
+        assert "encrypted with another password" in program.output
+
+
+async def test_tls_on_the_plaintext_port_is_told_so(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    hub = echo_hub()
+    caplog.set_level("INFO", "hubbub.access")
+    async with serve(hub, access_log=True) as server:
+        with pytest.raises(ssl.SSLError):
+            await asyncio.to_thread(echo_once, server)
+        await until(lambda: '"a TLS handshake" 400' in caplog.text)
+        assert hub.stats()["refused"] == 1
+        client = raw(server)
+        client.sendall(b"\x16\x03\x01\x00\x05")
+        answer = await asyncio.to_thread(read_all, client)
+        assert answer.endswith(b"this port does not speak TLS: use ws:// or http://.\n")
+        async with server.connect() as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
 
 
 def test_the_command_line_names_the_file_that_is_missing(tmp_path: Path) -> None:

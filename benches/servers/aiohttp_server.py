@@ -1,11 +1,12 @@
 """Echo and broadcast on aiohttp, with uvloop, without compression.
 
-python aiohttp_server.py PORT [--mode echo|broadcast]
+python aiohttp_server.py PORT [--mode echo|broadcast|block]
 """
 
-import argparse
 import asyncio
+import time
 
+import arguments
 import uvloop
 from aiohttp import WSMsgType, web
 
@@ -13,7 +14,7 @@ members: set[web.WebSocketResponse] = set()
 
 
 async def opened(request: web.Request) -> web.WebSocketResponse:
-    ws = web.WebSocketResponse(compress=False, max_msg_size=16 << 20)
+    ws = web.WebSocketResponse(compress=False, max_msg_size=arguments.MAX_MESSAGE_BYTES)
     await ws.prepare(request)
     return ws
 
@@ -44,18 +45,24 @@ async def broadcast(request: web.Request) -> web.WebSocketResponse:
     return ws
 
 
-async def main(port: int, handler) -> None:
+async def block(request: web.Request) -> web.WebSocketResponse:
+    ws = await opened(request)
+    async for message in ws:
+        if message.type is WSMsgType.TEXT:
+            time.sleep(float(message.data))
+            await ws.send_str(message.data)
+    return ws
+
+
+async def main(port: int, mode: str) -> None:
     app = web.Application()
-    app.router.add_get("/", handler)
+    app.router.add_get("/", {"echo": echo, "broadcast": broadcast, "block": block}[mode])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=arguments.BACKLOG).start()
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
-    parser.add_argument("--mode", choices=["echo", "broadcast"], default="echo")
-    options = parser.parse_args()
-    uvloop.run(main(options.port, echo if options.mode == "echo" else broadcast))
+    options = arguments.parser().parse_args()
+    uvloop.run(main(options.port, options.mode))

@@ -1,10 +1,11 @@
 """Echo and broadcast on picows: listener callbacks on uvloop.
 
-python picows_server.py PORT [--mode echo|broadcast]
+python picows_server.py PORT [--mode echo|broadcast|block]
 """
 
-import argparse
+import time
 
+import arguments
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
 
@@ -41,14 +42,18 @@ class Broadcast(WSListener):
             transport.disconnect()
 
 
+class Block(Echo):
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type in DATA:
+            time.sleep(float(frame.get_payload_as_ascii_text()))
+        super().on_ws_frame(transport, frame)
+
+
 async def main(port: int, listener: type[WSListener]) -> None:
-    server = await ws_create_server(lambda request: listener(), "127.0.0.1", port, backlog=4096)
+    server = await ws_create_server(lambda request: listener(), "127.0.0.1", port, backlog=arguments.BACKLOG)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
-    parser.add_argument("--mode", choices=["echo", "broadcast"], default="echo")
-    options = parser.parse_args()
-    uvloop.run(main(options.port, Echo if options.mode == "echo" else Broadcast))
+    options = arguments.parser().parse_args()
+    uvloop.run(main(options.port, {"echo": Echo, "broadcast": Broadcast, "block": Block}[options.mode]))

@@ -1,11 +1,12 @@
 """Echo and broadcast on websockets, with uvloop, without compression.
 
-python websockets_server.py PORT [--mode echo|broadcast]
+python websockets_server.py PORT [--mode echo|broadcast|block]
 """
 
-import argparse
 import logging
+import time
 
+import arguments
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
@@ -32,19 +33,32 @@ async def broadcast_to_everyone(ws: ServerConnection) -> None:
         members.discard(ws)
 
 
+async def block(ws: ServerConnection) -> None:
+    try:
+        async for message in ws:
+            time.sleep(float(message))
+            await ws.send(message)
+    except ConnectionClosed:
+        pass
+
+
 async def main(port: int, handler) -> None:
-    # The limits of the other servers here: messages of some MiB, no compression, no log of each connection.
+    # No log of each connection.
     logger = logging.getLogger("quiet")
     logger.setLevel(logging.ERROR)
     async with serve(
-        handler, "127.0.0.1", port, compression=None, max_size=16 << 20, backlog=4096, logger=logger
+        handler,
+        "127.0.0.1",
+        port,
+        compression=None,
+        max_size=arguments.MAX_MESSAGE_BYTES,
+        backlog=arguments.BACKLOG,
+        logger=logger,
     ) as server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("port", type=int)
-    parser.add_argument("--mode", choices=["echo", "broadcast"], default="echo")
-    options = parser.parse_args()
-    uvloop.run(main(options.port, echo if options.mode == "echo" else broadcast_to_everyone))
+    options = arguments.parser().parse_args()
+    handlers = {"echo": echo, "broadcast": broadcast_to_everyone, "block": block}
+    uvloop.run(main(options.port, handlers[options.mode]))

@@ -14,6 +14,7 @@ hub.run(port=8000)
 from hubbub._core import Delivery, mask_kernel as _mask_kernel
 from hubbub.compression import Compression
 from hubbub.errors import (
+    ClientDisconnected,
     ConcurrencyError,
     ConnectionClosed,
     ConnectionClosedError,
@@ -25,10 +26,12 @@ from hubbub.hub import Hub, Listening
 from hubbub.limits import Limits
 from hubbub.request import Headers, Request, Response
 from hubbub.rooms import Audience, Room, Rooms, Sessions
+from hubbub.stats import Stats
 from hubbub.websocket import WebSocket
 
 __all__ = [
     "Audience",
+    "ClientDisconnected",
     "Compression",
     "ConcurrencyError",
     "ConnectionClosed",
@@ -46,6 +49,7 @@ __all__ = [
     "Room",
     "Rooms",
     "Sessions",
+    "Stats",
     "WebSocket",
     "mask_kernel",
 ]

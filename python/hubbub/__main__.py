@@ -1,10 +1,11 @@
-"""The command line: `hubbub run module:hub`, in uvicorn's spelling."""
+"""The command line: `hubbub run module:hub`, in uvicorn's spelling, and `hubbub bench`."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub import Hub, Limits, __version__, _logs, _loops, _reload
+from hubbub.bench import arguments as bench_arguments
 from hubbub.hub import DEFAULT_IO_THREADS
 
 __all__ = ["main"]
@@ -84,6 +86,8 @@ def _serve(hub: Hub, options: argparse.Namespace) -> None:
             reuse_port=options.reuse_port,
             shutdown_timeout=options.shutdown_timeout,
             access_log=options.access_log,
+            trusted_proxies=options.trusted_proxy or (),
+            proxy_protocol=options.proxy_protocol,
             **_tls_options(options),
         )
     except OSError as error:
@@ -95,9 +99,13 @@ def _serve(hub: Hub, options: argparse.Namespace) -> None:
 
 def _tls_options(options: argparse.Namespace) -> dict[str, Any]:
     named = {name: (certificate, key) for name, certificate, key in options.ssl_certificate or ()}
+    password = options.ssl_keyfile_password
+    if password is None and (options.ssl_certfile or named):
+        password = os.environ.get("HUBBUB_SSL_KEYFILE_PASSWORD")
     return {
         "ssl_certfile": options.ssl_certfile,
         "ssl_keyfile": options.ssl_keyfile,
+        "ssl_keyfile_password": password,
         "ssl_ca_certs": options.ssl_ca_certs,
         "ssl_cert_reqs": options.ssl_cert_reqs,
         "ssl_certificates": named,
@@ -146,6 +154,16 @@ def _is_machinery(file: str) -> bool:
     return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
 
 
+# ---- hubbub bench
+
+
+def _bench(options: argparse.Namespace, arguments: list[str]) -> int:
+    # Nobody who serves a hub shall load what this needs.
+    from hubbub.bench import command
+
+    return command.work(options, arguments)
+
+
 # ---- options
 
 #: Stands for an option that was not given, where `None` is a value.
@@ -159,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hubbub {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_run(commands)
+    bench_arguments.add(commands, _bench)
     return parser
 
 
@@ -170,6 +189,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument("hub", metavar="MODULE:ATTRIBUTE", help='where the hub is, such as "app:hub"')
     _add_address(run.add_argument_group("where to listen"))
     _add_tls(run.add_argument_group("TLS", "Files in PEM format. SIGHUP reads them again."))
+    _add_proxies(run.add_argument_group("proxies before it"))
     _add_running(run.add_argument_group("how to run"))
     _add_reloading(run.add_argument_group("while developing"))
     _add_limits(run.add_argument_group("limits", "Bytes, seconds or counts; 'none' switches one off, where it can be."))
@@ -187,6 +207,11 @@ def _add_address(group: Any) -> None:
 def _add_tls(group: Any) -> None:
     group.add_argument("--ssl-certfile", metavar="PATH", help="the certificate chain; with it, only TLS is spoken")
     group.add_argument("--ssl-keyfile", metavar="PATH", help="its private key (default: in the same file)")
+    group.add_argument(
+        "--ssl-keyfile-password",
+        metavar="PASSWORD",
+        help="if the key is encrypted (default: $HUBBUB_SSL_KEYFILE_PASSWORD, which no list of processes shows)",
+    )
     group.add_argument("--ssl-ca-certs", metavar="PATH", help="authorities that clients' certificates may come from")
     group.add_argument(
         "--ssl-cert-reqs",
@@ -201,6 +226,18 @@ def _add_tls(group: Any) -> None:
         nargs=3,
         metavar=("NAME", "CERTFILE", "KEYFILE"),
         help="a certificate for one host name or *.name, may be repeated",
+    )
+
+
+def _add_proxies(group: Any) -> None:
+    group.add_argument(
+        "--trusted-proxy",
+        action="append",
+        metavar="ADDRESS",
+        help="whose X-Forwarded-For and Forwarded are believed: an address, a network, 'unix' or '*'; may be repeated",
+    )
+    group.add_argument(
+        "--proxy-protocol", action="store_true", help="connections begin with a PROXY header, and come from these only"
     )
 
 

@@ -1,11 +1,12 @@
-"""Where to listen: the addresses that a program names, checked, and as it reads them in logs."""
+"""The addresses that a program names, checked: where to listen, as logs have it too, and which proxies are believed."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["bind", "url", "where"]
+__all__ = ["bind", "network", "proxies", "url", "where"]
 
 #: What fits into a sockaddr_un, with the zero at its end.
 MAX_UDS_BYTES = 107
@@ -42,6 +43,40 @@ def _duplicate(fd: int) -> int:
         return os.dup(fd)
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on descriptor {fd}: {error.strerror}") from None
+
+
+def proxies(trusted: Sequence[str], protocol: bool) -> tuple[list[str], bool] | None:
+    """The proxies that the core is told to believe; `None` if there are none. Raises for what names nobody."""
+    if isinstance(trusted, str) or not isinstance(trusted, Sequence):
+        raise TypeError(f'trusted_proxies is a sequence of str, such as ["127.0.0.1"], not {trusted!r}')
+    if not isinstance(protocol, bool):
+        raise TypeError(f"proxy_protocol is True or False, not {protocol!r}")
+    names = [name if name in ("unix", "*") else _network(name) for name in trusted]
+    if protocol and not names:
+        raise ValueError("proxy_protocol needs trusted_proxies: from whom PROXY headers are believed")
+    return (names, protocol) if names else None
+
+
+def network(name: str) -> str:
+    """The address or network as the core reads it. Raises `ValueError` if it is neither."""
+    from ipaddress import ip_network  # large, and most programs do without
+
+    if "%" in name:
+        raise ValueError(f"{name!r} has a zone, which belongs to a link of this machine")
+    return str(ip_network(name))
+
+
+def _network(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"trusted_proxies is a sequence of str, not of {name!r}")
+    why = ""
+    try:
+        return network(name)
+    except ValueError as error:
+        why = f" ({error})" if "host bits" in str(error) else ""
+    raise ValueError(
+        f'trusted_proxies takes addresses ("127.0.0.1"), networks ("10.0.0.0/8"), "unix" and "*", not {name!r}{why}'
+    )
 
 
 def where(bind: tuple[Any, ...]) -> str:

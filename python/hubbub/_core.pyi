@@ -1,6 +1,6 @@
 """What the extension gives to the package. Users meet `Session`, as `hubbub.WebSocket`, and `Delivery`."""
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping, Sequence
 from typing import Any, Literal, Protocol, final
 
 from typing_extensions import Self, disjoint_base
@@ -9,13 +9,18 @@ from hubbub.compression import Compression
 from hubbub.hub import Hub
 from hubbub.limits import Limits, OutboxPolicy
 from hubbub.request import Request
+from hubbub.stats import Stats
 from hubbub.websocket import WebSocket
 
 __all__ = [
     "Delivery",
     "Done",
+    "Draining",
+    "Exchange",
+    "Load",
     "Opening",
     "Pending",
+    "Receiving",
     "Recv",
     "Server",
     "Session",
@@ -138,7 +143,17 @@ class Session:
 
     @property
     def remote_address(self) -> tuple[str, int] | None:
-        """``(host, port)`` of the peer; ``None`` on a unix socket."""
+        """``(host, port)`` of the client; ``None`` on a unix socket.
+
+        Where a trusted proxy has told it, the port is 0 unless the proxy has told that as well.
+        """
+
+    @property
+    def proxy_address(self) -> tuple[str, int] | None:
+        """``(host, port)`` of the trusted proxy that has told ``remote_address``.
+
+        ``None`` if no proxy has told it, or the proxy is at a unix socket.
+        """
 
     @property
     def state(self) -> Any:
@@ -225,6 +240,7 @@ class Server:
         binds: Sequence[tuple[Any, ...]],
         io_threads: int,
         tls: tuple[Any, ...] | None = None,
+        proxies: tuple[list[str], bool] | None = None,
     ) -> Self: ...
 
     # ---- driving it
@@ -239,6 +255,7 @@ class Server:
     def fileno(self) -> int: ...
     def turn(self) -> None: ...
     def tick(self) -> None: ...
+    def beat(self) -> None: ...
     def flush(self) -> None: ...
 
     # ---- the end
@@ -267,6 +284,7 @@ class Server:
     def room_members(self, room: str) -> list[WebSocket]: ...
     def room_has(self, room: str, session: Session) -> bool: ...
     def room_position(self, room: str) -> tuple[int, int] | None: ...
+    def room_dropped(self, room: str) -> int: ...
     def room_policy(self, room: str) -> OutboxPolicy | None: ...
     def set_room_policy(self, room: str, policy: OutboxPolicy | None) -> None: ...
     def reload_certificates(self) -> list[str]: ...
@@ -275,7 +293,8 @@ class Server:
 
     @property
     def addresses(self) -> list[tuple[Any, ...]]: ...
-    def stats(self) -> dict[str, int]: ...
+    def stats(self) -> Stats: ...
+    def metrics_text(self, openmetrics: bool) -> str: ...
 
 @final
 class Opening:
@@ -295,6 +314,8 @@ class Opening:
     def client_certificate(self) -> bytes | None: ...
     @property
     def remote_address(self) -> tuple[str, int] | None: ...
+    @property
+    def proxy_address(self) -> tuple[str, int] | None: ...
 
 @final
 class Pending:
@@ -302,8 +323,42 @@ class Pending:
 
     @property
     def opening(self) -> Opening: ...
+    def scope(self, base: dict[str, Any]) -> dict[str, Any]: ...
+    def on_lost(self, callback: Callable[[], object]) -> None: ...
     def accept(self, request: Request, subprotocol: str | None, fields: Iterable[tuple[str, str]]) -> None: ...
     def answer(self, status: int, fields: Iterable[tuple[str, str]], body: str | bytes) -> None: ...
+
+@final
+class Exchange:
+    """An HTTP request and its response, as an ASGI application has them."""
+
+    def scope(self, base: dict[str, Any]) -> dict[str, Any]: ...
+    def receive(self) -> Receiving: ...
+    def send(self, event: MutableMapping[str, Any]) -> Awaitable[None]: ...
+    def give_up(self) -> bool: ...
+    @property
+    def disconnected(self) -> bool: ...
+    @property
+    def opening(self) -> Opening: ...
+
+@final
+class Receiving:
+    """Awaits the next event of a request."""
+
+    def __await__(self) -> Generator[Any, None, MutableMapping[str, Any]]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Waiter | None: ...
+    def send(self, _value: Any) -> Waiter | None: ...
+    def throw(self, error: Any, *_rest: Any) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class Draining:
+    """Awaits room in the outbox of an exchange."""
+
+    def __await__(self) -> Generator[Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Waiter | None: ...
 
 @final
 class Recv:
@@ -343,6 +398,32 @@ class Waiter:
     def done(self) -> bool: ...
     def result(self) -> None: ...
 
+@final
+class Load:
+    """A run of the load generator, in threads that need no GIL. It begins at once; `hubbub.bench` is its only user.
+
+    Args:
+        settings: a JSON object: ``mode``, ``url``, ``connections``, ``duration`` and more (rust/load/src/settings.rs).
+
+    Raises:
+        ValueError: the settings contradict themselves.
+        OSError: the host is unknown, a process cannot be watched, or there are too few descriptors or ports.
+    """
+
+    def __new__(cls, settings: str) -> Self: ...
+    @property
+    def over(self) -> bool:
+        """Whether the report is there."""
+
+    def snapshot(self) -> str | None:
+        """How far it has come, as JSON (rust/load/src/snapshot.rs); ``None`` once the report was taken."""
+
+    def stop(self) -> None:
+        """Ends it before its time; there is a report all the same."""
+
+    def report(self) -> str | None:
+        """Waits for the end; what was found out, as JSON (rust/load/src/report.rs). ``None`` the second time."""
+
 def mask_kernel() -> Literal["avx512", "avx2", "sse2", "neon", "word"]:
     """The name of the masking kernel that this processor gets."""
 
@@ -363,6 +444,8 @@ class _Endpoint(Protocol):
     @property
     def compression(self) -> Compression | None: ...
     @property
+    def readers(self) -> list[str] | None: ...
+    @property
     def on_connection(self) -> Callable[[WebSocket], object] | None: ...
     @property
     def on_message(self) -> Callable[[WebSocket, str | bytes], object] | None: ...
@@ -374,6 +457,8 @@ class _Endpoint(Protocol):
     def ended(self) -> Callable[[WebSocket], object] | None: ...
     @property
     def decide(self) -> Callable[[Pending], object] | None: ...
+    @property
+    def serve(self) -> Callable[[Exchange], object] | None: ...
 
 class _Hooks(Protocol):
     """`hubbub.hub`'s hooks: what is read of them, once."""
@@ -385,7 +470,11 @@ class _Hooks(Protocol):
     @property
     def slow(self) -> Callable[[int, str, float], object]: ...
     @property
+    def name_of(self) -> Callable[[int, str], str]: ...
+    @property
     def notice(self) -> Callable[[str, str], object]: ...
+    @property
+    def server_field(self) -> str | None: ...
     @property
     def emptied(self) -> Callable[[], object]: ...
     @property

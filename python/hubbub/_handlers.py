@@ -79,7 +79,9 @@ class Endpoint:
         on_request: Handler | None = None,
         concurrency: int = 1,
         compression: Compression | None = None,
+        readers: list[str] | None = None,
     ) -> None:
+        self.readers = readers
         self.path = path
         self.subprotocols = subprotocols
         self.origins = origins
@@ -99,11 +101,15 @@ class Endpoint:
         self.ended = self._ended if in_task else None
         self.decide = self._decide if on_request is not None else None
 
+    #: It serves WebSockets only.
+    serve = None
+
     def name_of(self, kind: str) -> str:
-        """The name of the user's handler of this kind, for the log."""
+        """The name of the user's handler of this kind, for the log and the figures."""
         on_connection, on_message, on_close = self._handlers
         kinds = {"on_connection": on_connection, "on_message": on_message, "on_close": on_close}
-        return _name(self._serve or kinds[kind] or kind)
+        handler = self._serve or kinds[kind] or kind
+        return str(getattr(handler, "__qualname__", None) or handler)
 
     def bind(self, bridge: Bridge) -> None:
         """Tells it which loop its tasks run in."""

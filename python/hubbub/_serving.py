@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _addresses, _core
-from hubbub._handlers import report
+from hubbub._asgi import Application
+from hubbub._handlers import Endpoint, report
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Serving:
         io_threads: int,
         access_log: bool,
         tls: tuple[Any, ...] | None,
+        proxies: tuple[list[str], bool] | None = None,
     ) -> None:
         self.bridge = bridge
         self.tls = tls
@@ -71,24 +74,41 @@ class Serving:
         self.failed = report
         self.spoken = _guarded(hub._on_broadcast)
         self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
-        self._endpoints = hub._make_endpoints()
+        self.server_field = hub._server_header
+        #: The shards are running, or have been.
+        self._driven = False
+        self._apps = hub._make_apps()
+        self._endpoints: list[Endpoint | Application] = [*hub._make_endpoints(), *self._apps]
         self._slow: set[str] = set()
         for endpoint in self._endpoints:
             endpoint.bind(bridge)
-        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls)
+        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls, proxies)
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        started = []
+        try:
+            for app in self._apps:
+                await app.start_up(self.server.addresses)
+                started.append(app)
+        except BaseException:
+            for app in reversed(started):
+                await app.shut_down(1.0)
+            raise
+        self._driven = True
         self.bridge.start(self.server)
 
     def notice(self, kind: str, text: str) -> None:
         logger.warning(_NOTICES[kind], text) if text else logger.warning(_NOTICES[kind])
 
+    def name_of(self, endpoint: int, handler: str) -> str:
+        return self._endpoints[endpoint].name_of(handler)
+
     def slow(self, endpoint: int, handler: str, seconds: float) -> None:
-        name = self._endpoints[endpoint].name_of(handler)
+        name = self.name_of(endpoint, handler)
         if name not in self._slow:
             self._slow.add(name)
             logger.warning(
-                "the handler %s has kept the event loop busy for %.2f s: nobody else was served meanwhile (told once)",
+                "the handler %r has kept the event loop busy for %.2f s: nobody else was served meanwhile (told once)",
                 name,
                 seconds,
             )
@@ -101,12 +121,22 @@ class Serving:
 
     async def stop(self, timeout: float) -> None:
         """Lets handlers finish what they are at, closes with 1001, flushes, and drops what is left at the end."""
+        if not self._driven:
+            await self.bridge.drain()
+            self.server.release()
+            del self.server
+            return
         self.server.leave()
+        deadline = time.monotonic() + timeout
         if self.server.session_count():
             await self.bridge.wait(self._emptied, timeout)
+        for app in self._apps:
+            await app.finish(max(0.0, deadline - time.monotonic()))
         # What is closed by now has its last bytes on the way; what is not, has had its time.
         self.server.stop(0.25)
         await self.bridge.wait(self._stopped, 2.0)
+        for app in reversed(self._apps):
+            await app.shut_down(max(1.0, deadline - time.monotonic()))
         await self.bridge.drain()
         self.bridge.stop_watching()
         self.server.release()
@@ -118,6 +148,8 @@ _NOTICES = {
     "descriptors": "out of file descriptors: accepting pauses until one is free",
     "full": "as many connections as allowed: accepting pauses until one ends",
     "certificate": "%s",
+    "length": "%s; the connection was closed",
+    "file": "the file of a response could not be sent: %s",
     "accept": "accepting a connection failed: %s",
     "panic": "internal error in the network, one connection was dropped (please report this): %s",
 }

@@ -7,6 +7,7 @@
     │   ├── ConnectionClosedOK       codes 1000, 1001, 1005: an orderly end
     │   └── ConnectionClosedError    every other code
     ├── ConcurrencyError             two tasks receive from one session
+    ├── ClientDisconnected           an application sends to a client that has gone; also an `OSError`
     └── NotRunning                   the hub serves nobody at the moment
 
 Wrong arguments raise ``TypeError`` and ``ValueError``, addresses that cannot be served raise ``OSError``.
@@ -15,6 +16,7 @@ Wrong arguments raise ``TypeError`` and ``ValueError``, addresses that cannot be
 from __future__ import annotations
 
 __all__ = [
+    "ClientDisconnected",
     "ConcurrencyError",
     "ConnectionClosed",
     "ConnectionClosedError",
@@ -68,6 +70,10 @@ class ConnectionClosedError(ConnectionClosed):
 
 class ConcurrencyError(HubbubError, RuntimeError):
     """Two tasks tried to receive from one session at the same time."""
+
+
+class ClientDisconnected(HubbubError, OSError):
+    """An ASGI application has sent something to a client that has gone."""
 
 
 class NotRunning(HubbubError, RuntimeError):

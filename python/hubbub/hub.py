@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
-from hubbub import _addresses, _core, _logs, _loops, _signals, _tls
+from hubbub import _addresses, _asgi, _core, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
 from hubbub._handlers import Endpoint, check_handler, is_coroutine, only_answers
 from hubbub._serving import Listening, Serving
@@ -16,6 +16,7 @@ from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
 from hubbub.limits import Limits
 from hubbub.rooms import Audience, Room, Rooms, Sessions
+from hubbub.stats import Stats, readers
 from hubbub.websocket import WebSocket
 
 __all__ = ["Hub", "Listening"]
@@ -26,6 +27,9 @@ H = TypeVar("H", bound=Callable[..., Any])
 
 #: How the network runs unless the program says otherwise; docs/guide.md says why.
 DEFAULT_IO_THREADS = 1
+
+#: Who may read the figures unless the program says otherwise.
+LOOPBACK = ("127.0.0.1", "::1")
 
 #: Seconds: a day.
 MAX_SHUTDOWN_TIMEOUT = 86_400.0
@@ -42,6 +46,8 @@ class Hub:
             no Origin is not a browser, and may.
         compression: ``"shared"`` or ``"per-session"`` compresses messages for clients that offer it; `Compression` says
             what each costs and sets the rest. ``None`` does not.
+        app: an ASGI 3 application, for everything that no endpoint takes; see `mount`.
+        server_header: the Server field of HTTP responses; ``None`` leaves it out.
 
     Handlers may be functions or coroutine functions. Functions are the fast path: they are called straight from the
     batch that the network hands over.
@@ -54,6 +60,8 @@ class Hub:
         subprotocols: Sequence[str] = (),
         origins: Sequence[str] | None = None,
         compression: Compression | CompressionMode | None = None,
+        app: _asgi.App | None = None,
+        server_header: str | None = "hubbub",
     ) -> None:
         if limits is not None and not isinstance(limits, Limits):
             raise TypeError(f"limits is a hubbub.Limits, not {limits!r}")
@@ -67,7 +75,14 @@ class Hub:
         self._on_request: Callable[..., Any] | None = None
         self._on_broadcast: Callable[..., Any] | None = None
         self._concurrency = 1
+        self._mounts: list[tuple[str, _asgi.App]] = []
+        if server_header is not None and not (server_header.isascii() and server_header.isprintable()):
+            raise ValueError(f"a server header is printable ASCII, not {server_header!r}")
+        self._server_header = server_header
+        if app is not None:
+            self.mount("", app)
         self._endpoints: list[dict[str, Any]] = []
+        self._metrics: list[dict[str, Any]] = []
         self._running: _core.Server | None = None
         self._serving: Serving | None = None
 
@@ -167,6 +182,24 @@ class Hub:
 
         return register
 
+    def mount(self, prefix: str, app: _asgi.App) -> None:
+        """Lets an ASGI 3 application serve what is below a prefix, HTTP and WebSockets.
+
+        WebSocket endpoints of the hub's own come first, then the longest prefix. The scope's ``root_path`` is the
+        prefix, and its ``path`` has it too. ``scope["extensions"]["hubbub"]["hub"]`` is this hub; in a WebSocket's
+        scope, ``["websocket"]`` is its session, once it is accepted.
+
+        Args:
+            prefix: ``"/api"``; ``""`` for everything.
+            app: called with ``(scope, receive, send)``.
+        """
+        if not isinstance(prefix, str) or (prefix and not prefix.startswith("/")) or prefix.endswith("/"):
+            raise ValueError(f"a prefix is '' or a str that begins with '/' and does not end with it, not {prefix!r}")
+        if prefix in (other for other, _ in self._mounts):
+            raise ValueError(f"an application is mounted at {prefix!r} already")
+        _asgi.check_app(app)
+        self._mounts.append((prefix, app))
+
     # ---- rooms and sessions
 
     def room(self, name: str) -> Room:
@@ -201,9 +234,33 @@ class Hub:
         """Sends a message to every open session. See `Room.broadcast`."""
         return self.skip(*([skip] if isinstance(skip, WebSocket) else skip)).broadcast(data, compress=compress)
 
-    def stats(self) -> dict[str, int]:
+    # ---- what there is to know
+
+    def stats(self) -> Stats:
         """What the server has seen and done since it was started; docs/guide.md names each figure."""
         return self._server.stats()
+
+    def metrics_text(self, *, openmetrics: bool = False) -> str:
+        """The figures as Prometheus reads them: its text format 0.0.4, or OpenMetrics 1.0. From any thread."""
+        return self._server.metrics_text(openmetrics)
+
+    def metrics(self, path: str = "/metrics", *, allow: Sequence[str] | None = LOOPBACK) -> None:
+        """Answers GET and HEAD at ``path`` with the figures, for Prometheus to read.
+
+        The network answers by itself: no handler is called, `on_request` included, so with ``io_threads`` from 1 on
+        it answers while the event loop is blocked, too.
+
+        Args:
+            path: as for `websocket`.
+            allow: the addresses and networks (``"10.0.0.0/8"``) that may read, ``"unix"`` for unix sockets; others get
+                403. ``None`` is everyone. What counts is who has connected: a proxy on this machine is this machine.
+
+        Raises:
+            ValueError: the path does not begin with ``/``, or something in ``allow`` is no address.
+        """
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
+        self._metrics.append({"path": path, "readers": readers(allow)})
 
     # ---- running
 
@@ -222,9 +279,12 @@ class Hub:
         access_log: bool = True,
         ssl_certfile: _tls.Path | None = None,
         ssl_keyfile: _tls.Path | None = None,
+        ssl_keyfile_password: _tls.Password | None = None,
         ssl_ca_certs: _tls.Path | None = None,
         ssl_cert_reqs: int = 0,
         ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
+        trusted_proxies: Sequence[str] = (),
+        proxy_protocol: bool = False,
     ) -> None:
         """Serves until Ctrl-C, SIGTERM or `stop`; then drains and returns. A second signal ends the process at once.
 
@@ -241,16 +301,23 @@ class Hub:
             access_log: log each request to ``hubbub.access``.
             ssl_certfile: the certificate chain in PEM; with it, TLS 1.2 and 1.3 are spoken, and nothing else.
             ssl_keyfile: its private key, if that is not in the same file.
+            ssl_keyfile_password: for each private key that is encrypted (PKCS #8); or a function that returns it, which
+                is called once.
             ssl_ca_certs: the authorities that clients' certificates may come from, in PEM.
             ssl_cert_reqs: ``ssl.CERT_REQUIRED`` or ``ssl.CERT_OPTIONAL``: ask clients for a certificate.
             ssl_certificates: further certificates by host name (SNI): ``{"example.org": ("cert.pem", "key.pem")}``;
                 ``"*.example.org"`` is for all names one level below.
+            trusted_proxies: whose word about the client counts: addresses, networks (``"10.0.0.0/8"``), ``"unix"`` for
+                whoever connects to a unix socket, ``"*"`` for everyone. They tell it by ``X-Forwarded-For`` and
+                ``X-Forwarded-Proto``, or ``Forwarded`` (RFC 7239).
+            proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2, and comes from
+                one of the ``trusted_proxies``; others are closed.
 
         With TLS, SIGHUP reads the certificates again, as `reload_certificates` does.
 
         Raises:
             OSError: the address cannot be served, or a certificate's file cannot be read.
-            ValueError: a certificate or key is not what it should be.
+            ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
 
         async def main() -> None:
@@ -263,6 +330,8 @@ class Hub:
             }
             options |= {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile, "ssl_ca_certs": ssl_ca_certs}
             options |= {"ssl_cert_reqs": ssl_cert_reqs, "ssl_certificates": ssl_certificates}
+            options |= {"trusted_proxies": trusted_proxies, "proxy_protocol": proxy_protocol}
+            options |= {"ssl_keyfile_password": ssl_keyfile_password}
             async with self.listening(
                 host,
                 port,
@@ -301,9 +370,12 @@ class Hub:
         access_log: bool = True,
         ssl_certfile: _tls.Path | None = None,
         ssl_keyfile: _tls.Path | None = None,
+        ssl_keyfile_password: _tls.Password | None = None,
         ssl_ca_certs: _tls.Path | None = None,
         ssl_cert_reqs: int = 0,
         ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
+        trusted_proxies: Sequence[str] = (),
+        proxy_protocol: bool = False,
     ) -> AsyncIterator[Listening]:
         """Serves while the block runs; then stops, draining for at most ``shutdown_timeout`` seconds.
 
@@ -311,14 +383,17 @@ class Hub:
         """
         if self._running is not None:
             raise RuntimeError("this hub is running already")
-        tls = _tls.settings(ssl_certfile, ssl_keyfile, ssl_ca_certs, ssl_cert_reqs, ssl_certificates)
+        tls = _tls.settings(
+            ssl_certfile, ssl_keyfile, ssl_keyfile_password, ssl_ca_certs, ssl_cert_reqs, ssl_certificates
+        )
+        proxies = _addresses.proxies(trusted_proxies, proxy_protocol)
         bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
         if not isinstance(shutdown_timeout, (int, float)) or not 0 <= shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT:
             raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {shutdown_timeout!r}")
         try:
-            serving = Serving(self, current_bridge(), bind, io_threads, access_log, tls)
+            serving = Serving(self, current_bridge(), bind, io_threads, access_log, tls, proxies)
         except OSError as error:
             if error.filename is not None:  # a certificate's
                 raise
@@ -326,7 +401,7 @@ class Hub:
             raise OSError(error.errno, f"cannot listen on {_addresses.where(bind)}: {why}") from None
         self._running, self._serving = serving.server, serving
         try:
-            serving.start()
+            await serving.start()
             with serving.bridge.ending():
                 yield Listening(serving)
         finally:
@@ -359,7 +434,7 @@ class Hub:
     def _make_endpoints(self) -> list[Endpoint]:
         endpoints = [Endpoint(on_request=self._on_request, **arguments) for arguments in self._endpoints]
         handlers = (self._on_connection, self._on_message, self._on_close)
-        if any(handlers) or not endpoints:
+        if any(handlers) or not (endpoints or self._mounts):
             on_connection, on_message, on_close = handlers
             endpoints.append(
                 Endpoint(
@@ -374,10 +449,14 @@ class Hub:
                     compression=self._compression,
                 )
             )
-        elif self._on_request is not None:
+        elif self._on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
             # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
             endpoints.append(Endpoint(None, [], self._origins, on_request=only_answers(self._on_request)))
+        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in self._metrics]
         return endpoints
+
+    def _make_apps(self) -> list[_asgi.Application]:
+        return [_asgi.Application(self, app, prefix, self._on_request) for prefix, app in self._mounts]
 
 
 def _names(what: str, names: Sequence[str]) -> list[str]:

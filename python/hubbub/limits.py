@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
-__all__ = ["Limits", "OutboxPolicy"]
+__all__ = ["Limits", "OutboxPolicy", "RatePolicy"]
 
 OutboxPolicy = Literal["close", "drop", "drop_oldest"]
+RatePolicy = Literal["pause", "close"]
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,22 @@ class Limits:
         max_empty_fragments: empty fragments within one message; beyond it the session is closed with 1008.
         message_timeout: an unfinished message may stand still for so long, then the session is closed with 1008.
         handshake_timeout: from accept to the end of the handshake in all; beyond it the answer is 408.
+        keep_alive_timeout: an HTTP connection may wait so long for its next request, then it is closed.
+        max_body_bytes: the body of one HTTP request; beyond it the answer is 413.
         inbox_bytes: received messages that wait for a handler; beyond it the socket is not read, so that TCP
             pushes back. One receive call (64 KiB) may pass it.
         inbox_messages: the same, counted in messages.
+        messages_per_second: messages that a session may send, over time; beyond it ``rate_policy`` says what happens.
+            One receive call (64 KiB) may pass it, and is waited for afterwards.
+        messages_burst: messages that it may send at once; ``None`` is one second's worth, and at least one.
+        rate_policy: a session that sends faster: ``"pause"`` stops reading its socket until it may send again, so that
+            TCP pushes back; ``"close"`` closes it with 1008.
         outbox_bytes: what waits to be written; a ``send`` beyond it closes the session with 1013, a broadcast
             does what ``outbox_policy`` says. A single message may be larger if nothing else waits.
         high_water_bytes: from here on ``await ws.send(...)`` waits, until half of it is written.
         outbox_policy: a broadcast to a member whose outbox is full: ``"close"`` closes the member with 1013,
-            ``"drop"`` leaves this message out, ``"drop_oldest"`` makes room by leaving out older broadcasts.
+            ``"drop"`` leaves this message out, ``"drop_oldest"`` makes room by leaving out
+            older broadcasts that were sent with this policy.
         ping_interval: a ping is sent after so long without a byte from the peer.
         ping_timeout: when nothing came for so long after a ping, the session is closed with 1011.
         close_timeout: how long the peer may take to answer our Close frame.
@@ -37,14 +46,22 @@ class Limits:
         max_sessions: connections at a time; further ones wait in the accept queue. ``None`` is as many as the
             process may have descriptors, less a reserve.
         max_handshakes: handshakes under way at a time; further connections wait in the accept queue.
+        max_sessions_per_address: connections at a time from one IPv4 address or one IPv6 /64 network; beyond it the
+            answer is 429. Behind a trusted proxy the client's address counts, not the proxy's.
+        handshakes_per_second: connections accepted, over time, and at once; further ones wait in the accept queue.
     """
 
     max_message_bytes: int | None = 1 << 20
     max_empty_fragments: int = 64
     message_timeout: float | None = 60.0
     handshake_timeout: float | None = 10.0
+    keep_alive_timeout: float | None = 75.0
+    max_body_bytes: int | None = 1 << 20
     inbox_bytes: int = 64 << 10
     inbox_messages: int = 64
+    messages_per_second: float | None = None
+    messages_burst: int | None = None
+    rate_policy: RatePolicy = "pause"
     outbox_bytes: int = 1 << 20
     high_water_bytes: int = 64 << 10
     outbox_policy: OutboxPolicy = "close"
@@ -56,6 +73,8 @@ class Limits:
     max_head_fields: int = 100
     max_sessions: int | None = None
     max_handshakes: int = 1024
+    max_sessions_per_address: int | None = None
+    handshakes_per_second: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -64,28 +83,57 @@ class Limits:
 
 _OPTIONAL = {
     "max_message_bytes",
+    "max_body_bytes",
+    "keep_alive_timeout",
     "message_timeout",
     "handshake_timeout",
     "ping_interval",
     "ping_timeout",
     "slow_handler",
     "max_sessions",
+    "max_sessions_per_address",
+    "messages_per_second",
+    "messages_burst",
+    "handshakes_per_second",
 }
-_SECONDS = {"message_timeout", "handshake_timeout", "ping_interval", "ping_timeout", "close_timeout", "slow_handler"}
-_COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
+_SECONDS = {
+    "message_timeout",
+    "handshake_timeout",
+    "keep_alive_timeout",
+    "ping_interval",
+    "ping_timeout",
+    "close_timeout",
+    "slow_handler",
+}
+_RATES = {"messages_per_second", "handshakes_per_second"}
+_COUNTS = {
+    "max_empty_fragments",
+    "inbox_messages",
+    "max_sessions",
+    "max_handshakes",
+    "max_sessions_per_address",
+    "messages_burst",
+    *_RATES,
+}
+_POLICIES = {
+    "outbox_policy": (("close", "drop", "drop_oldest"), '"close", "drop" or "drop_oldest"'),
+    "rate_policy": (("pause", "close"), '"pause" or "close"'),
+}
 #: Room for so many is made before a head is read.
 _MOST_HEAD_FIELDS = 10_000
-_MAY_BE_ZERO = {"max_message_bytes", "max_empty_fragments"}
+_MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments"}
 
 
 def _check(name: str, value: object) -> None:
-    if name == "outbox_policy":
-        if value not in ("close", "drop", "drop_oldest"):
-            raise ValueError(f'outbox_policy is "close", "drop" or "drop_oldest", not {value!r}')
+    if name in _POLICIES:
+        allowed, words = _POLICIES[name]
+        if value not in allowed:
+            raise ValueError(f"{name} is {words}, not {value!r}")
         return
     if value is None and name in _OPTIONAL:
         return
-    kinds, unit = ((int, float), "seconds") if name in _SECONDS else ((int,), "a whole number")
+    kinds = (int, float) if name in _SECONDS or name in _RATES else (int,)
+    unit = "seconds" if name in _SECONDS else "a number" if name in _RATES else "a whole number"
     if not isinstance(value, kinds) or isinstance(value, bool):
         optional = " or None" if name in _OPTIONAL else ""
         raise TypeError(f"{name} is {unit}{optional}, not {value!r}")

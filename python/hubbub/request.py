@@ -13,6 +13,10 @@ from hubbub import _core
 __all__ = ["Headers", "Request", "Response"]
 
 
+#: Up to so many fields, which is all that browsers send, are looked through; an index of them would only take memory.
+_FEW = 32
+
+
 class Headers(Mapping[str, str]):
     """Header fields: names compare without regard to case; a name may stand several times.
 
@@ -20,10 +24,11 @@ class Headers(Mapping[str, str]):
     by one. Values are read as ISO-8859-1, so none is ever refused.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_index")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields = list(fields)
+        self._index: dict[str, list[str]] | None = None
 
     def __getitem__(self, name: str) -> str:
         values = self.getlist(name)
@@ -40,7 +45,13 @@ class Headers(Mapping[str, str]):
     def getlist(self, name: str) -> list[str]:
         """All values of a field, in the order of the request."""
         name = name.lower()
-        return [value for other, value in self._fields if other.lower() == name]
+        if len(self._fields) <= _FEW:
+            return [value for other, value in self._fields if other.lower() == name]
+        if self._index is None:
+            self._index = {}
+            for other, value in self._fields:
+                self._index.setdefault(other.lower(), []).append(value)
+        return list(self._index.get(name, ()))
 
     def raw(self) -> list[tuple[str, str]]:
         """Names and values exactly as they came."""
@@ -91,8 +102,11 @@ class Request:
         query_string: what follows the ``?``, as it came.
         path_params: what the ``{names}`` of the endpoint's path stand for, percent-decoded.
         headers: the header fields.
-        remote_address: ``(host, port)`` of the peer; ``None`` on a unix socket.
-        secure: it came over TLS.
+        remote_address: ``(host, port)`` of the client; ``None`` on a unix socket. Where a trusted proxy has told it,
+            the port is 0 unless the proxy has told that as well.
+        proxy_address: ``(host, port)`` of the trusted proxy that has told it; ``None`` if none has, or it is at a unix
+            socket.
+        secure: the client came over TLS: to the hub or, as a trusted proxy says, to that.
         is_websocket: the client asks for a WebSocket. If not, only a ``Response`` can answer it.
         subprotocols: what the client offers, in its order of preference.
         subprotocol: what will be answered: the endpoint's first that the client offers, unless changed here.
@@ -107,6 +121,7 @@ class Request:
         "method",
         "path",
         "path_params",
+        "proxy_address",
         "query_string",
         "remote_address",
         "response_headers",
@@ -123,6 +138,7 @@ class Request:
         self.headers = Headers(opening.fields())
         self.path_params = {name: unquote(value) for name, value in opening.path_params}
         self.remote_address = opening.remote_address
+        self.proxy_address = opening.proxy_address
         self.secure = opening.secure
         self.is_websocket = opening.upgrade
         self.subprotocol = opening.subprotocol

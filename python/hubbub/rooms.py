@@ -68,6 +68,15 @@ class Room(Collection["WebSocket"]):
         return None if server is None else server.room_position(self.name)
 
     @property
+    def dropped(self) -> int:
+        """Broadcasts that members did not get because their outboxes were full, in this life of the room.
+
+        Each member counts: one broadcast that three have missed is three.
+        """
+        server = self._hub._running
+        return 0 if server is None else server.room_dropped(self.name)
+
+    @property
     def policy(self) -> OutboxPolicy | None:
         """What happens to a broadcast for a member whose outbox is full; ``None`` is ``Limits.outbox_policy``."""
         return self._hub._server.room_policy(self.name)

@@ -9,7 +9,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-5}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- reader head halves mask utf8 extensions inflate
+[ $# -gt 0 ] || set -- $(cd fuzz_targets && echo *.rs | sed "s/\.rs//g")
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags="--cfg fuzzing -Cdebug-assertions -Ccodegen-units=1 -Cpasses=sancov-module"
@@ -28,10 +28,10 @@ for target in "$@"; do
     if "${CARGO_TARGET_DIR:-target}/$host/release/$target" "corpus/$target" "seeds/$target" \
         -artifact_prefix="artifacts/$target/" -max_total_time="$seconds" -timeout=1 -rss_limit_mb=2048 >"$log" 2>&1
     then
-        printf '%-8s %s\n' "$target" "$(grep DONE "$log" | tail -n 1)"
+        printf '%-11s %s\n' "$target" "$(grep DONE "$log" | tail -n 1)"
     else
         failed=1
-        printf '%-8s FAILED\n' "$target"
+        printf '%-11s FAILED\n' "$target"
         grep -vE '^ *#[0-9]+' "$log" | tail -n 40
     fi
 done

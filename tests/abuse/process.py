@@ -32,6 +32,7 @@ class Server:
     def __init__(self, io_threads: int, limits: dict[str, Any] | None = None, options: tuple[str, ...] = ()) -> None:
         command = [sys.executable, str(SCRIPT), "--io-threads", str(io_threads), "--limits", json.dumps(limits or {})]
         self.io_threads = io_threads
+        self.tls = "--tls" in options
         self.process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, errors="replace")
         self.pid = self.process.pid
         #: The lines of the log so far.
@@ -40,7 +41,7 @@ class Server:
         self._wires: weakref.WeakSet[Wire] = weakref.WeakSet()
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
-        listening = self.wait_for_log(r"listening on ws://127\.0\.0\.1:(\d+)/")
+        listening = self.wait_for_log(r"listening on wss?://127\.0\.0\.1:(\d+)/")
         self.port = int(listening[1])
 
     def __enter__(self) -> Server:
@@ -65,21 +66,21 @@ class Server:
         if error is not None:
             print(self.text()[-20_000:])
 
-    def open(self, target: str = "/", **options: Any) -> Wire:
-        """A connection after a good handshake."""
+    def open(self, target: str = "/", fields: dict[str, str | None] | None = None, **options: Any) -> Wire:
+        """A connection after a good handshake, with these fields beside the usual ones."""
         wire = self.wire(**options)
-        wire.upgrade(target)
+        wire.upgrade(target, fields)
         return wire
 
     def wire(self, **options: Any) -> Wire:
         """A connection on which nothing has been said; closed with the server, if not before."""
-        wire = Wire(self.port, **options)
+        wire = Wire(self.port, **{"tls": self.tls, **options})
         self._wires.add(wire)
         return wire
 
     def report(self) -> dict[str, Any]:
         """What the program knows: ``stats()``, and what its handlers have counted."""
-        with self.open() as wire:
+        with self.open(polite=True) as wire:
             answer: dict[str, Any] = json.loads(wire.ask("!report"))
             return answer
 

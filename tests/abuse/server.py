@@ -16,18 +16,26 @@ import logging
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 from hubbub import Hub, Limits, Request, Response, WebSocket
+from hubbub.compression import CompressionMode
+
+CERTIFICATES = Path(__file__).parents[1] / "certificates"
 
 #: How often what happened, by name.
 seen: Counter[str] = Counter()
 #: What on_close was told, by "code reason".
 ends: Counter[str] = Counter()
 tasks: set[asyncio.Task[None]] = set()
+#: The messages of sessions at ``/?record=name``, whether they were text and what they said.
+recorded: dict[str, list[tuple[bool, str]]] = {}
 
 
-def make_hub(limits: Limits, ask: bool, coroutines: bool, origins: list[str] | None) -> Hub:
-    hub = Hub(limits=limits, origins=origins, subprotocols=["chat"])
+def make_hub(
+    limits: Limits, ask: bool, coroutines: bool, origins: list[str] | None, compression: CompressionMode | None
+) -> Hub:
+    hub = Hub(limits=limits, origins=origins, subprotocols=["chat"], compression=compression)
 
     @hub.on_connection
     def connected(ws: WebSocket) -> None:
@@ -38,7 +46,9 @@ def make_hub(limits: Limits, ask: bool, coroutines: bool, origins: list[str] | N
     @hub.on_message
     def message(ws: WebSocket, data: str | bytes) -> None:
         seen["messages"] += 1
-        if isinstance(data, str) and data.startswith("!"):
+        if name := ws.request.query.get("record"):
+            recorded.setdefault(name, []).append((isinstance(data, str), data if isinstance(data, str) else data.hex()))
+        elif isinstance(data, str) and data.startswith("!"):
             command, *arguments = data[1:].split(" ")
             COMMANDS[command](hub, ws, *arguments)
         else:
@@ -88,6 +98,15 @@ def make_hub(limits: Limits, ask: bool, coroutines: bool, origins: list[str] | N
         """Sends without an end, as fast as the client takes it."""
         while True:
             await ws.send(b"t" * 1000)
+
+    @hub.websocket("/farewell")
+    async def farewell(ws: WebSocket) -> None:
+        """Says more than the kernel takes, then goodbye; counts when that is over."""
+        for _ in range(9):
+            ws.send(b"f" * 100_000)
+        seen["farewells begun"] += 1
+        await ws.close(1000, "enough")
+        seen["farewells"] += 1
 
     @hub.websocket("/pings")
     async def pings(ws: WebSocket) -> None:
@@ -220,15 +239,23 @@ ATTEMPTS = {
 }
 ATTEMPTS = {name.replace(" ", "_"): what for name, what in ATTEMPTS.items()}
 
+
+class Beyond(BaseException):
+    """What ``except Exception`` does not catch."""
+
+
 EXCEPTIONS: dict[str, type[BaseException]] = {
     "ValueError": ValueError,
     "CancelledError": asyncio.CancelledError,
     "SystemExit": SystemExit,
     "KeyboardInterrupt": KeyboardInterrupt,
+    "GeneratorExit": GeneratorExit,
+    "Beyond": Beyond,
 }
 
 COMMANDS = {
     "report": report,
+    "recorded": lambda hub, ws, name: ws.send(json.dumps(recorded.pop(name, []))),
     "join": lambda hub, ws, room: (ws.join(room), ws.send("joined")),
     "say": say,
     "flood": flood,
@@ -251,13 +278,22 @@ if __name__ == "__main__":
     parser.add_argument("--coroutines", action="store_true", help="the handler of messages at / is a coroutine")
     parser.add_argument("--origin", action="append")
     parser.add_argument("--access-log", action="store_true")
+    parser.add_argument("--trusted-proxy", action="append", default=[])
+    parser.add_argument("--proxy-protocol", action="store_true")
     parser.add_argument("--drain", type=float, default=5.0)
+    parser.add_argument("--compression", choices=["shared", "per-session"])
+    parser.add_argument("--tls", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
-    make_hub(Limits(**arguments.limits), arguments.ask, arguments.coroutines, arguments.origin).run(
+    limits, name = Limits(**arguments.limits), arguments.compression
+    make_hub(limits, arguments.ask, arguments.coroutines, arguments.origin, name).run(
         port=0,
         io_threads=arguments.io_threads,
         shutdown_timeout=arguments.drain,
         access_log=arguments.access_log,
+        trusted_proxies=arguments.trusted_proxy,
+        proxy_protocol=arguments.proxy_protocol,
+        ssl_certfile=CERTIFICATES / "localhost.pem" if arguments.tls else None,
+        ssl_keyfile=CERTIFICATES / "localhost.key" if arguments.tls else None,
         loop="asyncio",
     )

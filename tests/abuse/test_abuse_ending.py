@@ -49,6 +49,20 @@ def test_F23_a_client_that_never_answers_close_is_dropped_in_time(closer: Server
     assert ends_since(closer, before["ends"], 1006) >= COUNT
 
 
+def test_row_25_closing_does_not_wait_for_a_client_that_reads_nothing(closer: Server) -> None:
+    before = closer.report()
+    wires = [closer.open("/farewell", receive_buffer=4096) for _ in range(20)]
+    assert eventually(lambda: closer.report()["seen"].get("farewells begun", 0) == len(wires))
+    started = time.monotonic()
+    assert eventually(lambda: closer.report()["seen"].get("farewells", 0) == len(wires)), "await ws.close() returns"
+    assert time.monotonic() - started < CLOSE_TIMEOUT + 3
+    assert closer.report()["stats"]["close_timeouts"] - before["stats"]["close_timeouts"] == len(wires)
+    assert eventually(lambda: closer.report()["sessions"] == 1)
+    assert closer.report()["tasks"] <= before["tasks"]
+    for wire in wires:
+        wire.socket.close()
+
+
 def test_F23_nothing_after_a_clients_close_is_heard(closer: Server) -> None:
     before = closer.report()
     for _ in range(COUNT):

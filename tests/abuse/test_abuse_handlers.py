@@ -87,6 +87,27 @@ def test_F9_raising_in_on_connection_and_on_close_harms_nobody_else(serve: Serve
     server.is_well()
 
 
+@pytest.mark.parametrize("name", ["Beyond", "GeneratorExit"])
+def test_row_54_what_is_no_exception_ends_its_own_session_alone(serve: Serve, name: str) -> None:
+    server = serve()
+    coroutines = serve("--coroutines")
+    for each, target, message in [
+        (server, "/", f"!raise {name}"),
+        (server, f"/raise/{name}", "go"),
+        (coroutines, "/", f"!raise {name}"),
+    ]:
+        tasks = each.report()["tasks"]
+        with each.open() as bystander:
+            for _ in range(20):
+                with each.open(target) as wire:
+                    wire.text(message)
+                    assert wire.receive().code == 1011
+            assert bystander.ask("still here?") == "still here?"
+        assert eventually(lambda each=each: each.report()["sessions"] == 1)
+        assert eventually(lambda each=each, tasks=tasks: each.report()["tasks"] <= tasks)
+        each.is_well()
+
+
 @pytest.mark.parametrize("name", ["SystemExit", "KeyboardInterrupt"])
 @pytest.mark.parametrize("target", ["/", "/raise/{}"], ids=["function", "coroutine"])
 def test_F9_what_is_meant_to_end_the_program_ends_it(io_threads: int, name: str, target: str) -> None:

@@ -7,6 +7,7 @@ import selectors
 import threading
 import time
 
+import pytest
 from process import Serve, Server, eventually, percentile
 from wire import Wire, request
 
@@ -86,17 +87,20 @@ def test_F1_a_head_that_comes_a_byte_at_a_time_has_its_deadline(serve: Serve) ->
     assert server.report()["stats"]["handshake_timeouts"] == 500
 
 
-def test_F2_silence_has_the_same_deadline(serve: Serve) -> None:
-    server = serve(handshake_timeout=HANDSHAKE_TIMEOUT)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_F2_silence_has_the_same_deadline(serve: Serve, tls: bool) -> None:
+    server = serve(*(["--tls"] if tls else []), handshake_timeout=HANDSHAKE_TIMEOUT)
     with honest_client(server) as seconds:
-        silent = [server.wire() for _ in range(200)]
-        stalled = [server.wire() for _ in range(200)]
+        silent = [server.wire(tls=False) for _ in range(200)]
+        stalled = [server.wire(tls=False) for _ in range(200)]
         for wire in stalled:
-            wire.send(b"\x16\x03\x01\x02\x00")  # the first bytes of TLS, then nothing
+            wire.send(b"\x16\x03\x01\x02\x00")  # the first bytes of a ClientHello, then nothing
         ended, _ = watch([*silent, *stalled], None)
     for wire in [*silent, *stalled]:
         wire.socket.close()
     assert len(ended) == 400
+    # Without TLS those bytes are no request, and that is said at once.
+    assert sum(after > HANDSHAKE_TIMEOUT - 1 for after in ended) == (400 if tls else 200)
     assert max(ended) < HANDSHAKE_TIMEOUT + 2
     assert percentile(seconds, 0.5) < 0.2
     server.is_well()

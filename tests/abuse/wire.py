@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import socket
+import ssl
 import struct
+import zlib
 from typing import NamedTuple
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -59,6 +61,18 @@ def masked(payload: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "big") ^ key).to_bytes(len(payload), "big")
 
 
+#: Asks for permessage-deflate as browsers do.
+DEFLATE: dict[str, str | None] = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+#: The first of the reserved bits: the message is compressed.
+COMPRESSED = 4
+
+
+def deflated(data: bytes, level: int = 9) -> bytes:
+    """A message's payload (RFC 7692 §7.2.1), that refers to none before it."""
+    stream = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
 def close_payload(code: int, reason: str = "") -> bytes:
     return struct.pack("!H", code) + reason.encode()
 
@@ -76,10 +90,28 @@ class Frame(NamedTuple):
         return struct.unpack_from("!H", self.payload)[0] if self.payload else 1005
 
 
+#: Who the server is, is not what these tests are about.
+TRUSTING = ssl.create_default_context()
+TRUSTING.check_hostname = False
+TRUSTING.verify_mode = ssl.CERT_NONE
+
+
 class Wire:
     """One connection."""
 
-    def __init__(self, port: int, *, receive_buffer: int | None = None, source: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        receive_buffer: int | None = None,
+        source: str = "127.0.0.1",
+        tls: bool = False,
+        polite: bool = False,
+    ) -> None:
+        #: It answers pings by itself.
+        self.polite = polite
+        #: The server's compressed messages, once that has been agreed on.
+        self._inflater: zlib._Decompress | None = None
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -92,12 +124,21 @@ class Wire:
             self.socket.close()
             raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = TRUSTING.wrap_socket(self.socket)
         self._buffer = bytearray()
 
     def upgrade(self, target: str = "/", fields: dict[str, str | None] | None = None) -> None:
         self.send(request(target, fields))
+        self.upgraded()
+
+    def upgraded(self) -> bytes:
+        """The head of the 101, which has to come now."""
         head = self.head()
         assert head.startswith(b"HTTP/1.1 101 "), head
+        if b"\r\nSec-WebSocket-Extensions: permessage-deflate" in head:
+            self._inflater = zlib.decompressobj(wbits=-15)
+        return head
 
     def __enter__(self) -> Wire:
         return self
@@ -129,10 +170,18 @@ class Wire:
         return head
 
     def receive(self) -> Frame:
-        """The next frame."""
+        """The next frame; of a compressed message what it says."""
+        received = self._receive()
+        while self.polite and received.opcode == PING:
+            self.send(frame(PONG, received.payload))
+            received = self._receive()
+        return received
+
+    def _receive(self) -> Frame:
         self._need(2)
         first, size = self._buffer[0], self._buffer[1]
-        assert first & 0x70 == 0, "the server sets no reserved bit"
+        compressed = first & 0x70 == 0x40 and first & 15 in (TEXT, BINARY) and self._inflater is not None
+        assert compressed or first & 0x70 == 0, "the server sets a reserved bit that means nothing"
         assert size < 128, "the server does not mask"
         assert first & 0x80, "the server sends whole messages"
         at = 2
@@ -145,6 +194,8 @@ class Wire:
         self._need(at + size)
         payload = bytes(self._buffer[at : at + size])
         del self._buffer[: at + size]
+        if compressed and self._inflater is not None:
+            payload = self._inflater.decompress(payload + b"\x00\x00\xff\xff")
         return Frame(first & 15, payload)
 
     def ask(self, text: str) -> str:

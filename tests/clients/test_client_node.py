@@ -12,15 +12,6 @@ import pytest
 FOLDER = Path(__file__).parent / "node"
 
 
-@pytest.fixture(scope="session")
-def packages() -> None:
-    """What package-lock.json names."""
-    installed = FOLDER / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= (FOLDER / "package-lock.json").stat().st_mtime:
-        return
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=FOLDER, check=True)
-
-
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_ws_of_node_gets_along_with_the_server(packages: None, port: int) -> None:
     ran = subprocess.run(

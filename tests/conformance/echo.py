@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-from typing import Any
 
-from hubbub import Hub, Limits, WebSocket
+from hubbub import Compression, Hub, Limits, WebSocket
+from hubbub.compression import CompressionMode
 
 #: Group 9 sends messages of 16 MiB, and many of them before it reads; keepalive would only add frames of our own.
 LIMITS = Limits(
@@ -21,8 +21,9 @@ LIMITS = Limits(
 )
 
 
-async def main(port: int, io_threads: int, compression: Any) -> None:
-    hub = Hub(limits=LIMITS, compression=compression)
+async def main(port: int, io_threads: int, mode: CompressionMode | None) -> None:
+    # Nothing is too short to be compressed.
+    hub = Hub(limits=LIMITS, compression=Compression(mode, threshold_bytes=0) if mode else None)
 
     @hub.on_message
     def echo(ws: WebSocket, data: str | bytes) -> None:

@@ -110,6 +110,15 @@ def pages(program: Program, port: int) -> None:
         pass
 
 
+def announce(program: Program, port: int) -> None:
+    with program.connect(port, "/live") as client:
+        client.send("here")
+        assert client.recv(timeout=5) == "here"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", data=b"hello") as answer:
+            assert answer.read() == b"1 have got it\n"
+        assert client.recv(timeout=5) == "hello"
+
+
 CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "chat.py": chat,
     "rooms.py": rooms,
@@ -118,6 +127,7 @@ CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "paths.py": paths,
     "pages.py": pages,
     "inside.py": echo,
+    "announce.py": announce,
 }
 
 
@@ -151,12 +161,28 @@ def test_the_guide_says_which_limits_may_be_none() -> None:
 def test_the_guide_names_every_figure() -> None:
     hub = hubbub.Hub()
 
-    async def figures() -> dict[str, int]:
+    async def figures() -> hubbub.Stats:
         async with hub.listening(port=0):
             return hub.stats()
 
     told = [name for row in rows("Figures") for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(told) == sorted(asyncio.run(figures()))
+
+
+def test_the_type_of_the_figures_names_every_one() -> None:
+    told = [name for row in rows("Figures") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(told) == sorted(hubbub.Stats.__annotations__)
+
+
+def test_the_guide_names_every_metric() -> None:
+    hub = hubbub.Hub()
+
+    async def text() -> str:
+        async with hub.listening(port=0):
+            return hub.metrics_text()
+
+    told = [name for row in rows("Metrics") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(told) == sorted(re.findall(r"^# TYPE (\w+)", asyncio.run(text()), re.M))
 
 
 def test_the_guide_names_every_exported_name() -> None:

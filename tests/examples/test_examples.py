@@ -91,7 +91,7 @@ def test_the_files_of_the_page_have_their_types_and_the_policy(rooms: int, path:
 
 def test_head_is_answered_without_the_content(rooms: int) -> None:
     with socket.create_connection(("127.0.0.1", rooms), timeout=5) as client:
-        client.sendall(b"HEAD /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.sendall(b"HEAD /style.css HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = b""
         while data := client.recv(65536):
             answer += data

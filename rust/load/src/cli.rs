@@ -1,17 +1,18 @@
-//! The command line: arguments to a [`Scenario`], a [`Report`](crate::Report) to text or JSON.
+//! The command line: arguments to a [`Scenario`], a [`Report`] to text or JSON.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::ops::ControlFlow;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{Error, Messages, Mode, Progress, Scenario, Target, Timing};
+use crate::{Asked, Error, Messages, Mode, Pace, Report, Run, Scenario, Snapshot, Target, Timing};
 
 /// Everything went well.
 pub const OK: u8 = 0;
-/// There is no report; standard error says why.
+/// The run could not be made or ended before its time; standard error says why. What was measured is reported.
 pub const FAILED: u8 = 1;
 /// The arguments are wrong.
 pub const USAGE: u8 = 2;
@@ -39,24 +40,33 @@ enum Command {
         /// Messages of each connection that are on their way at once
         #[arg(long, default_value_t = 1)]
         in_flight: usize,
+        /// Messages a second, of all connections, at fixed times whatever comes back
+        #[arg(long, conflicts_with = "in_flight")]
+        rate: Option<f64>,
         /// Speak no WebSocket: expect the very bytes that were sent
         #[arg(long)]
         raw: bool,
         #[command(flatten)]
         time: Time,
     },
-    /// One connection sends, the server passes it on to all of them
+    /// Some connections send, the server passes it on to all of them
     Broadcast {
         #[command(flatten)]
         server: Server,
         /// Connections at once
         #[arg(long, default_value_t = 1000)]
         connections: usize,
+        /// Connections that send
+        #[arg(long, default_value_t = 1)]
+        senders: usize,
         #[command(flatten)]
         content: Content,
-        /// Broadcasts that are on their way at once
-        #[arg(long, default_value_t = 1)]
+        /// Broadcasts of each sender that are on their way at once
+        #[arg(long, visible_alias = "in-flight", default_value_t = 1)]
         outstanding: usize,
+        /// Broadcasts a second, of all senders, at fixed times whatever comes back
+        #[arg(long, conflicts_with = "outstanding")]
+        rate: Option<f64>,
         #[command(flatten)]
         time: Time,
     },
@@ -78,6 +88,9 @@ enum Command {
         /// Connections at once
         #[arg(long, default_value_t = 64)]
         connections: usize,
+        /// All are dropped at once and come back at once, again and again
+        #[arg(long)]
+        storm: bool,
         #[command(flatten)]
         time: Time,
     },
@@ -85,9 +98,33 @@ enum Command {
 
 #[derive(Args)]
 struct Server {
-    /// The server, as ws://host:port/path or wss://host:port/path (whatever its certificate)
+    /// The server, as ws://host:port/path or wss://host:port/path
     #[arg(long)]
     url: Target,
+    /// Threads that share the connections
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// A header field of the handshake, as 'Name: value'; may be repeated
+    #[arg(long, value_name = "FIELD", value_parser = header)]
+    header: Vec<(String, String)>,
+    /// A subprotocol to offer; may be repeated
+    #[arg(long)]
+    subprotocol: Vec<String>,
+    /// The Origin field
+    #[arg(long)]
+    origin: Option<String>,
+    /// Agree on permessage-deflate and send every message deflated
+    #[arg(long)]
+    deflate: bool,
+    /// An address to connect from; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    source: Vec<IpAddr>,
+    /// Authorities in PEM format that the server's certificate must come from (default: any certificate will do)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Seconds to wait for a handshake or a reply without any progress
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    timeout: Duration,
     /// A process of the server, to read its CPU time and memory and those of its descendants; may be repeated
     #[arg(long = "server-pid", value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     server_pids: Vec<i32>,
@@ -130,15 +167,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let (scenario, json) = arguments.command.into_scenario();
-    match crate::run_observed(&scenario, &mut progress_line()) {
-        Ok(report) => {
-            let text = if json { report.to_json() + "\n" } else { report.to_string() };
-            match std::io::stdout().write_all(text.as_bytes()) {
-                Ok(()) if report.error_count() == 0 => OK,
-                Ok(()) => ERRORS_COUNTED,
-                Err(_) => FAILED,
-            }
-        }
+    let report = Run::start(scenario).and_then(|run| {
+        show_progress(&run);
+        run.report()
+    });
+    match report {
+        Ok(report) => tell(&report, json),
         Err(error) => {
             eprintln!("hubbub-load: {error}");
             match error {
@@ -149,24 +183,55 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Prints the report, if there is something in it.
+fn tell(report: &Report, json: bool) -> u8 {
+    let text = if json { report.to_json() + "\n" } else { report.to_string() };
+    if !report.is_empty() && std::io::stdout().write_all(text.as_bytes()).is_err() {
+        return FAILED;
+    }
+    match &report.error {
+        Some(error) => {
+            eprintln!("hubbub-load: {error}");
+            FAILED
+        }
+        None if report.error_count() == 0 => OK,
+        None => ERRORS_COUNTED,
+    }
+}
+
 impl Command {
     fn into_scenario(self) -> (Scenario, bool) {
+        let pace = |in_flight, rate: Option<f64>| rate.map_or(Pace::InFlight(in_flight), Pace::Rate);
         let (server, connections, mode) = match self {
-            Command::Echo { server, connections, content, in_flight, raw, time } => {
-                let mode = Mode::Echo { messages: content.into(), in_flight, raw, timing: time.into() };
-                (server, connections, mode)
+            Command::Echo { server, connections, content, in_flight, rate, raw, time } => {
+                let (pace, timing) = (pace(in_flight, rate), time.into());
+                (server, connections, Mode::Echo { messages: content.into(), pace, raw, timing })
             }
-            Command::Broadcast { server, connections, content, outstanding, time } => {
-                let mode = Mode::Broadcast { messages: content.into(), outstanding, timing: time.into() };
-                (server, connections, mode)
+            Command::Broadcast { server, connections, senders, content, outstanding, rate, time } => {
+                let (pace, timing) = (pace(outstanding, rate), time.into());
+                (server, connections, Mode::Broadcast { messages: content.into(), pace, senders, timing })
             }
             Command::Idle { server, connections, hold } => (server, connections, Mode::Idle { hold }),
-            Command::Connect { server, connections, time } => {
-                (server, connections, Mode::Connect { timing: time.into() })
+            Command::Connect { server, connections, storm, time } => {
+                (server, connections, Mode::Connect { storm, timing: time.into() })
             }
         };
-        let Server { url: target, server_pids, spin, json } = server;
-        (Scenario { target, mode, connections, server_pids, spin }, json)
+        let scenario = Scenario {
+            threads: server.threads,
+            asked: Asked {
+                headers: server.header,
+                subprotocols: server.subprotocol,
+                origin: server.origin,
+                deflate: server.deflate,
+            },
+            sources: server.source,
+            ca: server.ca,
+            patience: server.timeout,
+            server_pids: server.server_pids,
+            spin: server.spin,
+            ..Scenario::new(server.url, connections, mode)
+        };
+        (scenario, server.json)
     }
 }
 
@@ -190,14 +255,26 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Shows how the run goes on, on a terminal only.
-fn progress_line() -> impl FnMut(&Progress) -> ControlFlow<()> {
-    let shown = std::io::stderr().is_terminal();
-    move |progress| {
-        if shown {
-            let Progress { stage, count, elapsed } = progress;
-            eprint!("\r\x1b[K{stage} {:.1} s: {count}\r", elapsed.as_secs_f64());
-        }
-        ControlFlow::Continue(())
+/// A header field.
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        None => Err("not a field: 'Name: value' is wanted".to_owned()),
     }
 }
+
+/// Shows how the run goes on, on a terminal only.
+fn show_progress(run: &Run) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    while !run.is_over() {
+        let Snapshot { stage, stage_seconds, open, messages, .. } = run.snapshot();
+        eprint!("\r\x1b[K{stage:?} {stage_seconds:.1} s: {open} connections, {messages} messages\r");
+        std::thread::sleep(INTERVAL);
+    }
+    eprint!("\r\x1b[K");
+}
+
+/// Between two looks at a run.
+const INTERVAL: Duration = Duration::from_millis(200);

@@ -1,16 +1,20 @@
-//! All connections of a run, and the poll that watches them.
+//! The connections of one thread, and the poll that watches them.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 
 use crate::door::Door;
 use crate::error::Error;
-use crate::faults::Faults;
-use crate::inbound::{Arrived, Parting};
-use crate::link::{Failure, Link};
-use crate::observer::Observer;
+use crate::inbound::{Arrived, Parting, Reading};
+use crate::link::{Bytes, Failure, Link};
 use crate::script::Script;
+use crate::stamp::Stamp;
 
 /// The connections, addressed by their place.
 pub(crate) struct Crowd {
@@ -19,10 +23,15 @@ pub(crate) struct Crowd {
     buffer: Box<[u8]>,
     pub(crate) links: Vec<Link>,
     pub(crate) script: Script,
-    pub(crate) faults: Faults,
+    pub(crate) reading: Reading,
+    pub(crate) bytes: Bytes,
     pub(crate) door: Door,
+    /// When the run began.
+    pub(crate) epoch: Instant,
     /// Look for events again and again instead of sleeping until there are some.
     spin: bool,
+    /// Wakes the poll at the time that is set; only for what is sent at fixed times.
+    alarm: Option<OwnedFd>,
     /// Connections that have been opened, for the caller to take.
     pub(crate) opened: Vec<usize>,
     /// Connections that could not be opened, for the caller to take.
@@ -31,60 +40,59 @@ pub(crate) struct Crowd {
     pub(crate) losses: Vec<(usize, Parting)>,
 }
 
-/// How long the generator waits for a handshake, for a roll call and for the last replies.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-/// Handshakes under way at once: fewer than the accept queue of any server holds.
-const AT_ONCE: usize = 64;
 const BUFFER: usize = 256 << 10;
 const EVENTS: usize = 1024;
+const WAKER: Token = Token(usize::MAX - 1);
+const ALARM: Token = Token(usize::MAX - 2);
 
 impl Crowd {
-    pub(crate) fn new(door: Door, script: Script, spin: bool) -> Result<Crowd, Error> {
+    /// Nobody yet. `alarmed`: there will be an alarm to set.
+    pub(crate) fn new(door: Door, script: Script, epoch: Instant, spin: bool, alarmed: bool) -> Result<Crowd, Error> {
+        let poll = Poll::new().map_err(Error::system("cannot make a poll"))?;
+        let alarm = alarmed.then(|| alarm(&poll)).transpose().map_err(Error::system("cannot make a timer"))?;
         Ok(Crowd {
-            poll: Poll::new().map_err(Error::system("cannot make a poll"))?,
+            poll,
             events: Events::with_capacity(EVENTS),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             links: Vec::new(),
             script,
-            faults: Faults::default(),
+            reading: Reading::default(),
+            bytes: Bytes::default(),
             door,
+            epoch,
             spin,
+            alarm,
             opened: Vec::new(),
             failures: Vec::new(),
             losses: Vec::new(),
         })
     }
 
-    /// Opens `count` connections. With `alike`, all expect the ring of the script from its beginning.
-    pub(crate) fn open(&mut self, count: usize, alike: bool, observer: &mut Observer<'_>) -> Result<(), Error> {
-        self.links.reserve_exact(count);
-        let mut open = 0;
-        let mut last = Instant::now();
-        while open < count {
-            while self.links.len() < count && self.links.len() - open < AT_ONCE {
-                let first = if alike { 0 } else { self.links.len() % self.script.ring() };
-                self.start(first, open)?;
-            }
-            self.turn(Duration::from_millis(100), |_, _, _, _| {})?;
-            if let Some((_, failure)) = self.failures.pop() {
-                return Err(failure.into_error(&self.door, open));
-            }
-            if !self.opened.is_empty() {
-                open += self.opened.drain(..).count();
-                last = Instant::now();
-            } else if last.elapsed() > PATIENCE {
-                return Err(Error::SilentHandshake { open, waited: PATIENCE });
-            }
-            observer.tell("opening", open as u64)?;
-        }
-        Ok(())
+    /// What ends a turn from another thread.
+    pub(crate) fn waker(&self) -> Result<Waker, Error> {
+        Waker::new(self.poll.registry(), WAKER).map_err(Error::system("cannot make a waker"))
     }
 
-    /// Starts one more connection.
-    fn start(&mut self, first: usize, open: usize) -> Result<(), Error> {
-        let link = self.connect(self.links.len(), first, open)?;
-        self.links.push(link);
-        Ok(())
+    /// What is sent is sent at fixed times.
+    pub(crate) fn is_alarmed(&self) -> bool {
+        self.alarm.is_some()
+    }
+
+    /// Nanoseconds since the run began.
+    pub(crate) fn now(&self) -> u64 {
+        self.epoch.elapsed().as_nanos() as u64
+    }
+
+    /// Ends a turn after `delay`; the poll's own time is counted in milliseconds, which is too coarse.
+    pub(crate) fn set_alarm(&self, delay: Duration) -> Result<(), Error> {
+        let Some(alarm) = &self.alarm else { return Ok(()) };
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // A timer that is set to nothing is switched off.
+        let delay = delay.max(Duration::from_nanos(1));
+        let once = Timespec { tv_sec: delay.as_secs() as i64, tv_nsec: i64::from(delay.subsec_nanos()) };
+        timerfd_settime(alarm, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: zero, it_value: once })
+            .map(|_| ())
+            .map_err(|error| Error::system("cannot set a timer")(error.into()))
     }
 
     /// A new connection for `place`, watched.
@@ -96,6 +104,14 @@ impl Crowd {
             .register(&mut link.socket.tcp, Token(place), Interest::READABLE | Interest::WRITABLE)
             .map_err(Error::system("cannot watch a socket"))?;
         Ok(link)
+    }
+
+    /// Writes what a connection has to send.
+    pub(crate) fn flush(&mut self, place: usize) {
+        let Crowd { links, script, bytes, epoch, alarm, losses, .. } = self;
+        if let Err(parting) = flush(&mut links[place], script, bytes, alarm.is_some().then_some(*epoch)) {
+            losses.push((place, parting));
+        }
     }
 
     /// Waits for events; being interrupted is as good as none.
@@ -111,42 +127,66 @@ impl Crowd {
     }
 
     /// Waits for events and serves them: goes on with handshakes, receives, and sends what is due. `arrived` sees what
-    /// each connection received and may make messages due.
+    /// each connection received, with the stamps of its messages, and may make messages due.
     pub(crate) fn turn(
         &mut self,
         timeout: Duration,
-        mut arrived: impl FnMut(usize, &mut Link, Arrived, &Script),
+        mut arrived: impl FnMut(usize, &mut Link, Arrived, &[Stamp], &Script),
     ) -> Result<(), Error> {
         self.wait(timeout)?;
+        let Crowd { links, script, reading, bytes, door, epoch, alarm, buffer, .. } = self;
+        let timed = alarm.is_some().then_some(*epoch);
         for event in &self.events {
             let place = event.token().0;
-            let link = &mut self.links[place];
+            // The waker and the alarm have done their work by waking us.
+            let Some(link) = links.get_mut(place) else { continue };
             if link.is_opening() {
-                match link.open(self.door.handshake.as_ref(), &self.script, &mut self.faults) {
+                match link.open(door.handshake.as_ref(), script, reading) {
                     Ok(true) => self.opened.push(place),
                     Ok(false) => {}
                     Err(failure) => self.failures.push((place, failure)),
                 }
+                reading.stamps.clear();
             }
             if !link.is_open() {
                 continue;
             }
             let closed = event.is_read_closed() || event.is_error();
+            let mut came = Arrived::default();
             let result = if event.is_readable() || closed {
-                link.receive(&mut self.buffer, closed, &self.script, &mut self.faults)
+                link.receive(buffer, closed, script, reading, bytes, &mut came)
             } else {
-                Ok(Arrived::default())
+                Ok(())
             };
-            let result = result.and_then(|result| {
-                if result != Arrived::default() {
-                    arrived(place, link, result, &self.script);
-                }
-                link.flush(&self.script)
-            });
+            if came != Arrived::default() {
+                arrived(place, link, came, &reading.stamps, script);
+            }
+            reading.stamps.clear();
+            let result = result.and_then(|()| flush(link, script, bytes, timed));
             if let Err(parting) = result {
                 self.losses.push((place, parting));
             }
         }
         Ok(())
     }
+}
+
+/// Writes what is due; with an epoch, takes note of when each message was written.
+fn flush(link: &mut Link, script: &Script, bytes: &mut Bytes, timed: Option<Instant>) -> Result<(), Parting> {
+    let Some(epoch) = timed else { return link.flush(script, bytes) };
+    let unwritten = link.outbound.unwritten(script);
+    if unwritten == 0 {
+        return link.flush(script, bytes);
+    }
+    // Before the write: a reply can be on its way before the call returns.
+    let now = epoch.elapsed().as_nanos() as u64;
+    link.flush(script, bytes)?;
+    link.note_written(script, unwritten, now);
+    Ok(())
+}
+
+fn alarm(poll: &Poll) -> std::io::Result<OwnedFd> {
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    poll.registry().register(&mut SourceFd(&timer.as_raw_fd()), ALARM, Interest::READABLE)?;
+    Ok(timer)
 }

@@ -9,46 +9,64 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::Error;
 use crate::handshake::Handshake;
-use crate::target::Target;
+use crate::scenario::{Mode, Scenario};
 use crate::wire::{Client, Wire};
 
-/// Makes connections to one server.
-#[derive(Debug)]
+/// Makes connections to one server, for one thread.
 pub(crate) struct Door {
     address: SocketAddr,
     /// None if no WebSocket is spoken.
     pub(crate) handshake: Option<Handshake>,
     tls: Option<Client>,
-    /// How many of the source addresses are used up.
-    source: u8,
+    /// None leaves the choice to the system.
+    sources: Vec<Option<SocketAddr>>,
+    /// Which of the sources comes next, and how many connections it has given.
+    source: usize,
     from_source: usize,
+    per_source: usize,
 }
 
-/// Connections from one source address, below the 28,232 ports that Linux hands out by default.
-const PER_SOURCE: usize = 20_000;
+/// Source addresses of the loopback network that are used if none is named.
+const LOOPBACK_SOURCES: u8 = 250;
+/// The ports that Linux hands out by default.
+const DEFAULT_PORTS: usize = 28_232;
 
 impl Door {
-    pub(crate) fn new(target: &Target, raw: bool) -> Result<Door, Error> {
-        let handshake = if raw { None } else { Some(Handshake::new(target)?) };
+    /// The door of one of `threads` threads.
+    pub(crate) fn new(scenario: &Scenario, address: SocketAddr, threads: usize) -> Result<Door, Error> {
+        let target = &scenario.target;
+        let raw = matches!(scenario.mode, Mode::Echo { raw: true, .. });
+        let handshake = if raw { None } else { Some(Handshake::new(target, &scenario.asked)?) };
         let cannot = |why| Error::BadScenario(format!("cannot speak TLS: {why}"));
-        let tls = target.secure.then(|| Client::new(target).map_err(cannot)).transpose()?;
-        Ok(Door { address: target.resolve()?, handshake, tls, source: 0, from_source: 0 })
+        let tls = target.secure.then(|| Client::new(target, scenario.ca.as_deref()).map_err(cannot)).transpose()?;
+        let sources = sources(&scenario.sources, address);
+        // Some of an address's ports belong to others, or to connections that ended a moment ago.
+        let per_source = (ports() * 7 / 10 / threads).max(1);
+        Ok(Door { address, handshake, tls, sources, source: 0, from_source: 0, per_source })
     }
 
     /// Starts to connect.
     pub(crate) fn connect(&mut self, open: usize) -> Result<Wire, Error> {
+        if self.from_source >= self.per_source {
+            self.next_source();
+        }
+        let mut tried = 0;
         loop {
-            if self.from_source == PER_SOURCE {
-                self.next_source();
-            }
             self.from_source += 1;
-            match self.connect_from(self.source_address()) {
+            match self.connect_from(self.sources[self.source]) {
                 Ok(socket) => return Ok(socket),
-                Err(error) if is_out_of_ports(&error) && self.next_source() => {}
+                Err(error) if is_out_of_ports(&error) && tried < self.sources.len() => {
+                    tried += 1;
+                    self.next_source();
+                }
+                Err(error) if is_out_of_ports(&error) => {
+                    let ports = ports();
+                    return Err(Error::TooFewPorts { connections: open + 1, ports, sources: self.sources.len() });
+                }
                 Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
                     return Err(Error::TooFewDescriptors { needed: open as u64 + 64, limit: limit().0 });
                 }
-                Err(source) => return Err(Error::Unreachable { address: self.address.to_string(), open, source }),
+                Err(source) => return Err(self.unreachable(open, source)),
             }
         }
     }
@@ -74,33 +92,54 @@ impl Door {
         Ok(Wire::new(TcpStream::from_std(socket.into()), tls))
     }
 
-    /// None leaves the choice to the system. A loopback server can be reached from all of 127/8.
-    fn source_address(&self) -> Option<SocketAddr> {
-        (self.source > 0).then(|| SocketAddr::from((Ipv4Addr::new(127, 0, 0, 1 + self.source), 0)))
-    }
-
-    /// False if there is no other source address.
-    fn next_source(&mut self) -> bool {
+    fn next_source(&mut self) {
         self.from_source = 0;
-        match self.address.ip() {
-            IpAddr::V4(address) if address.is_loopback() => {
-                self.source = (self.source + 1) % 250;
-                true
-            }
-            IpAddr::V4(_) | IpAddr::V6(_) => false,
-        }
+        self.source = (self.source + 1) % self.sources.len();
     }
+}
+
+/// Those that are named; else the system's choice, and for a loopback server, which all of 127/8 can reach, more.
+fn sources(named: &[IpAddr], address: SocketAddr) -> Vec<Option<SocketAddr>> {
+    if !named.is_empty() {
+        return named.iter().map(|source| Some(SocketAddr::new(*source, 0))).collect();
+    }
+    let more = match address.ip() {
+        IpAddr::V4(address) if address.is_loopback() => LOOPBACK_SOURCES,
+        IpAddr::V4(_) | IpAddr::V6(_) => 1,
+    };
+    let other = |last| SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
+    std::iter::once(None).chain((2..=more).map(|last| Some(other(last)))).collect()
+}
+
+/// How many ports the system hands out for each source address.
+fn ports() -> usize {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut bounds = range.split_whitespace().filter_map(|bound| bound.parse::<usize>().ok());
+    bounds.next().zip(bounds.next()).map_or(DEFAULT_PORTS, |(first, last)| (last + 1).saturating_sub(first).max(1))
+}
+
+/// Makes sure that there are ports for `connections`.
+pub(crate) fn check_ports(connections: usize, named: &[IpAddr], address: SocketAddr) -> Result<(), Error> {
+    let sources = sources(named, address);
+    if let Some(wrong) = named.iter().find(|source| source.is_ipv4() != address.is_ipv4()) {
+        return Err(Error::BadScenario(format!("the source {wrong} cannot reach {address}: one is IPv4, one IPv6")));
+    }
+    let ports = ports();
+    if connections > ports * sources.len() {
+        return Err(Error::TooFewPorts { connections, ports, sources: sources.len() });
+    }
+    Ok(())
 }
 
 fn is_out_of_ports(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse)
 }
 
-/// Makes sure that `connections` can be open at once, raising the soft limit of this process if it must.
-pub(crate) fn reserve_descriptors(connections: usize) -> Result<(), Error> {
+/// Makes sure that `connections` can be open at once, beside what `threads` need, raising the soft limit of this process if it must.
+pub(crate) fn reserve_descriptors(connections: usize, threads: usize) -> Result<(), Error> {
     let open_now = std::fs::read_dir("/proc/self/fd").map_or(16, Iterator::count);
-    // The poll and its waker, and the files of /proc that are read.
-    let needed = (connections + open_now + 8) as u64;
+    // Each thread's poll, waker and timer, and the files of /proc that are read.
+    let needed = (connections + open_now + 4 * threads + 8) as u64;
     let (soft, hard) = limit();
     if needed <= soft {
         return Ok(());

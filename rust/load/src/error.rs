@@ -36,6 +36,8 @@ pub enum Error {
     Refused {
         /// Why the answer is no agreement.
         why: String,
+        /// How many connections were open by then.
+        open: usize,
     },
     /// The server took the connection and left the handshake unanswered.
     SilentHandshake {
@@ -72,6 +74,15 @@ pub enum Error {
         /// How many the process may have.
         limit: u64,
     },
+    /// The source addresses have too few ports.
+    TooFewPorts {
+        /// How many the scenario needs.
+        connections: usize,
+        /// How many each source address has.
+        ports: usize,
+        /// How many source addresses there are.
+        sources: usize,
+    },
     /// A process of the server cannot be observed.
     NoProcess {
         /// Which.
@@ -79,8 +90,8 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The caller asked for the end.
-    Stopped,
+    /// A thread of the generator panicked.
+    Bug,
     /// The system failed in another way.
     System {
         /// What was being done.
@@ -109,7 +120,10 @@ impl fmt::Display for Error {
             Error::Unreachable { address, open, source } => {
                 write!(f, "cannot open more than {open} connections to {address}: {source}")
             }
-            Error::Refused { why } => write!(f, "the server refused the handshake: {why}"),
+            Error::Refused { why, open: 0 } => write!(f, "the server refused the handshake: {why}"),
+            Error::Refused { why, open } => {
+                write!(f, "the server refused a further handshake after {open} connections: {why}")
+            }
             Error::SilentHandshake { open, waited } => write!(
                 f,
                 "the server left a handshake unanswered for {:.0} s ({open} connections were open)",
@@ -128,8 +142,14 @@ impl fmt::Display for Error {
                 f,
                 "this needs {needed} file descriptors and the limit is {limit}: raise it with `ulimit -n {needed}`"
             ),
+            Error::TooFewPorts { connections, ports, sources } => write!(
+                f,
+                "{connections} connections need more ports than the {ports} that each source address has \
+                 (/proc/sys/net/ipv4/ip_local_port_range, {sources} source address{}): add addresses with --source",
+                if *sources == 1 { "" } else { "es" }
+            ),
             Error::NoProcess { pid, source } => write!(f, "cannot observe process {pid}: {source}"),
-            Error::Stopped => f.write_str("stopped"),
+            Error::Bug => f.write_str("a thread of the load generator panicked: please report it"),
             Error::System { doing, source } => write!(f, "{doing}: {source}"),
         }
     }
@@ -150,7 +170,8 @@ impl std::error::Error for Error {
             | Error::ServerGone { .. }
             | Error::NotAllReached { .. }
             | Error::TooFewDescriptors { .. }
-            | Error::Stopped => None,
+            | Error::TooFewPorts { .. }
+            | Error::Bug => None,
         }
     }
 }

@@ -19,10 +19,14 @@ pub(crate) enum Fault {
     Unanswered,
     /// A handshake that failed in mid-run.
     Handshake,
+    /// A broadcast that was not the next one of its sender: others were lost, or it came twice.
+    OutOfOrder,
+    /// A message that was due while too many were under way, and was left out.
+    Unsent,
 }
 
 impl Fault {
-    const ALL: [Fault; 7] = [
+    const ALL: [Fault; 9] = [
         Fault::WrongLength,
         Fault::WrongContent,
         Fault::Protocol,
@@ -30,6 +34,8 @@ impl Fault {
         Fault::ConnectionLost,
         Fault::Unanswered,
         Fault::Handshake,
+        Fault::OutOfOrder,
+        Fault::Unsent,
     ];
 
     /// The name in reports.
@@ -42,6 +48,8 @@ impl Fault {
             Fault::ConnectionLost => "connection_lost",
             Fault::Unanswered => "unanswered",
             Fault::Handshake => "handshake",
+            Fault::OutOfOrder => "out_of_order",
+            Fault::Unsent => "unsent",
         }
     }
 }
@@ -53,6 +61,15 @@ pub(crate) struct Faults([u64; Fault::ALL.len()]);
 impl Faults {
     pub(crate) fn count(&mut self, fault: Fault, times: u64) {
         self.0[fault as usize] += times;
+    }
+
+    pub(crate) fn add(&mut self, other: &Faults) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
+    }
+
+    /// Of all kinds.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().sum()
     }
 
     /// The kinds that occurred.

@@ -1,11 +1,31 @@
 //! What a connection receives: bytes in, counts of complete messages out. Payloads are compared where they lie and
-//! are never copied or gathered.
+//! are neither copied nor gathered, unless they are deflated.
 
 use hubbub_proto::Role;
+use hubbub_proto::deflate::{Inflater, MAX_WINDOW_BITS, Params};
 use hubbub_proto::frame::{self, Header, Opcode};
 
 use crate::faults::{Fault, Faults};
 use crate::script::{KEY, Script};
+use crate::stamp::{self, Stamp};
+
+/// What the connections of a thread share while they read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) faults: Faults,
+    /// The stamps of the messages of one call.
+    pub(crate) stamps: Vec<Stamp>,
+    /// For peers whose messages do not refer back.
+    inflater: Inflater,
+    inflated: Vec<u8>,
+}
+
+impl Default for Reading {
+    fn default() -> Reading {
+        let inflater = Inflater::new(MAX_WINDOW_BITS, false);
+        Reading { faults: Faults::default(), stamps: Vec::new(), inflater, inflated: Vec::new() }
+    }
+}
 
 /// The receiving half of one connection.
 #[derive(Debug, Default)]
@@ -26,6 +46,19 @@ pub(crate) struct Inbound {
     partial_len: usize,
     /// The payload of the open control frame.
     control: Vec<u8>,
+    /// The first bytes of a stamped message.
+    stamp: [u8; stamp::LEN],
+    deflate: Option<Box<Deflated>>,
+}
+
+/// The message that is arriving deflated.
+#[derive(Debug)]
+struct Deflated {
+    /// The peer's messages refer back to earlier ones.
+    inflater: Option<Inflater>,
+    /// The open message is deflated.
+    open: bool,
+    payload: Vec<u8>,
 }
 
 /// A frame whose payload is arriving.
@@ -45,13 +78,6 @@ pub(crate) struct Arrived {
     pub(crate) roll_calls: u64,
 }
 
-impl std::ops::AddAssign for Arrived {
-    fn add_assign(&mut self, other: Arrived) {
-        self.messages += other.messages;
-        self.roll_calls += other.roll_calls;
-    }
-}
-
 /// Why nothing more is to be expected from the peer.
 #[derive(Clone, Debug)]
 pub(crate) enum Parting {
@@ -66,6 +92,8 @@ pub(crate) enum Parting {
 /// Content is compared in every message up to this size, and in one of `SAMPLE` of the larger ones.
 const ALWAYS_COMPARED: usize = 4096;
 const SAMPLE: usize = 8;
+/// More than any message of a run.
+const MAX_INFLATED: usize = 512 << 20;
 
 impl Inbound {
     /// Expects the messages of the ring in turn, from `first` on.
@@ -73,35 +101,42 @@ impl Inbound {
         Inbound { raw, next: first, right: true, ..Inbound::default() }
     }
 
-    /// Takes all of `bytes`. Answers to pings go to `answers`.
+    /// Messages may come deflated from now on.
+    pub(crate) fn expect_deflate(&mut self, params: Params) {
+        let takeover = !params.server_no_context_takeover;
+        let inflater = takeover.then(|| Inflater::new(params.server_max_window_bits, true));
+        self.deflate = Some(Box::new(Deflated { inflater, open: false, payload: Vec::new() }));
+    }
+
+    /// Takes all of `bytes`. Answers to pings go to `answers`, what was completed to `arrived`, even before a parting.
     pub(crate) fn push(
         &mut self,
         bytes: &[u8],
         script: &Script,
-        faults: &mut Faults,
+        reading: &mut Reading,
         answers: &mut Vec<u8>,
-    ) -> Result<Arrived, Parting> {
-        let mut arrived = Arrived::default();
+        arrived: &mut Arrived,
+    ) -> Result<(), Parting> {
         if self.raw {
-            self.push_raw(bytes, script, faults, &mut arrived);
-            return Ok(arrived);
+            self.push_raw(bytes, script, &mut reading.faults, arrived);
+            return Ok(());
         }
         let mut rest = bytes;
         loop {
             if self.frame.is_none() && !self.header(&mut rest)? {
-                return Ok(arrived);
+                return Ok(());
             }
             if !self.payload(&mut rest, script) {
-                return Ok(arrived);
+                return Ok(());
             }
-            self.frame_ended(script, faults, answers, &mut arrived)?;
+            self.frame_ended(script, reading, answers, arrived)?;
         }
     }
 
     /// Takes a frame header from the front; false if it has not arrived whole.
     fn header(&mut self, rest: &mut &[u8]) -> Result<bool, Parting> {
         if self.partial_len == 0 {
-            if let Some((header, used)) = parse(rest)? {
+            if let Some((header, used)) = self.parse(rest)? {
                 *rest = &rest[used..];
                 return self.frame_began(header).map(|()| true);
             }
@@ -113,12 +148,35 @@ impl Inbound {
             self.partial[self.partial_len] = *first;
             self.partial_len += 1;
             *rest = others;
-            if let Some((header, _)) = parse(&self.partial[..self.partial_len])? {
+            let (partial, len) = (self.partial, self.partial_len);
+            if let Some((header, _)) = self.parse(&partial[..len])? {
                 self.partial_len = 0;
                 return self.frame_began(header).map(|()| true);
             }
         }
         Ok(false)
+    }
+
+    /// Reads a header; of a deflated message's first frame, that it is one, too (RFC 7692 §6: RSV1).
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Parting> {
+        const RSV1: u8 = 0x40;
+        let read = |bytes: &[u8]| {
+            Header::parse(bytes, Role::Client).map_err(|violation| Parting::Protocol(violation.to_string()))
+        };
+        let (Some(deflate), Some(first)) = (&mut self.deflate, bytes.first()) else { return read(bytes) };
+        let is_first = matches!(first & 0xf, 1 | 2);
+        if is_first {
+            deflate.open = first & RSV1 != 0;
+            deflate.payload.clear();
+        }
+        if !(is_first && deflate.open) {
+            return read(bytes);
+        }
+        let mut plain = [0; frame::MAX_HEADER_BYTES];
+        let len = bytes.len().min(plain.len());
+        plain[..len].copy_from_slice(&bytes[..len]);
+        plain[0] &= !RSV1;
+        read(&plain[..len])
     }
 
     fn frame_began(&mut self, header: Header) -> Result<(), Parting> {
@@ -145,21 +203,35 @@ impl Inbound {
         frame.left -= len as u64;
         let ended = frame.left == 0;
         match frame.opcode {
-            Opcode::Continuation | Opcode::Text | Opcode::Binary => {
-                if script.size() <= ALWAYS_COMPARED || self.next.is_multiple_of(SAMPLE) {
-                    self.right &= follows(script.payload(self.next), self.message_len, now);
-                }
-                self.message_len += len as u64;
-            }
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => match &mut self.deflate {
+                Some(deflate) if deflate.open => deflate.payload.extend_from_slice(now),
+                _ => self.piece(now, script),
+            },
             Opcode::Close | Opcode::Ping | Opcode::Pong => self.control.extend_from_slice(now),
         }
         ended
     }
 
+    /// Compares a piece of a message.
+    fn piece(&mut self, bytes: &[u8], script: &Script) {
+        let mut bytes = bytes;
+        if script.is_stamped() && self.message_len < stamp::LEN as u64 {
+            let at = self.message_len as usize;
+            let (stamped, others) = bytes.split_at(bytes.len().min(stamp::LEN - at));
+            self.stamp[at..][..stamped.len()].copy_from_slice(stamped);
+            self.message_len += stamped.len() as u64;
+            bytes = others;
+        }
+        if script.size() <= ALWAYS_COMPARED || self.next.is_multiple_of(SAMPLE) {
+            self.right &= follows(script.payload(self.next), self.message_len, bytes);
+        }
+        self.message_len += bytes.len() as u64;
+    }
+
     fn frame_ended(
         &mut self,
         script: &Script,
-        faults: &mut Faults,
+        reading: &mut Reading,
         answers: &mut Vec<u8>,
         arrived: &mut Arrived,
     ) -> Result<(), Parting> {
@@ -167,7 +239,8 @@ impl Inbound {
         match opcode {
             Opcode::Continuation | Opcode::Text | Opcode::Binary if fin => {
                 self.mid_message = false;
-                self.message_ended(script, faults, arrived);
+                self.inflate(script, reading)?;
+                self.message_ended(script, reading, arrived);
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary | Opcode::Pong => {}
             Opcode::Ping => frame::encode(answers, Opcode::Pong, &self.control, Some(KEY)),
@@ -179,7 +252,25 @@ impl Inbound {
         Ok(())
     }
 
-    fn message_ended(&mut self, script: &Script, faults: &mut Faults, arrived: &mut Arrived) {
+    /// Inflates and compares the message that has come, if it is deflated.
+    fn inflate(&mut self, script: &Script, reading: &mut Reading) -> Result<(), Parting> {
+        let Some(deflate) = self.deflate.as_deref_mut().filter(|deflate| deflate.open) else { return Ok(()) };
+        deflate.open = false;
+        let Reading { inflater, inflated, .. } = reading;
+        let inflater = deflate.inflater.as_mut().unwrap_or(inflater);
+        inflater
+            .inflate(&deflate.payload, Some(MAX_INFLATED), inflated)
+            .map_err(|violation| Parting::Protocol(violation.to_string()))?;
+        // A buffer as large as the largest message, for each connection, would be too much.
+        if deflate.payload.capacity() > ALWAYS_COMPARED {
+            deflate.payload = Vec::new();
+        }
+        self.piece(&reading.inflated, script);
+        Ok(())
+    }
+
+    fn message_ended(&mut self, script: &Script, reading: &mut Reading, arrived: &mut Arrived) {
+        let faults = &mut reading.faults;
         let len = std::mem::take(&mut self.message_len);
         let right = std::mem::replace(&mut self.right, true);
         if len == script.roll_call_len {
@@ -191,20 +282,27 @@ impl Inbound {
         } else if !right {
             faults.count(Fault::WrongContent, 1);
         }
+        if script.is_stamped() {
+            match Stamp::read(&self.stamp).filter(|_| len >= stamp::LEN as u64) {
+                Some(stamp) => reading.stamps.push(stamp),
+                None => return faults.count(Fault::WrongContent, 1),
+            }
+        }
         arrived.messages += 1;
         self.advance(script);
     }
 
     fn push_raw(&mut self, mut rest: &[u8], script: &Script, faults: &mut Faults, arrived: &mut Arrived) {
         while !rest.is_empty() {
-            let left = script.frame_len() - self.message_len as usize;
+            let whole = script.frame(self.next).len();
+            let left = whole - self.message_len as usize;
             let (now, later) = rest.split_at(left.min(rest.len()));
             if script.size() <= ALWAYS_COMPARED || self.next.is_multiple_of(SAMPLE) {
                 self.right &= follows(script.frame(self.next), self.message_len, now);
             }
             self.message_len += now.len() as u64;
             rest = later;
-            if self.message_len == script.frame_len() as u64 {
+            if self.message_len == whole as u64 {
                 self.message_len = 0;
                 if !std::mem::replace(&mut self.right, true) {
                     faults.count(Fault::WrongContent, 1);
@@ -221,10 +319,6 @@ impl Inbound {
             self.next = 0;
         }
     }
-}
-
-fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Parting> {
-    Header::parse(bytes, Role::Client).map_err(|violation| Parting::Protocol(violation.to_string()))
 }
 
 /// Whether `piece` is what `whole` has at `offset`.

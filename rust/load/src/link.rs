@@ -8,9 +8,8 @@ use mio::net::TcpStream;
 
 use crate::door::Door;
 use crate::error::Error;
-use crate::faults::Faults;
-use crate::handshake::Handshake;
-use crate::inbound::{Arrived, Inbound, Parting};
+use crate::handshake::{Answered, Handshake};
+use crate::inbound::{Arrived, Inbound, Parting, Reading};
 use crate::outbound::Outbound;
 use crate::script::Script;
 use crate::wire::Wire;
@@ -22,8 +21,24 @@ pub(crate) struct Link {
     stage: Stage,
     pub(crate) inbound: Inbound,
     pub(crate) outbound: Outbound,
-    /// When each message in flight was sent, oldest first.
-    pub(crate) sent: VecDeque<u64>,
+    /// The messages in flight, oldest first.
+    pub(crate) sent: VecDeque<Sent>,
+}
+
+/// A message in flight. Times are nanoseconds since the run began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// When it was to be sent.
+    pub(crate) due: u64,
+    /// When its last byte was written.
+    pub(crate) written: u64,
+}
+
+/// Bytes of the WebSocket stream, as they are before TLS.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bytes {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
 }
 
 #[derive(Debug)]
@@ -56,7 +71,7 @@ impl Failure {
     pub(crate) fn into_error(self, door: &Door, open: usize) -> Error {
         match self {
             Failure::Unreachable(source) => door.unreachable(open, source),
-            Failure::Refused(why) => Error::Refused { why },
+            Failure::Refused(why) => Error::Refused { why, open },
         }
     }
 }
@@ -86,7 +101,7 @@ impl Link {
         &mut self,
         handshake: Option<&Handshake>,
         script: &Script,
-        faults: &mut Faults,
+        reading: &mut Reading,
     ) -> Result<bool, Failure> {
         if matches!(self.stage, Stage::Connecting) {
             if !connected(&self.socket.tcp).map_err(Failure::Unreachable)? {
@@ -106,28 +121,38 @@ impl Link {
             }
         }
         match handshake {
-            Some(handshake) => self.shake(handshake, script, faults).map_err(Failure::Refused),
+            Some(handshake) => self.shake(handshake, script, reading).map_err(Failure::Refused),
             None => Ok(self.is_open()),
         }
     }
 
     /// Reads the answer; true once it has come whole.
-    fn shake(&mut self, handshake: &Handshake, script: &Script, faults: &mut Faults) -> Result<bool, String> {
+    fn shake(&mut self, handshake: &Handshake, script: &Script, reading: &mut Reading) -> Result<bool, String> {
         let Stage::Shaking(answer) = &mut self.stage else { return Ok(self.is_open()) };
         let mut piece = [0; 4096];
         loop {
-            match self.socket.read(&mut piece) {
-                Ok(0) => return Err("it closed the connection without an answer".to_owned()),
-                Ok(read) => answer.bytes.extend_from_slice(&piece[..read]),
+            let read = match self.socket.read(&mut piece) {
+                Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error.to_string()),
-            }
-            if let Some(end) = handshake.answered(&answer.bytes, &mut answer.scanner)? {
-                let early = answer.bytes.split_off(end);
-                let pushed = self.inbound.push(&early, script, faults, &mut self.outbound.control);
-                self.stage = Stage::Open;
-                return pushed.map(|_| true).map_err(|parting| parting.to_string());
+            };
+            answer.bytes.extend_from_slice(&piece[..read]);
+            match handshake.answered(&answer.bytes, &mut answer.scanner, read == 0)? {
+                Answered::Yes { end, deflate } => {
+                    let early = answer.bytes.split_off(end);
+                    if let Some(params) = deflate {
+                        self.inbound.expect_deflate(params);
+                    }
+                    let (answers, arrived) = (&mut self.outbound.control, &mut Arrived::default());
+                    let pushed = self.inbound.push(&early, script, reading, answers, arrived);
+                    self.stage = Stage::Open;
+                    return pushed.map(|()| true).map_err(|parting| parting.to_string());
+                }
+                Answered::NotYet if read == 0 => {
+                    return Err("it closed the connection without an answer".to_owned());
+                }
+                Answered::NotYet => {}
             }
         }
     }
@@ -140,19 +165,21 @@ impl Link {
         buffer: &mut [u8],
         closed: bool,
         script: &Script,
-        faults: &mut Faults,
-    ) -> Result<Arrived, Parting> {
-        let mut arrived = Arrived::default();
+        reading: &mut Reading,
+        bytes: &mut Bytes,
+        arrived: &mut Arrived,
+    ) -> Result<(), Parting> {
         loop {
             match self.socket.read(buffer) {
                 Ok(0) => return Err(Parting::Lost("it closed the connection".to_owned())),
                 Ok(read) => {
-                    arrived += self.inbound.push(&buffer[..read], script, faults, &mut self.outbound.control)?;
+                    bytes.read += read as u64;
+                    self.inbound.push(&buffer[..read], script, reading, &mut self.outbound.control, arrived)?;
                     if read < buffer.len() && !closed && !self.socket.reads_short() {
-                        return Ok(arrived);
+                        return Ok(());
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(arrived),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Parting::Lost(error.to_string())),
             }
@@ -160,9 +187,26 @@ impl Link {
     }
 
     /// Writes what is due, as far as the socket takes it.
-    pub(crate) fn flush(&mut self, script: &Script) -> Result<(), Parting> {
-        self.socket.flush().map_err(|error| Parting::Lost(error.to_string()))?;
-        self.outbound.flush(&mut self.socket, script).map_err(|error| Parting::Lost(error.to_string()))
+    pub(crate) fn flush(&mut self, script: &Script, bytes: &mut Bytes) -> Result<(), Parting> {
+        let lost = |error: io::Error| Parting::Lost(error.to_string());
+        self.socket.flush().map_err(lost)?;
+        self.outbound.flush(&mut self.socket, script, &mut bytes.written).map_err(lost)
+    }
+
+    /// Takes note of when those messages of the ring were written of which it was not known.
+    pub(crate) fn note_written(&mut self, script: &Script, unwritten_before: u64, now: u64) {
+        let unwritten = self.outbound.unwritten(script);
+        let range = |count: u64| self.sent.len().saturating_sub(count as usize);
+        let (from, to) = (range(unwritten_before), range(unwritten));
+        if from < to {
+            self.sent.range_mut(from..to).for_each(|sent| sent.written = now);
+        }
+    }
+
+    /// Ends it without a word: the server sees a reset, and the port is free at once.
+    pub(crate) fn drop_dead(self) {
+        // If that cannot be set it is closed in the ordinary way, which the server sees as well.
+        let _ = socket2::SockRef::from(&self.socket.tcp).set_linger(Some(std::time::Duration::ZERO));
     }
 
     /// Nothing more is sent or received.

@@ -4,51 +4,102 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
 
-use crate::drive::Measured;
-use crate::faults::Faults;
-use crate::play::idle::Resident;
-use crate::scenario::{Mode, Scenario};
+use crate::board::Stage;
+use crate::conductor::Record;
+use crate::error::Error;
+use crate::scenario::{Mode, Pace, Scenario};
 
 /// The result of a run. Serialises to the JSON object that `--json` prints.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Report {
     /// `echo`, `broadcast`, `idle` or `connect`.
     pub mode: &'static str,
     /// The server.
     pub url: String,
-    /// Connections at once.
+    /// Connections that were wanted.
     pub connections: usize,
+    /// Connections that were open.
+    pub connected: usize,
+    /// Seconds until all were open.
+    pub connecting_seconds: f64,
+    /// Threads of the generator.
+    pub threads: usize,
     /// Payload bytes of a message; absent where none are sent.
     pub size: Option<usize>,
-    /// Messages in flight per connection, or broadcasts outstanding.
+    /// Messages are binary.
+    pub binary: Option<bool>,
+    /// Closed loop: messages in flight per connection, or broadcasts of each sender.
     pub in_flight: Option<usize>,
+    /// Open loop: messages that were to be sent each second.
+    pub rate: Option<f64>,
+    /// Broadcast: connections that send.
+    pub senders: Option<usize>,
+    /// Messages were deflated.
+    pub deflate: bool,
+    /// Seconds of load that were not measured.
+    pub warmup_seconds: f64,
     /// How long the measured window was.
     pub seconds: f64,
     /// Echo: replies. Broadcast: deliveries. Connect: handshakes. All within the window.
     pub messages: u64,
     /// The same, each second.
     pub messages_per_second: f64,
-    /// Microseconds from sending a message (starting to connect) to its reply or delivery (the handshake's answer).
+    /// Messages sent within the window.
+    pub sent: u64,
+    /// The same, each second.
+    pub sent_per_second: f64,
+    /// Bytes of the WebSocket streams in the window, headers included, as they are before TLS.
+    pub bytes_in: u64,
+    /// The same for what was sent.
+    pub bytes_out: u64,
+    /// Microseconds from when a message was sent (open loop: from when it was due) to its reply or delivery; connect: from
+    /// starting to connect to the handshake's answer.
     pub latency_us: Option<Latency>,
+    /// Open loop of echoes: microseconds from when a message was written, as if nothing had held it up before.
+    pub service_us: Option<Latency>,
+    /// Points of the latencies' distribution, for a curve.
+    pub percentiles: Vec<Percentile>,
+    /// How many latencies fell between which bounds.
+    pub histogram: Vec<Bar>,
     /// Microseconds of CPU, user and system, all threads, that the server used for each message.
     pub server_cpu_us_per_message: Option<f64>,
     /// Cores that the server kept busy in the window: 1.0 is one.
     pub server_cpu_share: Option<f64>,
-    /// Cores that this program kept busy in the window. At 1.0 it, not the server, sets the pace.
+    /// Cores that the threads of the generator kept busy in the window.
     pub generator_cpu_share: f64,
-    /// Microseconds of CPU that this program used for each message.
+    /// The busiest of them. At 1.0 it, not the server, sets the pace.
+    pub generator_busiest_share: f64,
+    /// Microseconds of CPU that the generator used for each message.
     pub generator_cpu_us_per_message: Option<f64>,
-    /// Idle only: the server's resident memory.
+    /// The server's resident memory, before the connections were opened and at the end of the window.
     pub memory: Option<Memory>,
+    /// Storm: seconds until all connections were back, for each storm.
+    pub storms: Vec<f64>,
     /// How often each kind of error occurred, over the whole run.
     pub errors: BTreeMap<&'static str, u64>,
+    /// What was counted over the whole run: what the server's own counts can be compared with.
+    pub totals: Totals,
+    /// What happened when.
+    pub series: Vec<Point>,
+    /// The caller ended the run before its time.
+    pub stopped: bool,
+    /// What the figures cannot be trusted for.
+    pub warnings: Vec<String>,
+    /// Why the run ended before its time.
+    #[serde(rename = "failed", skip_serializing_if = "Option::is_none", serialize_with = "in_words")]
+    pub error: Option<Error>,
 }
 
 /// The distribution of latencies, in microseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Latency {
+    /// How many there were.
+    pub count: u64,
+    /// The shortest.
+    pub min: f64,
     /// The mean.
     pub mean: f64,
     /// The median.
@@ -59,8 +110,87 @@ pub struct Latency {
     pub p99: f64,
     /// 999 of 1000 are not longer.
     pub p999: f64,
+    /// 9999 of 10000 are not longer.
+    pub p9999: f64,
     /// The longest.
     pub max: f64,
+}
+
+/// A point of a distribution.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Percentile {
+    /// This part, of 1, is not longer.
+    pub quantile: f64,
+    /// Than this.
+    pub us: f64,
+}
+
+/// A bar of a histogram: latencies above `from_us` and up to `to_us`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Bar {
+    /// The lower bound.
+    pub from_us: f64,
+    /// The upper bound.
+    pub to_us: f64,
+    /// How many.
+    pub count: u64,
+}
+
+/// One interval of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Point {
+    /// Its end, in seconds since the run began.
+    pub at: f64,
+    /// Its length.
+    pub seconds: f64,
+    /// What the run was doing.
+    pub stage: Stage,
+    /// Connections that were open at its end.
+    pub open: usize,
+    /// Replies, deliveries or handshakes.
+    pub received_per_second: f64,
+    /// Messages sent.
+    pub sent_per_second: f64,
+    /// Bytes of the WebSocket streams.
+    pub bytes_in_per_second: f64,
+    /// The same for what was sent.
+    pub bytes_out_per_second: f64,
+    /// Of what came in this interval.
+    pub latency_us: Option<Latency>,
+    /// Errors of all kinds.
+    pub errors: u64,
+    /// Cores that the generator's threads kept busy.
+    pub generator_cpu_share: f64,
+    /// The busiest of them.
+    pub generator_busiest_share: f64,
+    /// Cores that the server kept busy.
+    pub server_cpu_share: Option<f64>,
+    /// The server's resident memory in bytes.
+    pub server_resident: Option<u64>,
+}
+
+/// Counts of a whole run: connecting, warm-up and the last replies are in them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Totals {
+    /// Messages sent.
+    pub sent: u64,
+    /// Replies, deliveries or handshakes.
+    pub received: u64,
+    /// Broadcast: calls that were sent to find out who listens.
+    pub calls_sent: u64,
+    /// Their deliveries.
+    pub calls_received: u64,
+    /// Bytes of the WebSocket streams.
+    pub bytes_in: u64,
+    /// The same for what was sent.
+    pub bytes_out: u64,
+}
+
+/// Resident bytes of the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resident {
+    pub(crate) before: u64,
+    pub(crate) after: u64,
 }
 
 /// The server's resident memory.
@@ -74,54 +204,108 @@ pub struct Memory {
     pub bytes_per_connection: f64,
 }
 
+/// A thread that is busier than this is said to set the pace.
+const BUSY: f64 = 0.9;
+
 impl Report {
-    pub(crate) fn new(scenario: &Scenario, measured: Measured, resident: Option<Resident>, faults: &Faults) -> Report {
-        let Measured { tally, lasted, server_cpu, own_cpu } = measured;
-        let (size, in_flight) = match &scenario.mode {
-            Mode::Echo { messages, in_flight: count, .. } | Mode::Broadcast { messages, outstanding: count, .. } => {
-                (Some(messages.size), Some(*count))
-            }
-            Mode::Idle { .. } | Mode::Connect { .. } => (None, None),
+    pub(crate) fn new(scenario: &Scenario, record: Record, error: Option<Error>) -> Report {
+        let Record { series, window, total, lasted, server_cpu, threads_cpu, resident, .. } = record;
+        let messages = scenario.mode.messages();
+        let (in_flight, rate) = match scenario.mode.pace() {
+            Some(Pace::InFlight(count)) => (Some(count), None),
+            Some(Pace::Rate(rate)) => (None, Some(rate)),
+            None => (None, None),
         };
-        let per_message = |cpu: Duration| (tally.messages > 0).then(|| cpu.as_secs_f64() * 1e6 / tally.messages as f64);
-        let share = |cpu: Duration| cpu.as_secs_f64() / lasted.as_secs_f64();
-        Report {
+        let senders = match scenario.mode {
+            Mode::Broadcast { senders, .. } => Some(senders),
+            _ => None,
+        };
+        let per_second = |count: u64| if lasted.is_zero() { 0.0 } else { count as f64 / lasted.as_secs_f64() };
+        let per_message =
+            |cpu: Duration| (window.messages > 0).then(|| cpu.as_secs_f64() * 1e6 / window.messages as f64);
+        let share = |cpu: Duration| if lasted.is_zero() { 0.0 } else { cpu.as_secs_f64() / lasted.as_secs_f64() };
+        let own_cpu: Duration = threads_cpu.iter().sum();
+        let mut report = Report {
             mode: scenario.mode.name(),
             url: scenario.target.to_string(),
             connections: scenario.connections,
-            size,
+            connected: record.connected,
+            connecting_seconds: record.connecting,
+            threads: scenario.threads,
+            size: messages.map(|messages| messages.size),
+            binary: messages.map(|messages| messages.binary),
             in_flight,
+            rate,
+            senders,
+            deflate: scenario.asked.deflate,
+            warmup_seconds: scenario.mode.timing().warmup.as_secs_f64(),
             seconds: lasted.as_secs_f64(),
-            messages: tally.messages,
-            messages_per_second: tally.messages as f64 / lasted.as_secs_f64(),
-            latency_us: (tally.messages > 0).then(|| {
-                let us = |nanoseconds: u64| nanoseconds as f64 / 1000.0;
-                let at = |quantile| us(tally.latency.value_at_quantile(quantile));
-                Latency {
-                    mean: tally.latency.mean() / 1000.0,
-                    p50: at(0.5),
-                    p90: at(0.9),
-                    p99: at(0.99),
-                    p999: at(0.999),
-                    max: us(tally.latency.max()),
-                }
-            }),
+            messages: window.messages,
+            messages_per_second: per_second(window.messages),
+            sent: window.sent,
+            sent_per_second: per_second(window.sent),
+            bytes_in: window.bytes.read,
+            bytes_out: window.bytes.written,
+            latency_us: Latency::of(&window.latency),
+            service_us: window.service.as_ref().and_then(Latency::of),
+            percentiles: percentiles(&window.latency),
+            histogram: bars(&window.latency),
             server_cpu_us_per_message: server_cpu.and_then(per_message),
             server_cpu_share: server_cpu.map(share),
             generator_cpu_share: share(own_cpu),
+            generator_busiest_share: share(threads_cpu.iter().max().copied().unwrap_or_default()),
             generator_cpu_us_per_message: per_message(own_cpu),
             memory: resident.map(|Resident { before, after }| Memory {
                 resident_before: before,
                 resident_after: after,
                 bytes_per_connection: (after as f64 - before as f64) / scenario.connections as f64,
             }),
-            errors: faults.by_kind(),
+            storms: record.storms,
+            errors: total.faults.by_kind(),
+            totals: Totals {
+                sent: total.sent,
+                received: total.messages,
+                calls_sent: total.calls_sent,
+                calls_received: total.calls_received,
+                bytes_in: total.bytes.read,
+                bytes_out: total.bytes.written,
+            },
+            series,
+            stopped: record.stopped,
+            warnings: Vec::new(),
+            error,
+        };
+        report.warnings = report.doubts(scenario.spin);
+        report
+    }
+
+    /// What the figures cannot be trusted for.
+    fn doubts(&self, spin: bool) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if self.generator_busiest_share > BUSY && !spin {
+            doubts.push(format!(
+                "a thread of the generator used {:.0} % of a core: the figures may be its limit, not the server's \
+                 (more --threads, if there are cores for them)",
+                self.generator_busiest_share * 100.0
+            ));
         }
+        if let Some(rate) = self.rate.filter(|rate| self.seconds > 0.0 && self.sent_per_second < rate * 0.98) {
+            doubts.push(format!(
+                "only {:.0} of {rate:.0} messages a second were sent: the generator could not keep up",
+                self.sent_per_second
+            ));
+        }
+        doubts
     }
 
     /// Errors of all kinds.
     pub fn error_count(&self) -> u64 {
         self.errors.values().sum()
+    }
+
+    /// Nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.messages == 0 && self.storms.is_empty() && (self.mode != "idle" || self.seconds == 0.0)
     }
 
     /// One JSON object.
@@ -140,11 +324,75 @@ impl Report {
     }
 }
 
+impl Latency {
+    /// None if there are none.
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Option<Latency> {
+        let us = |nanoseconds: u64| nanoseconds as f64 / 1000.0;
+        let at = |quantile| us(histogram.value_at_quantile(quantile));
+        (!histogram.is_empty()).then(|| Latency {
+            count: histogram.len(),
+            min: us(histogram.min()),
+            mean: histogram.mean() / 1000.0,
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
+            max: us(histogram.max()),
+        })
+    }
+}
+
+/// Steps of the curve in each half of what is left.
+const STEPS: u32 = 5;
+
+/// Quantiles that get closer together towards 1, up to the last single value.
+fn percentiles(histogram: &Histogram<u64>) -> Vec<Percentile> {
+    let mut curve: Vec<Percentile> = histogram
+        .iter_quantiles(STEPS)
+        .map(|step| Percentile { quantile: step.quantile(), us: step.value_iterated_to() as f64 / 1000.0 })
+        .collect();
+    // Towards the end several steps fall on one value.
+    curve.dedup_by_key(|point| point.quantile);
+    curve
+}
+
+/// Bars of a histogram, on a logarithmic scale.
+const BARS: f64 = 40.0;
+
+fn bars(histogram: &Histogram<u64>) -> Vec<Bar> {
+    if histogram.is_empty() {
+        return Vec::new();
+    }
+    let (min, max) = (histogram.min().max(1) as f64, histogram.max().max(1) as f64);
+    let step = (max / min).powf(1.0 / BARS).max(1.000_1);
+    let mut bars = vec![0_u64; BARS as usize];
+    for value in histogram.iter_recorded() {
+        let at = ((value.value_iterated_to() as f64 / min).ln() / step.ln()).max(0.0) as usize;
+        bars[at.min(BARS as usize - 1)] += value.count_at_value();
+    }
+    let bound = |at: usize| min * step.powi(at as i32) / 1000.0;
+    bars.into_iter().enumerate().map(|(at, count)| Bar { from_us: bound(at), to_us: bound(at + 1), count }).collect()
+}
+
+fn in_words<S: Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok, S::Error> {
+    match error {
+        Some(error) => serializer.collect_str(error),
+        None => serializer.serialize_none(),
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}, {} connections", self.mode, self.url, self.connections)?;
-        if let (Some(size), Some(in_flight)) = (self.size, self.in_flight) {
-            write!(f, ", {size} B, {in_flight} in flight")?;
+        if let Some(size) = self.size {
+            write!(f, ", {size} B")?;
+        }
+        if let Some(in_flight) = self.in_flight {
+            write!(f, ", {in_flight} in flight")?;
+        }
+        if let Some(rate) = self.rate {
+            write!(f, ", {rate}/s")?;
         }
         writeln!(f, ", {:.1} s", self.seconds)?;
         if self.mode != "idle" {
@@ -152,6 +400,12 @@ impl fmt::Display for Report {
         }
         if let Some(Latency { p50, p90, p99, p999, max, .. }) = self.latency_us {
             writeln!(f, "  latency     p50 {p50:.1} us  p90 {p90:.1}  p99 {p99:.1}  p99.9 {p999:.1}  max {max:.1}")?;
+        }
+        if let Some(Latency { p50, p90, p99, p999, max, .. }) = self.service_us {
+            writeln!(f, "  service     p50 {p50:.1} us  p90 {p90:.1}  p99 {p99:.1}  p99.9 {p999:.1}  max {max:.1}")?;
+        }
+        for (number, seconds) in self.storms.iter().enumerate() {
+            writeln!(f, "  storm {:<5} {seconds:>12.3} s until all were back", number + 1)?;
         }
         if let Some(share) = self.server_cpu_share {
             write!(f, "  server      {:>11.1} % of a core", share * 100.0)?;
@@ -174,6 +428,9 @@ impl fmt::Display for Report {
         }
         for (kind, count) in &self.errors {
             writeln!(f, "  ERROR       {count:>12} {kind}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "  WARNING     {warning}")?;
         }
         Ok(())
     }

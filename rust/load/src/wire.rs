@@ -1,13 +1,16 @@
 //! A connection's bytes: TCP, and TLS on it for `wss://`.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::target::Target;
 
@@ -79,20 +82,27 @@ fn send(tls: &mut ClientConnection, tcp: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the TLS of connections to one server. Its certificate is not judged: a load test has nothing to hide.
+/// Makes the TLS of connections to one server. Its certificate is judged only if there is a file of authorities.
+#[derive(Clone)]
 pub(crate) struct Client {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
 impl Client {
-    pub(crate) fn new(target: &Target) -> Result<Client, String> {
+    pub(crate) fn new(target: &Target, authorities: Option<&Path>) -> Result<Client, String> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider.clone())
+        let verifier: Arc<dyn ServerCertVerifier> = match authorities {
+            Some(file) => WebPkiServerVerifier::builder_with_provider(Arc::new(read(file)?), provider.clone())
+                .build()
+                .map_err(|error| format!("{}: {error}", file.display()))?,
+            None => Arc::new(Anyone(provider.clone())),
+        };
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+            .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
         Ok(Client { config: Arc::new(config), name })
@@ -107,6 +117,16 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// The authorities in a PEM file.
+fn read(file: &Path) -> Result<RootCertStore, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| told(&error))? {
+        store.add(certificate.map_err(|error| told(&error))?).map_err(|error| told(&error))?;
+    }
+    if store.is_empty() { Err(told(&"there is no certificate in it")) } else { Ok(store) }
 }
 
 /// Every certificate will do.

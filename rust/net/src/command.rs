@@ -1,5 +1,6 @@
 //! What others ask of a shard: commands, posted in batches, with one wake-up however many wait.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use hubbub_proto::close::CloseCode;
 
 use crate::broadcast::Broadcast;
 use crate::compression::Form;
+use crate::exchange::{Piece, Reply};
 use crate::id::SessionId;
 use crate::transport::Stream;
 
@@ -36,6 +38,18 @@ pub enum Command {
     Resume(SessionId),
     /// The answer to [`Handler::request`](crate::Handler::request).
     Verdict(SessionId, Verdict),
+    /// The whole response to [`Handler::exchange`](crate::Handler::exchange), or instead of a session.
+    Answer(SessionId, Box<Reply>, Parcel),
+    /// The head of a response whose content follows.
+    Respond(SessionId, Box<Reply>),
+    /// Content of a response; the last of it if the flag stands.
+    Content(SessionId, Parcel, bool),
+    /// All content of a response: so many bytes of a file, from its beginning.
+    File(SessionId, File, u64),
+    /// The response ends here although it is not complete: with the connection, so that the client notices.
+    Cut(SessionId),
+    /// The body of the request is wanted: if the client waits to be asked for it, it is asked.
+    Want(SessionId),
     /// A connection that another shard has accepted.
     Adopt(Stream, Option<SocketAddr>),
     /// There is room for further connections.
@@ -57,7 +71,13 @@ impl Command {
             | Command::Abort(id)
             | Command::Ping(id, _)
             | Command::Resume(id)
-            | Command::Verdict(id, _) => Some(*id),
+            | Command::Verdict(id, _)
+            | Command::Answer(id, ..)
+            | Command::Respond(id, _)
+            | Command::Content(id, ..)
+            | Command::File(id, ..)
+            | Command::Cut(id)
+            | Command::Want(id) => Some(*id),
             Command::Broadcast(_)
             | Command::Adopt(..)
             | Command::Accept
@@ -74,6 +94,16 @@ pub enum Parcel {
     Inline(Range<usize>),
     /// Bytes that are not copied.
     Shared(Bytes),
+}
+
+impl Parcel {
+    /// The bytes themselves; `batch` are those of the batch.
+    pub(crate) fn open(self, batch: &[u8]) -> Piece<'_> {
+        match self {
+            Parcel::Inline(range) => Piece::Borrowed(&batch[range]),
+            Parcel::Shared(bytes) => Piece::Shared(bytes),
+        }
+    }
 }
 
 /// What the user has decided about a request.
@@ -101,6 +131,17 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+impl Answer {
+    /// A short text.
+    pub(crate) fn plain(status: u16, text: &str) -> Self {
+        Answer {
+            status,
+            fields: vec![("Content-Type".into(), "text/plain; charset=utf-8".into())],
+            body: format!("{text}\n").into_bytes().into(),
+        }
+    }
+}
+
 /// Commands with the bytes that they carry.
 #[derive(Debug, Default)]
 pub struct CommandBatch {
@@ -119,6 +160,18 @@ impl CommandBatch {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload);
         self.commands.push(Command::Send(id, form.into(), Parcel::Inline(start..self.bytes.len())));
+    }
+
+    /// Takes in bytes for a command, copying small ones.
+    pub fn pack(&mut self, piece: Piece<'_>) -> Parcel {
+        match piece {
+            Piece::Shared(bytes) => Parcel::Shared(bytes),
+            Piece::Borrowed(bytes) => {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(bytes);
+                Parcel::Inline(start..self.bytes.len())
+            }
+        }
     }
 
     /// The number of commands in it.

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// One shard's counts, on its own thread.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Counts { $($(#[$doc])* pub $name: u64,)* }
+        pub struct Counts { $($(#[doc = $doc])+ pub $name: u64,)* }
 
         /// The same, published once per turn.
         #[derive(Debug, Default)]
@@ -28,6 +28,11 @@ macro_rules! counters {
                 [$((stringify!($name), self.$name),)*].into_iter()
             }
 
+            /// What is counted under each name, in the same order.
+            pub(crate) fn explained() -> impl Iterator<Item = &'static str> {
+                [$(concat!($($doc),+),)*].into_iter().map(str::trim)
+            }
+
             /// Adds another shard's counts.
             pub fn add(&mut self, other: &Counts) {
                 $(self.$name += other.$name;)*
@@ -45,8 +50,17 @@ counters! {
     opened,
     /// Sessions closed.
     closed,
+    /// Requests handed to whoever serves HTTP.
+    requests,
     /// Requests answered with an error status.
     refused,
+    /// Connections refused because their address had as many as it may.
+    address_refused,
+    /// Connections closed because their PROXY header was missing or malformed or not a trusted proxy's, and requests
+    /// refused because their forwarding fields contradict each other.
+    proxy_refused,
+    /// Times that accepting waited because connections came too fast.
+    accept_pauses,
     /// Requests that were not complete in time.
     handshake_timeouts,
     /// Connections whose TLS failed, in the handshake or later; those that never spoke it are among them.
@@ -57,30 +71,34 @@ counters! {
     messages_out,
     /// Messages that came compressed.
     compressed_in,
-    /// Their bytes as they came.
+    /// Bytes of messages that came compressed, as they came.
     compressed_bytes_in,
-    /// Their bytes once inflated.
+    /// Bytes of messages that came compressed, once inflated.
     inflated_bytes,
     /// Messages sent compressed, a broadcast counting once per member.
     compressed_out,
-    /// Their bytes as they were sent, frame headers included.
+    /// Bytes of messages sent compressed, as they were sent, frame headers included.
     compressed_bytes_out,
     /// Times that a message was compressed; a broadcast is once for all members that share it.
     deflations,
-    /// The bytes of these messages before.
+    /// Bytes of messages before they were compressed.
     deflated_bytes,
     /// Bytes received.
     bytes_in,
     /// Bytes handed to the kernel.
     bytes_out,
-    /// Broadcasts.
+    /// Broadcasts, each once however many shards hand it out.
     broadcasts,
     /// Outboxes that took a broadcast.
     deliveries,
-    /// Broadcasts left out for a member by the policy "drop".
+    /// Broadcasts left out for a member by the policy "drop", or by "drop_oldest" for want of older ones.
     dropped,
+    /// Those among them that were left out by "drop_oldest".
+    dropped_newest,
     /// Broadcasts taken out of an outbox again by the policy "drop_oldest".
     dropped_oldest,
+    /// Sessions closed by the policy "close"; they are among those closed because they did not read.
+    broadcast_closed,
     /// Sessions closed because they did not read (1013).
     slow_closed,
     /// Sends to sessions that had ended or were closing.
@@ -95,6 +113,17 @@ counters! {
     close_timeouts,
     /// Times that a session's reading paused because its inbox was full.
     inbox_pauses,
+    /// Times that a session's reading paused because it sent too fast.
+    rate_pauses,
+    /// Sessions closed because they sent too fast.
+    rate_closed,
     /// Connections dropped because the shard met a bug of its own.
     panics,
+}
+
+impl Counts {
+    /// Broadcasts that a member did not get, whatever the policy.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.dropped + self.dropped_oldest + self.broadcast_closed
+    }
 }

@@ -17,6 +17,8 @@ pub struct Directory {
 struct Inner {
     rooms: HashMap<Arc<str>, Room>,
     policies: HashMap<Arc<str>, Policy>,
+    /// Broadcasts that members did not get, of the rooms where this has happened. It goes with the room.
+    dropped: HashMap<Arc<str>, u64>,
     /// Rooms made so far: the next room's epoch.
     epoch: u64,
 }
@@ -88,7 +90,7 @@ impl Directory {
         for name in &rooms {
             inner.exit(name, link.id());
         }
-        rooms
+        rooms.into_iter().collect()
     }
 
     /// The names of all rooms.
@@ -135,6 +137,28 @@ impl Directory {
         if inner.policies.is_empty() { None } else { inner.policies.get(name).copied() }
     }
 
+    /// Counts broadcasts that members of a room did not get. Each shard calls it once per broadcast, if there were any.
+    pub(crate) fn drop_in(&self, name: &Arc<str>, count: u64) {
+        let mut inner = self.lock();
+        // The last member may have gone, and the room with it.
+        if inner.rooms.contains_key(name) {
+            *inner.dropped.entry(name.clone()).or_default() += count;
+        }
+    }
+
+    /// Broadcasts that members of this room did not get because their outboxes were full, in this life of the room.
+    pub fn dropped(&self, name: &str) -> u64 {
+        self.lock().dropped.get(name).copied().unwrap_or(0)
+    }
+
+    /// The rooms where most was dropped, the most first.
+    pub fn dropping(&self, most: usize) -> Vec<(Arc<str>, u64)> {
+        let mut rooms: Vec<_> = self.lock().dropped.iter().map(|(name, count)| (name.clone(), *count)).collect();
+        rooms.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then_with(|| a.cmp(b)));
+        rooms.truncate(most);
+        rooms.into_iter().collect()
+    }
+
     /// What a full outbox means in this room; `None` for the server's default. It outlives the room.
     pub fn policy(&self, name: &str) -> Option<Policy> {
         self.lock().policies.get(name).copied()
@@ -175,6 +199,7 @@ impl Inner {
             room.members.remove(&id);
             if room.members.is_empty() {
                 self.rooms.remove(name);
+                self.dropped.remove(name);
             }
         }
     }
@@ -185,7 +210,7 @@ mod tests {
     use super::*;
 
     fn link(slot: u32) -> Link {
-        Link::new(SessionId::new(0, 0, slot), None)
+        Link::new(SessionId::new(0, 0, slot), crate::peer::Peer::Unix)
     }
 
     #[test]
@@ -227,6 +252,25 @@ mod tests {
         let second = directory.position("x").unwrap();
         assert_ne!(first.epoch, second.epoch);
         assert_eq!(second.offset, 0);
+    }
+
+    #[test]
+    fn what_was_dropped_goes_with_the_room() {
+        let (directory, a) = (Directory::default(), link(1));
+        for (room, count) in [("x", 1), ("y", 3), ("z", 3), ("nobody here", 9)] {
+            if count < 9 {
+                directory.join(&a, room);
+            }
+            directory.drop_in(&room.into(), count);
+        }
+        assert_eq!(directory.dropping(2), [("y".into(), 3), ("z".into(), 3)]);
+        assert_eq!((directory.dropped("x"), directory.dropped("nobody here")), (1, 0));
+        directory.leave(&a, "y");
+        assert_eq!(directory.dropping(9), [("z".into(), 3), ("x".into(), 1)]);
+        directory.join(&a, "y");
+        assert_eq!(directory.dropped("y"), 0);
+        directory.leave_all(&a);
+        assert!(directory.dropping(9).is_empty());
     }
 
     #[test]

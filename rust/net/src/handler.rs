@@ -4,28 +4,33 @@ use std::sync::Arc;
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::message::{Kind, Payload};
+use thin_vec::ThinVec;
 
 use crate::broadcast::Delivery;
 use crate::id::SessionId;
 use crate::link::Link;
 
-/// A request head as it came, with what the shard has already found out about it.
+/// A request head as it came, with what the shard has already found out about it. Sessions keep it: it is small.
 #[derive(Debug, Default)]
 pub struct Request {
     /// The head's bytes, from the method to the blank line.
     pub head: Box<[u8]>,
     /// The number of the endpoint, as the settings list them.
-    pub endpoint: usize,
+    pub endpoint: u32,
     /// What the path's `{names}` stood for, still percent-encoded.
-    pub path_params: Vec<(String, String)>,
+    pub path_params: ThinVec<(String, String)>,
     /// The subprotocol that the endpoint and the client have in common.
-    pub subprotocol: Option<String>,
+    pub subprotocol: Option<Box<str>>,
     /// The client asks for a WebSocket.
     pub upgrade: bool,
-    /// It came over TLS.
+    /// The client came over TLS: to us or, as a trusted proxy says, to that.
     pub secure: bool,
+    /// A body follows: [`Handler::content`] brings it.
+    pub has_body: bool,
+    /// The client sends the body only when it is asked to, with `Command::Want`.
+    pub expects_continue: bool,
     /// The certificate that the client has shown, in DER.
-    pub client_certificate: Option<Box<[u8]>>,
+    pub client_certificate: Option<ThinVec<u8>>,
 }
 
 /// How a session ended.
@@ -57,7 +62,7 @@ pub enum Notice {
     AcceptFailed(String),
     /// As many sessions as allowed: accepting pauses until one ends.
     SessionsFull,
-    /// A request was answered without a session: (peer, request line, status).
+    /// A request was answered without a session.
     Answered {
         /// The peer's address.
         peer: Option<std::net::SocketAddr>,
@@ -73,6 +78,20 @@ pub enum Notice {
         /// What was wrong.
         reason: String,
     },
+    /// A connection was closed before it could ask for anything: its PROXY header was no good, or its address has too many
+    /// connections.
+    Refused {
+        /// The peer's address.
+        peer: Option<std::net::SocketAddr>,
+        /// What was wrong.
+        reason: String,
+    },
+    /// So many further connections whose TLS failed within a second were not told one by one.
+    TlsFailuresLeftOut(u64),
+    /// A response's content was not as long as its Content-Length said; the connection was closed. In words.
+    WrongLength(String),
+    /// The file that a response's content was read from could not be read to its end; the connection was closed.
+    FileFailed(String),
     /// The shard met a bug of its own; the connection concerned was dropped.
     Panicked(String),
 }
@@ -82,6 +101,14 @@ pub enum Notice {
 pub trait Handler {
     /// An endpoint that `asks` has a request; answer with `Command::Verdict`.
     fn request(&mut self, link: Arc<Link>, request: Request);
+    /// An endpoint that serves HTTP has a request; answer with `Command::Answer`, or `Command::Respond` and
+    /// `Command::Content`. The last content ends the exchange without a further word; `closed` is told if the client is
+    /// lost before.
+    fn exchange(&mut self, link: Arc<Link>, request: Request);
+    /// Content of the request; the last of it if the flag stands. It counts in the link's inbox as one message.
+    fn content(&mut self, id: SessionId, content: &[u8], last: bool);
+    /// The client of an exchange has sent FIN behind its request: it has gone, or it only waits for the response.
+    fn hung_up(&mut self, id: SessionId);
     /// A session is open: its 101 is on its way. The request comes along unless `request` has brought it before.
     fn open(&mut self, link: Arc<Link>, request: Option<Request>);
     /// A whole message.
@@ -106,6 +133,9 @@ pub trait Handler {
     fn spent(&mut self) -> Option<Vec<u8>> {
         None
     }
-    /// A turn of a shard with a thread of its own is over: a good moment to hand on what was collected.
-    fn turned(&mut self) {}
+    /// A shard with a thread of its own has done what there was to do for now: a good moment to hand on what was
+    /// collected. `true`: there was something.
+    fn turned(&mut self) -> bool {
+        false
+    }
 }

@@ -9,11 +9,15 @@
 //! | `rooms`, [`directory`](Directory) | who is in which room: on one shard, and for everyone |
 //! | [`broadcast`](Broadcast) | one message for many |
 //! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
+//! | [`exchange`](Reply) | one HTTP request and the response to it |
 //! | [`command`](Command) | what others ask of a shard |
 //! | [`link`](Link) | the few numbers that both sides of a session share |
 //! | [`handler`](Handler) | what a shard tells its user |
+//! | [`peer`](Trust) | who is at the other end, and what trusted proxies say of it |
+//! | `places`, [`rate`](Rate) | connections from one address, and so many things in a second |
+//! | [`figures`](Figures) | what the server knows about itself, and its text for Prometheus |
 //! | [`tls`](Tls) | certificates and keys, and TLS between a socket and its session |
-//! | `routes`, `timers`, `transport`, [`counters`](Counts), [`settings`](Settings), [`id`](SessionId) | what they are made of |
+//! | `routes`, `timers`, `date`, `transport`, [`counters`](Counts), [`settings`](Settings), [`id`](SessionId) | what they are made of |
 //!
 //! A shard is driven either by a thread of its own ([`Shard::run`]) or, a turn at a time, by somebody's
 //! event loop that watches its descriptor ([`Shard::turn`] and [`Shard::flush`]).
@@ -25,11 +29,17 @@ mod broadcast;
 mod command;
 mod compression;
 mod counters;
+mod date;
 mod directory;
+mod exchange;
+mod figures;
 mod handler;
 mod id;
 mod link;
 mod outbox;
+mod peer;
+mod places;
+mod rate;
 mod rooms;
 mod routes;
 mod server;
@@ -45,12 +55,16 @@ pub use command::{Answer, Command, CommandBatch, Parcel, ShardHandle, Verdict};
 pub use compression::{Compression, CompressionMode, Form};
 pub use counters::Counts;
 pub use directory::{Directory, Joined, Position};
+pub use exchange::{Piece, Reply};
+pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
 pub use handler::{Closed, Handler, Notice, Request};
 pub use hubbub_proto as proto;
 pub use id::SessionId;
 pub use link::Link;
+pub use peer::Trust;
+pub use rate::Rate;
 pub use server::Server;
-pub use settings::{Bind, Endpoint, Limits, Policy, Settings};
+pub use settings::{Bind, Endpoint, Limits, Policy, Proxies, RatePolicy, Settings};
 pub use shard::{Shard, Turn};
-pub use tls::{CertificateFiles, ClientCertificates, Tls, TlsError, TlsFiles, TlsStream};
+pub use tls::{CertificateFiles, ClientCertificates, Password, Tls, TlsError, TlsFiles, TlsStream};
 pub use transport::{Address, Stream};

@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use thin_vec::ThinVec;
+
 use crate::id::SessionId;
+use crate::peer::Peer;
 
 /// The end of a session that anyone may hold, on any thread.
 #[derive(Debug)]
 pub struct Link {
     id: SessionId,
-    peer: Option<SocketAddr>,
+    peer: Peer,
     /// Bytes posted to the shard that it has not taken over yet.
     posted: AtomicUsize,
     /// Bytes in the shard's outbox after its last write, or after the last posted message that it took over.
@@ -28,11 +31,11 @@ pub struct Link {
     /// Round trip of the last ping, in microseconds plus one; 0 before the first.
     latency: AtomicU32,
     /// The rooms that the session is in. Kept by the directory, under its lock first.
-    rooms: Mutex<Vec<Arc<str>>>,
+    rooms: Mutex<ThinVec<Arc<str>>>,
 }
 
 impl Link {
-    pub(crate) fn new(id: SessionId, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(id: SessionId, peer: Peer) -> Self {
         Link {
             id,
             peer,
@@ -44,7 +47,7 @@ impl Link {
             wants_pong: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             latency: AtomicU32::new(0),
-            rooms: Mutex::new(Vec::new()),
+            rooms: Mutex::new(ThinVec::new()),
         }
     }
 
@@ -53,14 +56,29 @@ impl Link {
         self.id
     }
 
-    /// The peer's address; `None` on a unix socket.
+    /// The client's address; `None` on a unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.peer.client()
+    }
+
+    /// The connection's own other end, where that is a trusted proxy that has told the client's address; `None` also if
+    /// the proxy is at a unix socket.
+    pub fn proxy(&self) -> Option<SocketAddr> {
+        self.peer.proxy()
+    }
+
+    pub(crate) fn origin(&self) -> &Peer {
+        &self.peer
     }
 
     /// Bytes that were sent and that the kernel has not taken yet.
     pub fn buffered(&self) -> usize {
         self.posted.load(Ordering::SeqCst) + self.outbox.load(Ordering::SeqCst)
+    }
+
+    /// Bytes in the shard's outbox, those on their way to the shard left out.
+    pub(crate) fn outbox(&self) -> usize {
+        self.outbox.load(Ordering::Relaxed)
     }
 
     /// The session is closing or closed: what is sent now goes nowhere.
@@ -78,7 +96,7 @@ impl Link {
 
     /// The names of the session's rooms, in the order of joining.
     pub fn rooms(&self) -> Vec<Arc<str>> {
-        self.lock_rooms().clone()
+        self.lock_rooms().to_vec()
     }
 
     // ---- the poster's side
@@ -171,7 +189,7 @@ impl Link {
         self.closing.store(true, Ordering::Release);
     }
 
-    pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
+    pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, ThinVec<Arc<str>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,7 +215,7 @@ mod tests {
     use crate::Limits;
 
     fn link() -> Link {
-        Link::new(SessionId::new(0, 0, 0), None)
+        Link::new(SessionId::new(0, 0, 0), Peer::Unix)
     }
 
     #[test]

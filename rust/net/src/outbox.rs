@@ -7,15 +7,23 @@ use bytes::Bytes;
 
 /// Small sends are gathered in one buffer up to here; then a further one is begun.
 const GATHER_BYTES: usize = 32 << 10;
-/// A buffer that has grown larger than this is not kept for the next session.
-const KEEP_BYTES: usize = 16 << 10;
-const KEEP_BUFFERS: usize = 256;
+/// The first buffer of somebody who has something to say.
+const FIRST_BYTES: usize = 512;
 /// Pieces in one vectored write.
 const PIECES: usize = 64;
+/// A buffer that has grown larger than this is not kept for the next use.
+const KEEP_BUFFER_BYTES: usize = 16 << 10;
+/// The most that is kept in all: as many as a broadcast needs at once, and their buffers' bytes.
+const KEEP_BACKLOGS: usize = 1024;
+const KEEP_BYTES: usize = 4 << 20;
+
+/// What one socket has still to say; a pointer to nothing, most of the time: idle sessions are many.
+#[derive(Default)]
+pub(crate) struct Outbox(Option<Box<Backlog>>);
 
 /// Bytes in the order of sending: older pieces in `queue`, the newest small ones in `tail`.
 #[derive(Default)]
-pub(crate) struct Outbox {
+struct Backlog {
     queue: VecDeque<Piece>,
     tail: Vec<u8>,
     /// How much of the first piece has been written.
@@ -28,7 +36,7 @@ enum Piece {
     Own(Vec<u8>),
     /// Part of one session's frame: never left out.
     Shared(Bytes),
-    /// A whole broadcast frame, shared by the members: `DropOldest` may leave it out.
+    /// A whole frame of a broadcast that may be left out for a later one (`DropOldest`), shared by the members.
     Broadcast(Bytes),
 }
 
@@ -53,52 +61,45 @@ pub(crate) enum Written {
 impl Outbox {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.bytes
+        self.0.as_ref().map_or(0, |backlog| backlog.bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.len() == 0
     }
 
     /// Lets `write` append a small frame to the gathered bytes.
     pub(crate) fn gather(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.tail.capacity() == 0 {
-            self.tail = pool.buffer();
-        } else if self.tail.len() >= GATHER_BYTES {
-            self.seal(pool);
-            self.tail = pool.buffer();
+        let backlog = self.backlog(pool);
+        if backlog.tail.len() >= GATHER_BYTES {
+            backlog.seal();
         }
-        let before = self.tail.len();
-        write(&mut self.tail);
-        self.bytes += self.tail.len() - before;
+        if backlog.tail.capacity() == 0 {
+            backlog.tail = pool.buffer();
+        }
+        let before = backlog.tail.len();
+        write(&mut backlog.tail);
+        let added = backlog.tail.len() - before;
+        backlog.bytes += added;
+        pool.waiting += added;
     }
 
     /// Appends bytes without copying them.
     pub(crate) fn push_shared(&mut self, pool: &mut Pool, bytes: Bytes) {
-        self.push(pool, Piece::Shared(bytes));
+        pool.waiting += bytes.len();
+        self.backlog(pool).push(Piece::Shared(bytes));
     }
 
-    /// Appends a broadcast's frame without copying it.
+    /// Appends a broadcast's frame, which `drop_oldest` may take out again, without copying it.
     pub(crate) fn push_broadcast(&mut self, pool: &mut Pool, frame: Bytes) {
-        self.push(pool, Piece::Broadcast(frame));
+        pool.waiting += frame.len();
+        self.backlog(pool).push(Piece::Broadcast(frame));
     }
 
     /// Takes out the oldest broadcasts of which nothing is written yet, until `wanted` bytes are free
     /// of `limit`. Gives how many went.
-    pub(crate) fn drop_oldest(&mut self, wanted: usize, limit: usize) -> usize {
-        let mut dropped = 0;
-        let mut at = usize::from(self.written > 0);
-        while self.bytes > 0 && self.bytes + wanted > limit && at < self.queue.len() {
-            if matches!(self.queue[at], Piece::Broadcast(_)) {
-                if let Some(piece) = self.queue.remove(at) {
-                    self.bytes -= piece.as_slice().len();
-                    dropped += 1;
-                }
-            } else {
-                at += 1;
-            }
-        }
-        dropped
+    pub(crate) fn drop_oldest(&mut self, pool: &mut Pool, wanted: usize, limit: usize) -> usize {
+        self.0.as_mut().map_or(0, |backlog| backlog.drop_oldest(pool, wanted, limit))
     }
 
     /// Writes as much as the kernel takes. `write` is given pieces and says how many bytes it took.
@@ -107,11 +108,12 @@ impl Outbox {
         pool: &mut Pool,
         mut write: impl FnMut(&[IoSlice<'_>]) -> std::io::Result<usize>,
     ) -> std::io::Result<Written> {
-        while self.bytes > 0 {
-            let (result, offered) = self.offer(&mut write);
+        let Some(backlog) = &mut self.0 else { return Ok(Written::All) };
+        while backlog.bytes > 0 {
+            let (result, offered) = backlog.offer(&mut write);
             match result {
                 Ok(taken) => {
-                    self.advance(taken, pool);
+                    backlog.advance(taken, pool);
                     // PERF: a short write means a full socket; asking again would only say so.
                     if taken < offered {
                         return Ok(Written::Blocked);
@@ -124,17 +126,38 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        self.give_back(pool);
+        self.clear(pool);
         Ok(Written::All)
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
-        self.queue.clear();
-        self.tail.clear();
-        self.written = 0;
-        self.bytes = 0;
-        self.give_back(pool);
+        if let Some(backlog) = self.0.take() {
+            pool.keep(backlog);
+        }
+    }
+
+    fn backlog(&mut self, pool: &mut Pool) -> &mut Backlog {
+        self.0.get_or_insert_with(|| pool.backlog())
+    }
+}
+
+impl Backlog {
+    fn drop_oldest(&mut self, pool: &mut Pool, wanted: usize, limit: usize) -> usize {
+        let mut dropped = 0;
+        let mut at = usize::from(self.written > 0);
+        while self.bytes > 0 && self.bytes + wanted > limit && at < self.queue.len() {
+            if matches!(self.queue[at], Piece::Broadcast(_)) {
+                if let Some(piece) = self.queue.remove(at) {
+                    self.bytes -= piece.as_slice().len();
+                    pool.waiting -= piece.as_slice().len();
+                    dropped += 1;
+                }
+            } else {
+                at += 1;
+            }
+        }
+        dropped
     }
 
     fn offer(
@@ -161,6 +184,7 @@ impl Outbox {
 
     fn advance(&mut self, taken: usize, pool: &mut Pool) {
         self.bytes -= taken;
+        pool.waiting -= taken;
         self.written += taken;
         while let Some(first) = self.queue.front() {
             let len = first.as_slice().len();
@@ -169,7 +193,7 @@ impl Outbox {
             }
             self.written -= len;
             if let Some(Piece::Own(buffer)) = self.queue.pop_front() {
-                pool.keep(buffer);
+                pool.keep_buffer(buffer);
             }
         }
         if self.written == self.tail.len() {
@@ -178,53 +202,81 @@ impl Outbox {
         }
     }
 
-    fn push(&mut self, pool: &mut Pool, piece: Piece) {
-        self.seal(pool);
+    fn push(&mut self, piece: Piece) {
+        self.seal();
         self.bytes += piece.as_slice().len();
         self.queue.push_back(piece);
     }
 
     /// Moves the gathered bytes to the queue, so that something may follow them.
-    fn seal(&mut self, pool: &mut Pool) {
-        if self.queue.capacity() == 0 {
-            self.queue = pool.queues.pop().unwrap_or_default();
-        }
+    fn seal(&mut self) {
         if !self.tail.is_empty() {
             self.queue.push_back(Piece::Own(std::mem::take(&mut self.tail)));
         }
     }
-
-    /// An outbox with nothing to say holds no memory: idle sessions are many.
-    fn give_back(&mut self, pool: &mut Pool) {
-        if self.tail.capacity() > 0 {
-            pool.keep(std::mem::take(&mut self.tail));
-        }
-        if self.queue.capacity() > 0 {
-            let queue = std::mem::take(&mut self.queue);
-            if pool.queues.len() < KEEP_BUFFERS && queue.capacity() <= PIECES {
-                pool.queues.push(queue);
-            }
-        }
-    }
 }
 
-/// Buffers between two uses.
+/// What the outboxes of one shard share: memory between two uses, and the account of what waits.
 #[derive(Default)]
 pub(crate) struct Pool {
+    /// INVARIANT: the sum of all outboxes' bytes. An outbox is cleared before its session is dropped.
+    waiting: usize,
+    // The boxes are what is kept: a session's outbox has room for a pointer only.
+    #[allow(clippy::vec_box)]
+    backlogs: Vec<Box<Backlog>>,
     buffers: Vec<Vec<u8>>,
-    queues: Vec<VecDeque<Piece>>,
+    /// The capacities of all buffers here, those in `backlogs` among them.
+    bytes: usize,
 }
 
 impl Pool {
-    fn buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(512))
+    /// Bytes that wait in all outboxes.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
     }
 
-    fn keep(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < KEEP_BUFFERS && buffer.capacity() <= KEEP_BYTES {
+    fn backlog(&mut self) -> Box<Backlog> {
+        let backlog = self.backlogs.pop().unwrap_or_default();
+        self.bytes -= backlog.tail.capacity();
+        backlog
+    }
+
+    fn keep(&mut self, mut backlog: Box<Backlog>) {
+        self.waiting -= backlog.bytes;
+        if self.backlogs.len() >= KEEP_BACKLOGS {
+            return;
+        }
+        backlog.written = 0;
+        backlog.bytes = 0;
+        backlog.queue.clear();
+        if backlog.queue.capacity() > PIECES {
+            backlog.queue = VecDeque::new();
+        }
+        backlog.tail.clear();
+        if self.takes(&backlog.tail) {
+            self.bytes += backlog.tail.capacity();
+        } else {
+            backlog.tail = Vec::new();
+        }
+        self.backlogs.push(backlog);
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        if buffer.capacity() == 0 { Vec::with_capacity(FIRST_BYTES) } else { buffer }
+    }
+
+    fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        if self.takes(&buffer) {
             buffer.clear();
+            self.bytes += buffer.capacity();
             self.buffers.push(buffer);
         }
+    }
+
+    fn takes(&self, buffer: &Vec<u8>) -> bool {
+        buffer.capacity() <= KEEP_BUFFER_BYTES && self.bytes + buffer.capacity() <= KEEP_BYTES
     }
 }
 
@@ -294,8 +346,25 @@ mod tests {
         outbox.push_broadcast(&mut pool, Bytes::from_static(b"3333"));
         // A byte of the first one is out: it must be finished.
         assert_eq!(drain(&mut outbox, &mut pool, 1, 1).0, "1");
-        assert_eq!(outbox.drop_oldest(4, 14), 1);
+        assert_eq!(outbox.drop_oldest(&mut pool, 4, 14), 1);
         assert_eq!(drain(&mut outbox, &mut pool, 99, 99).0, "111own3333");
+    }
+
+    #[test]
+    fn the_pool_knows_what_waits_in_all_outboxes() {
+        let (mut one, mut other, mut pool) = (Outbox::default(), Outbox::default(), Pool::default());
+        small(&mut one, &mut pool, "hello");
+        one.push_broadcast(&mut pool, Bytes::from_static(b"1111"));
+        one.push_broadcast(&mut pool, Bytes::from_static(b"2222"));
+        other.push_shared(&mut pool, Bytes::from_static(b"abc"));
+        assert_eq!(pool.waiting(), 16);
+        one.drop_oldest(&mut pool, 1, 13);
+        assert_eq!(pool.waiting(), 12);
+        drain(&mut one, &mut pool, 7, 7);
+        assert_eq!((one.len(), pool.waiting()), (2, 5));
+        one.clear(&mut pool);
+        drain(&mut other, &mut pool, 9, 9);
+        assert_eq!(pool.waiting(), 0);
     }
 
     #[test]
@@ -304,8 +373,9 @@ mod tests {
         small(&mut outbox, &mut pool, "x");
         outbox.push_broadcast(&mut pool, Bytes::from_static(b"y"));
         drain(&mut outbox, &mut pool, 9, 9);
-        assert_eq!((outbox.tail.capacity(), outbox.queue.capacity()), (0, 0));
-        assert_eq!((pool.buffers.len(), pool.queues.len()), (1, 1));
+        assert!(outbox.0.is_none());
+        assert_eq!((pool.buffers.len(), pool.backlogs.len()), (1, 1));
+        assert_eq!(pool.bytes, FIRST_BYTES);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 /// The rooms that have members on this shard.
 #[derive(Default)]
 pub(crate) struct Rooms {
@@ -35,7 +37,7 @@ pub(crate) struct Membership {
 
 /// Gives the membership lists of sessions by slot: moving one member changes another session's list.
 pub(crate) trait Memberships {
-    fn of(&mut self, slot: u32) -> Option<&mut Vec<Membership>>;
+    fn of(&mut self, slot: u32) -> Option<&mut ThinVec<Membership>>;
 }
 
 impl Rooms {
@@ -61,13 +63,13 @@ impl Rooms {
             self.parts[moved.room as usize].members[moved.place as usize].index = at as u32;
         }
         if list.is_empty() {
-            *list = Vec::new();
+            *list = ThinVec::new();
         }
         self.remove(gone, lists);
     }
 
     /// Takes a session out of all its rooms, given its list.
-    pub(crate) fn leave_all(&mut self, list: Vec<Membership>, lists: &mut impl Memberships) {
+    pub(crate) fn leave_all(&mut self, list: ThinVec<Membership>, lists: &mut impl Memberships) {
         for membership in list {
             self.remove(membership, lists);
         }
@@ -116,10 +118,10 @@ impl Rooms {
 mod tests {
     use super::*;
 
-    struct Lists(Vec<Vec<Membership>>);
+    struct Lists(Vec<ThinVec<Membership>>);
 
     impl Memberships for Lists {
-        fn of(&mut self, slot: u32) -> Option<&mut Vec<Membership>> {
+        fn of(&mut self, slot: u32) -> Option<&mut ThinVec<Membership>> {
             self.0.get_mut(slot as usize)
         }
     }
@@ -133,7 +135,7 @@ mod tests {
     #[test]
     fn joining_and_leaving_in_any_order_agrees_with_sets() {
         let names: Vec<Arc<str>> = (0..5).map(|n| Arc::from(format!("room {n}"))).collect();
-        let (mut rooms, mut lists) = (Rooms::default(), Lists(vec![Vec::new(); 12]));
+        let (mut rooms, mut lists) = (Rooms::default(), Lists(vec![ThinVec::new(); 12]));
         let mut expected = vec![std::collections::BTreeSet::new(); names.len()];
         let mut random = 1u64;
         for _ in 0..20_000 {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::command::{Command, ShardHandle};
 use crate::counters::{Counters, Counts};
 use crate::directory::Directory;
+use crate::figures::{ShardFigures, Times};
+use crate::places::Places;
 use crate::routes::Routes;
 use crate::settings::{Bind, Settings};
 use crate::shard::Shard;
@@ -26,7 +28,10 @@ pub struct Server {
     addresses: Vec<Address>,
     handles: Vec<ShardHandle>,
     counters: Vec<Counters>,
+    figures: Vec<ShardFigures>,
+    times: Times,
     max_sessions: usize,
+    places: Option<Places>,
     connections: AtomicUsize,
     handshakes: AtomicUsize,
     /// The listening shard waits to be told that there is room.
@@ -52,7 +57,10 @@ impl Server {
         let seeds = (0..settings.shards.max(1)).map(|_| crate::shard::Seed::new()).collect::<io::Result<Vec<_>>>()?;
         let server = Arc::new(Server {
             max_sessions: settings.max_sessions.unwrap_or_else(descriptors_to_spare),
+            places: settings.max_sessions_per_address.map(Places::new),
             counters: seeds.iter().map(|_| Counters::default()).collect(),
+            figures: seeds.iter().map(|_| ShardFigures::default()).collect(),
+            times: Times::default(),
             handles: seeds.iter().map(crate::shard::Seed::handle).collect(),
             settings,
             routes,
@@ -99,11 +107,25 @@ impl Server {
         self.max_sessions
     }
 
+    /// Addresses that have connections, while those of each are counted (`max_sessions_per_address`).
+    pub fn addresses_connected(&self) -> usize {
+        self.places.as_ref().map_or(0, Places::len)
+    }
+
     /// The counts of all shards together.
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();
         self.counters.iter().for_each(|counters| sum.add(&counters.read()));
         sum
+    }
+
+    /// What the user's side takes; whoever calls the user's code writes it.
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
+    pub(crate) fn shard_figures(&self) -> &[ShardFigures] {
+        &self.figures
     }
 
     pub(crate) fn routes(&self) -> &Routes {
@@ -115,6 +137,10 @@ impl Server {
     }
 
     // ---- places for connections
+
+    pub(crate) fn places(&self) -> Option<&Places> {
+        self.places.as_ref()
+    }
 
     pub(crate) fn room_for_connection(&self) -> Result<(), Full> {
         if self.connections.load(Ordering::SeqCst) >= self.max_sessions {

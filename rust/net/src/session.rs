@@ -7,11 +7,16 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::head::Scanner;
 use hubbub_proto::message::Reader;
 use hubbub_proto::{Role, Violation};
+use thin_vec::ThinVec;
 
 use crate::compression::{Own, Packing};
+use crate::exchange::Exchange;
 use crate::id::SessionId;
 use crate::link::Link;
 use crate::outbox::Outbox;
+use crate::peer::Peer;
+use crate::places::Household;
+use crate::rate::FullAt;
 use crate::rooms::{Membership, Memberships};
 use crate::timers::Millis;
 use crate::transport::Stream;
@@ -22,6 +27,8 @@ pub(crate) enum Phase {
     Handshake(Box<Handshake>),
     /// The user is deciding about the request. Nothing is read meanwhile.
     Deciding(Box<Deciding>),
+    /// A request is being answered with HTTP. Its body is read; what follows waits.
+    Exchange(Box<Exchange>),
     /// Messages flow.
     Open,
     /// Our Close frame is out (or queued); the peer's is awaited. Messages are discarded.
@@ -32,9 +39,15 @@ pub(crate) enum Phase {
 
 pub(crate) struct Handshake {
     /// Later the link knows it.
-    peer: Option<SocketAddr>,
+    pub(crate) peer: Peer,
+    /// A PROXY header must come first.
+    pub(crate) awaits_proxy: bool,
     pub(crate) received: Vec<u8>,
     pub(crate) scanner: Scanner,
+    /// What was received has not been looked at.
+    pub(crate) unread: bool,
+    /// The connection has been answered before, and nothing has come since.
+    pub(crate) kept: bool,
 }
 
 pub(crate) struct Deciding {
@@ -45,6 +58,16 @@ pub(crate) struct Deciding {
     pub(crate) request_line: String,
     /// Bytes that came after the head.
     pub(crate) rest: Vec<u8>,
+    /// What an answer becomes after which the connection may go on.
+    pub(crate) exchange: Option<Box<Exchange>>,
+}
+
+impl Handshake {
+    /// Waits for a head; `received` has come before.
+    pub(crate) fn new(peer: Peer, received: Vec<u8>, kept: bool) -> Self {
+        let unread = !received.is_empty();
+        Handshake { peer, awaits_proxy: false, received, scanner: Scanner::new(), unread, kept: kept && !unread }
+    }
 }
 
 /// One connection. Idle sessions are many: what is rare is boxed.
@@ -60,18 +83,14 @@ pub(crate) struct Session {
     pub(crate) own: Option<Box<Own>>,
     /// Set when the user has been told of the session.
     pub(crate) link: Option<Arc<Link>>,
-    pub(crate) memberships: Vec<Membership>,
-    /// The newest ping that could not be answered yet (RFC 6455 §5.5.3 allows to leave out older ones).
-    pub(crate) unanswered_ping: Option<Box<[u8]>>,
-    pub(crate) farewell: Option<Box<Farewell>>,
-    /// When the connection was accepted.
-    pub(crate) since: Millis,
-    /// When closing or lingering ends, or the wait of a session that `broke` the protocol.
+    pub(crate) memberships: ThinVec<Membership>,
+    pub(crate) rare: Option<Box<Rare>>,
+    /// Whose place it has, where places are counted.
+    pub(crate) place: Option<Household>,
+    /// When the phase ends if nothing else ends it, or the wait of a session that `broke` the protocol; 0: never.
     pub(crate) until: Millis,
     pub(crate) last_received: Millis,
-    /// When the keepalive ping went out that has not been answered; 0: none.
-    pub(crate) pinged: Millis,
-    /// When the last keepalive ping went out, in microseconds, as its payload says it; 0: its pong has come.
+    /// When the last keepalive ping went out, in microseconds, as its payload says it.
     pub(crate) ping_micros: u64,
     /// INVARIANT: the wheel holds an entry for exactly this moment; 0: none.
     pub(crate) timer: Millis,
@@ -79,6 +98,10 @@ pub(crate) struct Session {
     pub(crate) mark: u32,
     /// How the peer has broken the protocol; said as soon as what came before has been handled, or by `until`.
     pub(crate) broke: Option<Violation>,
+    /// Nothing has come since the last keepalive ping.
+    pub(crate) pinged: bool,
+    /// The pong to that ping has not come.
+    pub(crate) awaits_pong: bool,
     /// The kernel has, or may have, bytes for us.
     pub(crate) readable: bool,
     /// The peer has sent FIN: after a short read there is still the end to be read.
@@ -91,6 +114,8 @@ pub(crate) struct Session {
     pub(crate) dirty: bool,
     /// The inbox is full: nothing is read until the user has consumed.
     pub(crate) paused: bool,
+    /// It has sent too fast: nothing is read until it may send again.
+    pub(crate) throttled: bool,
     /// Writing has failed: only what the peer has sent before is still of interest.
     pub(crate) broken: bool,
     /// FIN has been sent.
@@ -99,6 +124,16 @@ pub(crate) struct Session {
     pub(crate) told: bool,
     /// It counts among the handshakes under way.
     pub(crate) pending: bool,
+}
+
+/// What few sessions have.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// The newest ping that could not be answered yet (RFC 6455 §5.5.3 allows to leave out older ones).
+    pub(crate) unanswered_ping: Option<Box<[u8]>>,
+    /// Where the rate of messages is bounded: what it has sent.
+    pub(crate) full_at: FullAt,
+    pub(crate) farewell: Farewell,
 }
 
 /// The Close frames of both directions.
@@ -113,29 +148,30 @@ impl Session {
         Session {
             stream,
             id,
-            phase: Phase::Handshake(Box::new(Handshake { peer, received: Vec::new(), scanner: Scanner::new() })),
+            phase: Phase::Handshake(Box::new(Handshake::new(Peer::new(peer), Vec::new(), false))),
             reader: Reader::new(Role::Server),
             outbox: Outbox::default(),
             packing: None,
             own: None,
             link: None,
-            memberships: Vec::new(),
-            unanswered_ping: None,
-            farewell: None,
-            since: now,
+            memberships: ThinVec::new(),
+            rare: None,
+            place: None,
             until: 0,
             last_received: now,
-            pinged: 0,
             ping_micros: 0,
             timer: 0,
             mark: 0,
             broke: None,
+            pinged: false,
+            awaits_pong: false,
             readable: true,
             hung_up: false,
             in_ready: false,
             blocked: false,
             dirty: false,
             paused: false,
+            throttled: false,
             broken: false,
             finished: false,
             told: false,
@@ -149,20 +185,59 @@ impl Session {
 
     /// Received bytes wait to be parsed.
     pub(crate) fn holds(&self) -> bool {
-        self.own.as_ref().is_some_and(|own| !own.held.is_empty())
+        match &self.phase {
+            Phase::Handshake(handshake) => handshake.unread,
+            _ => self.own.as_ref().is_some_and(|own| !own.held.is_empty()),
+        }
     }
 
-    /// The peer's address; `None` on a unix socket, and when a request was refused before there was a link.
+    /// The client's address; `None` on a unix socket, and when a request was refused before there was a link.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.origin().and_then(Peer::client)
+    }
+
+    /// Where it comes from; `None` when a request was refused before there was a link.
+    pub(crate) fn origin(&self) -> Option<&Peer> {
         match (&self.link, &self.phase) {
-            (Some(link), _) => link.peer(),
-            (None, Phase::Handshake(handshake)) => handshake.peer,
+            (Some(link), _) => Some(link.origin()),
+            (None, Phase::Handshake(handshake)) => Some(&handshake.peer),
             (None, _) => None,
         }
     }
 
+    /// The same, to be kept.
+    pub(crate) fn whence(&self) -> Peer {
+        self.origin().cloned().unwrap_or(Peer::Unix)
+    }
+
+    /// A PROXY header is still to come.
+    pub(crate) fn awaits_proxy(&self) -> bool {
+        matches!(&self.phase, Phase::Handshake(handshake) if handshake.awaits_proxy)
+    }
+
+    /// It is not read for now, and that is not the peer's fault.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.paused || self.throttled
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
+    }
+
+    pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
+        match &mut self.phase {
+            Phase::Exchange(exchange) => Some(exchange),
+            _ => None,
+        }
+    }
+
+    /// Nothing is to be read now: the user has the word.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match &self.phase {
+            Phase::Deciding(_) => true,
+            Phase::Exchange(exchange) => self.is_held_back() || exchange.body.is_done(),
+            _ => self.is_held_back(),
+        }
     }
 }
 
@@ -212,6 +287,15 @@ impl Sessions {
         Some(session)
     }
 
+    /// Gives the session its slot's next id: what is still on its way to the former finds nobody.
+    pub(crate) fn renew(&mut self, slot: u32) -> Option<&mut Session> {
+        let place = self.slots.get_mut(slot as usize)?;
+        let session = place.session.as_deref_mut()?;
+        place.generation = place.generation.wrapping_add(1);
+        session.id = SessionId::new(self.shard, place.generation, slot);
+        Some(session)
+    }
+
     /// The session with this id, if it lives here.
     pub(crate) fn get(&mut self, id: SessionId) -> Option<&mut Session> {
         // A broadcast's list of who is left out names sessions of all shards.
@@ -243,7 +327,18 @@ impl Sessions {
 }
 
 impl Memberships for Sessions {
-    fn of(&mut self, slot: u32) -> Option<&mut Vec<Membership>> {
+    fn of(&mut self, slot: u32) -> Option<&mut ThinVec<Membership>> {
         self.at(slot).map(|session| &mut session.memberships)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the allocator's own word this is a multiple of 16, so a field more would cost an idle session 16 bytes.
+    #[test]
+    fn a_session_is_no_larger_than_it_has_to_be() {
+        assert_eq!((size_of::<Session>(), size_of::<Link>(), size_of::<crate::Request>()), (176, 72, 56));
     }
 }

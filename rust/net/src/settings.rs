@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compression::Compression;
+use crate::peer::Trust;
+use crate::rate::Rate;
 use crate::tls::Tls;
 
 /// What happens to a broadcast for a member whose outbox is full.
@@ -20,6 +22,27 @@ pub enum Policy {
     DropOldest,
 }
 
+impl Policy {
+    /// Its name in settings and figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Policy::Close => "close",
+            Policy::Drop => "drop",
+            Policy::DropOldest => "drop_oldest",
+        }
+    }
+}
+
+/// What happens to a session that sends faster than it may.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RatePolicy {
+    /// Its socket is not read until it may send again.
+    #[default]
+    Pause,
+    /// Close it with 1008.
+    Close,
+}
+
 /// Every bound of a session. Sizes are bytes; `None` switches a bound off.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -31,10 +54,18 @@ pub struct Limits {
     pub message_timeout: Option<Duration>,
     /// From accept to the 101, in all. Beyond: 408.
     pub handshake_timeout: Option<Duration>,
+    /// A connection that was answered may wait so long for the first byte of its next request; then it is closed.
+    pub keep_alive_timeout: Option<Duration>,
+    /// The body of one request. Beyond: 413.
+    pub max_body_bytes: Option<u64>,
     /// Received messages that wait for the user, in bytes. Beyond: the socket is not read.
     pub inbox_bytes: usize,
     /// Received messages that wait for the user. Beyond: the socket is not read.
     pub inbox_messages: usize,
+    /// Messages that a session may send in a second. Beyond: see [`RatePolicy`].
+    pub message_rate: Option<Rate>,
+    /// What sending faster means.
+    pub rate_policy: RatePolicy,
     /// What waits to be written. Beyond: see [`Policy`]; a direct send closes with 1013.
     pub outbox_bytes: usize,
     /// From here on `await send` waits.
@@ -56,8 +87,12 @@ impl Default for Limits {
             max_empty_fragments: 64,
             message_timeout: Some(Duration::from_secs(60)),
             handshake_timeout: Some(Duration::from_secs(10)),
+            keep_alive_timeout: Some(Duration::from_secs(75)),
+            max_body_bytes: Some(1 << 20),
             inbox_bytes: 64 << 10,
             inbox_messages: 64,
+            message_rate: None,
+            rate_policy: RatePolicy::Pause,
             outbox_bytes: 1 << 20,
             high_water_bytes: 64 << 10,
             outbox_policy: Policy::Close,
@@ -82,6 +117,20 @@ pub struct Endpoint {
     pub compression: Option<Compression>,
     /// The user decides about each request before it is answered.
     pub asks: bool,
+    /// The shard answers with the server's figures, if the client is one of these; the user is not asked.
+    pub figures: Option<Trust>,
+    /// It serves HTTP: requests that ask for no WebSocket are told by `Handler::exchange`. The path is a prefix: the
+    /// endpoint takes whatever is below it and no other endpoint takes; `asks` is about the WebSockets among that.
+    pub http: bool,
+}
+
+/// The proxies before the server.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// Whose word counts.
+    pub trusted: Trust,
+    /// Every connection begins with a PROXY header, and comes from one of them.
+    pub protocol: bool,
 }
 
 /// Everything a server is told when it starts.
@@ -99,6 +148,16 @@ pub struct Settings {
     pub max_sessions: Option<usize>,
     /// Handshakes under way at a time; further ones wait in the accept queue.
     pub max_handshakes: usize,
+    /// Connections at a time from one address (of IPv6: from one /64 network). Beyond: 429.
+    pub max_sessions_per_address: Option<u32>,
+    /// Connections accepted in a second; further ones wait in the accept queue.
+    pub handshake_rate: Option<Rate>,
+    /// The proxies before the server.
+    pub proxies: Proxies,
+    /// The Server field of responses; `None`: there is none.
+    pub server_field: Option<String>,
+    /// `Notice::Answered` is wanted.
+    pub access_log: bool,
     /// Ask the kernel to send small writes at once.
     pub tcp_nodelay: bool,
     /// The shards' number; at least one.
@@ -116,6 +175,11 @@ impl Default for Settings {
             max_head_fields: 100,
             max_sessions: None,
             max_handshakes: 1024,
+            max_sessions_per_address: None,
+            handshake_rate: None,
+            proxies: Proxies::default(),
+            server_field: Some("hubbub".into()),
+            access_log: true,
             tcp_nodelay: true,
             shards: 1,
             tls: None,

@@ -47,6 +47,17 @@ impl Stream {
         Ok(len)
     }
 
+    /// Looks at what the socket has, below TLS, and leaves it there. 0: the peer has finished.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self, buffer, RecvFlags::PEEK)?.1)
+    }
+
+    /// Takes off what was looked at. `false`: it is not there any more.
+    pub(crate) fn peek_off(&self, peeked: &mut [u8]) -> bool {
+        let len = peeked.len();
+        rustix::net::recv(self, peeked, RecvFlags::empty()).is_ok_and(|(_, taken)| taken == len)
+    }
+
     /// There is something to receive although the kernel has nothing: TLS keeps what one call had no room for.
     pub(crate) fn has_more(&self) -> bool {
         matches!(self, Stream::Tls(stream) if stream.has_more())
@@ -91,6 +102,11 @@ impl Stream {
     /// What its TLS has met cannot be mended: only the last words are still to be written.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self, Stream::Tls(stream) if stream.has_failed())
+    }
+
+    /// TLS has not agreed on its keys yet: what comes may cost much more than to read it.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self, Stream::Tls(stream) if stream.is_handshaking())
     }
 
     /// Nobody on the way can read along.

@@ -273,7 +273,7 @@ fn row_31_bad_streams_and_bad_text_are_1007() {
 /// F14: many small messages, each legal, that are a hundred megabytes once inflated.
 #[test]
 fn f14_what_one_read_inflates_to_waits_for_the_user() {
-    const HOARD: Manner = Manner { echo: false, consume: false, decide: None, panics: false };
+    const HOARD: Manner = Manner { echo: false, consume: false, decide: None, panics: false, curse: None };
     for path in [SHARED, OWN] {
         let mut house = House::open(every_mode(), HOARD);
         let (mut client, link) = guest(&mut house, path, &Offer::default());
@@ -302,7 +302,7 @@ fn f14_what_one_read_inflates_to_waits_for_the_user() {
 
 #[test]
 fn what_is_held_back_is_forgotten_when_the_session_closes() {
-    const HOARD: Manner = Manner { echo: false, consume: false, decide: None, panics: false };
+    const HOARD: Manner = Manner { echo: false, consume: false, decide: None, panics: false, curse: None };
     let mut house = House::open(every_mode(), HOARD);
     let (mut client, link) = guest(&mut house, SHARED, &Offer::default());
     let deflated = client.deflated(&vec![0; 900 << 10]);

@@ -19,7 +19,7 @@ use support::recorder::{Event, Manner};
 use support::turns::Turns;
 use support::{PATIENCE, bytes, limited, quiet, text};
 
-const HOARD: Manner = Manner { echo: false, consume: false, decide: None, panics: false };
+const HOARD: Manner = Manner { echo: false, consume: false, decide: None, panics: false, curse: None };
 
 /// Writes until the server's pushing back has filled the kernel's buffers; gives what was written.
 fn write_until_stalled(house: &mut House, client: &mut Client, message: &[u8]) -> usize {

@@ -278,8 +278,8 @@ fn the_user_may_answer_a_request_with_a_response_of_its_own() {
     let fields = vec![("Location".into(), "/there".into()), ("Content-Length".into(), "999".into())];
     for (upgrade, status) in [(true, 302), (false, 200)] {
         let mut client = house.connect();
-        let request =
-            if upgrade { client.request("/", &[], &[]) } else { b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec() };
+        let plain = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        let request = if upgrade { client.request("/", &[], &[]) } else { plain.to_vec() };
         client.raw(&request);
         let link = house.expect("a request", |event| match event {
             Event::Request(link, request) => (request.upgrade == upgrade).then(|| link.clone()),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hubbub_net::proto::frame::Opcode;
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{ClientCertificates, Endpoint, Notice, Settings, Tls, TlsError, TlsFiles, Verdict};
+use hubbub_net::{ClientCertificates, Endpoint, Notice, Password, Settings, Tls, TlsError, TlsFiles, Verdict};
 use rustls::ClientConnection;
 use support::client::{Client, Got, close_frame, frame};
 use support::house::House;
@@ -210,6 +210,51 @@ fn row_52_plain_http_on_the_tls_port_is_answered_with_400() {
     assert_eq!(answer.body, "This port speaks TLS: use wss:// or https://.\n");
     house.notice(|notice| matches!(notice, Notice::TlsFailed { reason, .. } if reason.contains("plain HTTP")));
     house.counts_to(1, |counts| counts.tls_failures);
+}
+
+/// Row 12: the log has ten lines for a second of failures; the counter has them all.
+#[test]
+fn row_12_failed_handshakes_do_not_flood_the_log() {
+    let mut turns = Turns::open(secure(quiet()), Manner::default());
+    let clients: Vec<Client> = (0..100).map(|_| turns.connect()).collect();
+    for client in &clients {
+        (&client.socket).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    }
+    let (mut lines, mut left_out) = (0, 0);
+    turns.until("all of them", |turns| {
+        while let Some(one) = turns.take(|event| match event {
+            Event::Notice(Notice::TlsFailed { .. }) => Some((1, 0)),
+            Event::Notice(Notice::TlsFailuresLeftOut(count)) => Some((0, *count)),
+            _ => None,
+        }) {
+            (lines, left_out) = (lines + one.0, left_out + one.1);
+        }
+        (lines + left_out == 100).then_some(())
+    });
+    // All requests were there before the first turn, and however slow the machine is, a refusal takes no tenth of a second.
+    assert!((10..100).contains(&lines) && left_out > 0, "{lines} lines, {left_out} left out");
+    assert_eq!(turns.server.counts().tls_failures, 100);
+}
+
+/// A turn does not take all handshakes that wait.
+#[test]
+fn a_storm_of_handshakes_leaves_room_for_open_sessions() {
+    let default = Some(pair("rsa"));
+    let mut turns = Turns::open(with(TlsFiles { default, ..TlsFiles::default() }, quiet()), Manner::default());
+    let (mut guest, _) = turns_guest(&mut turns);
+    let storm: Vec<Client> = (0..100).map(|_| turns.connect()).collect();
+    for client in &storm {
+        let mut hello = Vec::new();
+        connection("localhost").write_tls(&mut hello).unwrap();
+        (&client.socket).write_all(&hello).unwrap();
+    }
+    guest.text("in between");
+    turns.until("message", |turns| turns.take(|event| matches!(event, Event::Message(..)).then_some(())));
+    assert!(turns.shard.has_ready(), "an RSA signature is no matter of 40 microseconds: some handshakes wait");
+    for client in storm {
+        client.socket.set_nonblocking(true).unwrap();
+        turns.until("answer", |_| (&client.socket).read(&mut [0]).is_ok().then_some(()));
+    }
 }
 
 #[test]
@@ -530,6 +575,25 @@ fn a_reload_is_for_new_connections_and_a_failed_one_changes_nothing() {
 }
 
 #[test]
+fn an_encrypted_key_needs_its_password() {
+    let default = hubbub_net::CertificateFiles { chain: file("localhost.pem"), key: Some(file("encrypted.key")) };
+    let load = |password: Option<&[u8]>| {
+        let password = password.map(|password| Password(password.to_vec()));
+        Tls::load(TlsFiles { default: Some(default.clone()), password, ..TlsFiles::default() })
+    };
+    assert!(matches!(load(None), Err(TlsError::EncryptedKey(path)) if path == file("encrypted.key")));
+    for wrong in [&b"Secret"[..], b"", b"secret ", &[0xff; 1000]] {
+        assert!(matches!(load(Some(wrong)), Err(TlsError::WrongPassword(path)) if path == file("encrypted.key")));
+    }
+    let (tls, _) = load(Some(b"secret")).unwrap();
+    assert!(!format!("{tls:?}").contains("secret") && !format!("{tls:?}").contains("115"), "{tls:?}");
+    let mut house = House::open(Settings { tls: Some(Arc::new(tls)), ..quiet() }, Manner::echo());
+    let (mut client, _) = house.guest();
+    client.text("hello");
+    client.expect_text("hello");
+}
+
+#[test]
 fn wrong_files_are_told_apart() {
     let load = |chain: &str, key: &str| {
         let pair = hubbub_net::CertificateFiles { chain: file(chain), key: Some(file(key)) };
@@ -543,7 +607,6 @@ fn wrong_files_are_told_apart() {
         matches!(error("localhost.pem", "missing.key"), TlsError::Unreadable { path, .. } if path == file("missing.key"))
     );
     assert!(matches!(error("localhost.pem", "example.key"), TlsError::Mismatch { .. }));
-    assert!(matches!(error("localhost.pem", "encrypted.key"), TlsError::EncryptedKey(_)));
     assert!(matches!(error("localhost.pem", "ca.pem"), TlsError::NoKey { certificates: true, .. }));
     assert!(matches!(error("localhost.key", "localhost.key"), TlsError::NoCertificate(_)));
     assert!(matches!(error("localhost.pem", "make.sh"), TlsError::NoKey { certificates: false, .. }));

@@ -2,8 +2,16 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | [`socketio`] | packets of Socket.IO, which Engine.IO carries as messages |
+//! | [`engineio`] | packets of Engine.IO, over polling and WebSocket |
 //! | [`handshake`] | the opening handshake of WebSocket, both halves |
+//! | [`content`] | what of a file a request wants: conditions, ranges, codings |
+//! | [`body`] | the body of an HTTP/1.1 request, and a body in chunks as it is sent |
+//! | [`response`] | the head of a response as it is sent |
+//! | [`proxy`] | the PROXY protocol: what a proxy says before anything else |
+//! | [`forwarded`] | what the proxies on a request's way have written into its head |
 //! | [`head`] | the head of an HTTP/1.1 request or response |
+//! | [`event_stream`] | events to the blocks of an event stream |
 //! | [`message`] | bytes to messages: frames, fragments, text, limits |
 //! | [`deflate`] | permessage-deflate: messages deflated and inflated |
 //! | [`close`] | close codes and close frames |
@@ -12,18 +20,27 @@
 //! | [`utf8`] | UTF-8 that arrives in pieces |
 //!
 //! A module imports only those below it in this table. Whatever a peer does wrong becomes a [`Violation`] (after
-//! the handshake) or a [`head::HeadError`] and [`handshake::Refusal`] (before it); nothing here panics on input.
+//! the handshake) or a [`head::HeadError`], [`body::BodyError`] and [`handshake::Refusal`] (before it), or, in the first
+//! two modules, an error of theirs; nothing here panics on input.
 
 #![deny(unsafe_code)]
 
+pub mod body;
 pub mod close;
 mod close_code;
+pub mod content;
 pub mod deflate;
+pub mod engineio;
+pub mod event_stream;
+pub mod forwarded;
 pub mod frame;
 pub mod handshake;
 pub mod head;
 pub mod mask;
 pub mod message;
+pub mod proxy;
+pub mod response;
+pub mod socketio;
 pub mod utf8;
 mod violation;
 

@@ -1,6 +1,9 @@
-//! Opening handshakes: rows 4, 5, 8 and 11 of the list of attacks, F17, and the client's half against the server's.
+//! Opening handshakes: rows 4, 5, 8, 11 and 12 of the list of attacks, F17, and the client's half against the server's.
+
+use std::time::{Duration, Instant};
 
 use hubbub_proto::handshake::client::{Disagreement, InvalidRequest, Request, key};
+use hubbub_proto::handshake::deflate::Offer;
 use hubbub_proto::handshake::{self, Refusal, extensions};
 use hubbub_proto::head::{Head, HeadLimits, ResponseHead, Scanner, is_field_value, is_token};
 
@@ -318,5 +321,77 @@ fn the_client_sends_nothing_that_would_be_read_differently() {
         let mut out = Vec::new();
         assert_eq!(request.write(&mut out), expected, "{request:?}");
         assert_eq!(out.is_empty(), expected.is_err());
+    }
+}
+
+/// The least time that reading this head and its handshake takes, of many times.
+fn least_time(bytes: &[u8], limits: &HeadLimits) -> Duration {
+    let mut least = Duration::MAX;
+    for _ in 0..300 {
+        let begun = Instant::now();
+        let mut scanner = Scanner::new();
+        let end = scanner.end(bytes, limits);
+        let head = Head::parse(bytes, limits);
+        let upgrade = head.as_ref().map(|head| handshake::parse(head).is_ok());
+        least = least.min(begun.elapsed());
+        assert_eq!((end, upgrade), (Ok(Some(bytes.len())), Ok(true)));
+    }
+    least
+}
+
+#[test]
+fn row_12_twice_as_much_of_the_same_takes_twice_the_time() {
+    let limits = HeadLimits { max_bytes: 64 << 10, max_fields: 10_000 };
+    let many = |name: &str, value: &str, bytes: usize| {
+        format!("{name}: {value}\r\n").repeat(bytes / (name.len() + value.len() + 4))
+    };
+    let long = |name: &str, piece: &str, bytes: usize| format!("{name}: {}x\r\n", piece.repeat(bytes / piece.len()));
+    type Lines<'a> = &'a dyn Fn(usize) -> String;
+    let shapes: [(&str, Lines<'_>); 7] = [
+        ("one field again and again", &|bytes| many("a", "b", bytes)),
+        ("subprotocols in a field each", &|bytes| many("Sec-WebSocket-Protocol", "a", bytes)),
+        ("subprotocols in one field", &|bytes| long("Sec-WebSocket-Protocol", "a,", bytes)),
+        ("extensions in a field each", &|bytes| many("Sec-WebSocket-Extensions", "permessage-deflate", bytes)),
+        ("extensions in one field", &|bytes| long("Sec-WebSocket-Extensions", "a; b=c, ", bytes)),
+        ("tokens of Connection", &|bytes| long("Connection", "a, ", bytes)),
+        ("cookies", &|bytes| long("Cookie", "a=b; ", bytes)),
+    ];
+    for (name, lines) in shapes {
+        let head = |bytes| {
+            format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n{}Connection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                lines(bytes)
+            )
+        };
+        let (once, twice) = (head(8 << 10), head(16 << 10));
+        let (once, twice) = (least_time(once.as_bytes(), &limits), least_time(twice.as_bytes(), &limits));
+        assert!(twice < once * 5 / 2 + Duration::from_micros(2), "{name}: {once:?}, then {twice:?}");
+    }
+}
+
+#[test]
+fn the_client_takes_compression_only_as_it_offered_it() {
+    let offer = Offer { client_no_context_takeover: true, ..Offer::default() };
+    let value = offer.to_string();
+    let fields = [("Sec-WebSocket-Extensions", value.as_str())];
+    let request = Request { host: "a", target: "/", key: KEY, subprotocols: &[], fields: &fields };
+    let answer = |line: &str| {
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n{line}\r\n"
+        )
+    };
+    for (line, expected) in [
+        ("", Ok(None)),
+        ("Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n", Ok(Some(false))),
+        ("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n", Ok(Some(true))),
+        ("Sec-WebSocket-Extensions: permessage-bzip2\r\n", Err(Disagreement::Extension)),
+        ("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=9\r\n", Err(Disagreement::Extension)),
+    ] {
+        let bytes = answer(line);
+        let head = ResponseHead::parse(bytes.as_bytes(), &HeadLimits::default()).unwrap();
+        let agreed = request.check_offer(&head, &offer).map(|(_, params)| params);
+        assert_eq!(agreed.map(|params| params.map(|params| params.server_no_context_takeover)), expected, "{line}");
     }
 }

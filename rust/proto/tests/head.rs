@@ -283,7 +283,9 @@ fn the_end_of_a_head_is_found_at_every_cut() {
         (b"\n", Err(HeadError::BareLf)),
         (b"GET / HTTP/1.1\r\nA: b\r\rC", Err(HeadError::BareCr)),
         (b"GET / HTTP/1.1\r\n\0", Err(HeadError::Nul)),
-        (b"\x16\x03\x01\x00\xa5", Err(HeadError::Nul)),
+        (b"\x16\x03\x01\x00\xa5", Err(HeadError::Tls)),
+        (b"\x16\x03\x01\x02\x01\x01\x00", Err(HeadError::Tls)),
+        (b"\x16\x04\x00", Err(HeadError::Nul)),
     ] {
         assert_eq!(every_way(bytes, &limits), expected, "{:?}", String::from_utf8_lossy(bytes));
         for at in 0..=bytes.len() {

@@ -94,7 +94,9 @@ pub(crate) fn to_python(py: Python<'_>, kind: Kind, bytes: &[u8]) -> Py<PyAny> {
     if kind == Kind::Binary {
         return PyBytes::new(py, bytes).into_any().unbind();
     }
-    if bytes.len() >= ASCII_BYTES && bytes.is_ascii() {
+    // PERF: CPython's UTF-8 decoder goes through ASCII eight bytes at a time; it was 5 % of the 16 KiB echo, and 2 % of
+    // that of 64 B (benches/README.md).
+    if bytes.is_ascii() {
         return ascii(py, bytes);
     }
     // INVARIANT: proto has validated every text message; a lossy copy can only be an exact one.
@@ -103,11 +105,6 @@ pub(crate) fn to_python(py: Python<'_>, kind: Kind, bytes: &[u8]) -> Py<PyAny> {
         Err(_) => PyString::new(py, &String::from_utf8_lossy(bytes)).into_any().unbind(),
     }
 }
-
-/// From this size on ASCII is looked for.
-/// PERF: CPython's UTF-8 decoder goes through ASCII eight bytes at a time and was 5 % of the 16 KiB echo
-/// (benches/README.md).
-const ASCII_BYTES: usize = 256;
 
 /// A str of these ASCII bytes.
 #[allow(unsafe_code)]

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Server, SessionId};
+use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId};
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use crate::buffers::Message;
+use crate::exchange::Exchange;
 use crate::home::{self, Way};
 use crate::opening::Asked;
 use crate::session::Session;
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     table: Mutex<Table>,
     /// Requests that the user is deciding about.
     pub(crate) asked: Mutex<HashMap<SessionId, Asked>>,
+    /// HTTP requests whose responses are not complete.
+    exchanges: Mutex<HashMap<SessionId, Py<Exchange>>>,
     /// Who waits for which broadcast to be handed out.
     pub(crate) deliveries: Mutex<Vec<(Arc<Delivery>, Py<Waiter>)>>,
     /// Who waits for the next flush.
@@ -62,6 +65,8 @@ pub(crate) struct Callbacks {
     pub(crate) ended: Option<Py<PyAny>>,
     /// `(pending)`: decides about a request.
     pub(crate) decide: Option<Py<PyAny>>,
+    /// `(exchange)`: starts the task that answers an HTTP request.
+    pub(crate) serve: Option<Py<PyAny>>,
 }
 
 /// What `hubbub.hub` wants to be told.
@@ -73,6 +78,8 @@ pub(crate) struct Hooks {
     /// `(endpoint, handler, seconds)`: handlers of one session have kept the loop busy for longer than `slow_handler`.
     pub(crate) slow: Py<PyAny>,
     pub(crate) slow_handler: Option<Duration>,
+    /// `(endpoint, handler)`: the name of the user's handler, for the figures.
+    pub(crate) name_of: Py<PyAny>,
     /// `(kind, text)`: something for the log.
     pub(crate) notice: Py<PyAny>,
     /// `(peer, request_line, status)`: a request has been answered; for the access log.
@@ -95,9 +102,10 @@ pub(crate) struct Runtime {
     pub(crate) call_later: Py<PyAny>,
     /// On trio: makes a generator that awaits for an awaitable of ours. On asyncio tasks do so directly.
     pub(crate) park: Option<Py<PyAny>>,
-    /// `Server.turn`, `Server.tick` and `Server.flush`, bound.
+    /// `Server.turn`, `Server.tick`, `Server.beat` and `Server.flush`, bound.
     pub(crate) turn: Py<PyAny>,
     pub(crate) tick: Py<PyAny>,
+    pub(crate) beat: Py<PyAny>,
     pub(crate) flush: Py<PyAny>,
 }
 
@@ -128,6 +136,7 @@ impl Core {
             parks: AtomicBool::new(false),
             table: Mutex::new(table),
             asked: Mutex::default(),
+            exchanges: Mutex::default(),
             deliveries: Mutex::default(),
             flushes: Mutex::default(),
             spoken: Mutex::default(),
@@ -212,6 +221,60 @@ impl Core {
 
     pub(crate) fn session_count(&self) -> usize {
         lock(&self.table).count
+    }
+
+    // ---- exchanges
+
+    pub(crate) fn enter_exchange(&self, id: SessionId, exchange: Py<Exchange>) {
+        lock(&self.exchanges).insert(id, exchange);
+    }
+
+    /// The exchange with this id, if its response is not complete.
+    pub(crate) fn exchange(&self, py: Python<'_>, id: SessionId) -> Option<Py<Exchange>> {
+        lock(&self.exchanges).get(&id).map(|exchange| exchange.clone_ref(py))
+    }
+
+    pub(crate) fn end_exchange(&self, id: SessionId) -> Option<Py<Exchange>> {
+        lock(&self.exchanges).remove(&id)
+    }
+
+    /// Sends a part of a response. Gives the bytes that wait to be written.
+    pub(crate) fn put(&self, py: Python<'_>, link: &Link, part: Part, message: Message<'_>) -> usize {
+        let (id, shard) = (link.id(), link.id().shard());
+        let piece = match message {
+            Message::Borrowed(_, bytes) => Piece::Borrowed(bytes),
+            Message::Shared(_, bytes) => Piece::Shared(bytes),
+        };
+        let mut cargo = Some((part, piece));
+        let home = home::with(self.key(), |home| {
+            let Some((part, piece)) = cargo.take() else { return (0, false) };
+            let waiting = match &mut home.way {
+                Way::Inline { shard, events } => match part {
+                    Part::Whole(reply) => {
+                        shard.answer(id, &reply, piece, events);
+                        0
+                    }
+                    Part::Content { last } => shard.content(id, piece, last, events),
+                },
+                Way::Remote { batches } => load(&mut batches[shard], link, part, piece),
+            };
+            (waiting, home.wants_flush())
+        });
+        match (home, cargo) {
+            (Some((waiting, wants_flush)), _) => {
+                if wants_flush {
+                    self.schedule_flush(py);
+                }
+                waiting
+            }
+            (None, Some((part, piece))) => {
+                let mut batch = CommandBatch::default();
+                let waiting = load(&mut batch, link, part, piece);
+                self.server.handles()[shard].post(batch);
+                waiting
+            }
+            (None, None) => 0,
+        }
     }
 
     // ---- commands
@@ -310,6 +373,31 @@ impl Core {
         if let Err(error) = runtime.call_soon.call1(py, (&runtime.flush,)) {
             // The loop is closed: nothing will be written any more, and the server is about to be told.
             error.write_unraisable(py, None);
+        }
+    }
+}
+
+/// A part of an HTTP response.
+pub(crate) enum Part {
+    /// All of it: the content comes along.
+    Whole(Box<Reply>),
+    Content {
+        last: bool,
+    },
+}
+
+fn load(batch: &mut CommandBatch, link: &Link, part: Part, piece: Piece<'_>) -> usize {
+    let len = piece.len();
+    let parcel = batch.pack(piece);
+    match part {
+        // Nobody waits behind a whole response.
+        Part::Whole(reply) => {
+            batch.push(Command::Answer(link.id(), reply, parcel));
+            0
+        }
+        Part::Content { last } => {
+            batch.push(Command::Content(link.id(), parcel, last));
+            link.add_posted(len)
         }
     }
 }

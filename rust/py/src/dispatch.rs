@@ -6,15 +6,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hubbub_net::proto::close::CloseCode;
-use hubbub_net::{Closed, Link, Notice, Request, SessionId};
+use hubbub_net::proto::message::Kind;
+use hubbub_net::{Closed, Link, Notice, Request, SessionId, Slowest};
 use pyo3::prelude::*;
 
 use crate::buffers;
 use crate::core::{Core, User, lock};
 use crate::errors;
+use crate::exchange::Exchange;
 use crate::inbox::{Batch, Data, Event};
 use crate::opening::{Asked, Pending};
-use crate::session::{Inner, Session};
+use crate::session::Session;
 use crate::waiting::Waiter;
 
 /// A pass is over after this long; the loop's other work gets its turn before the rest.
@@ -44,6 +46,7 @@ impl Progress {
         let Some(user) = core.user() else { return Ok(()) };
         let started = Instant::now();
         let mut pass = Pass { py, core, user: &user, run: None, clock: started };
+        let before = self.next;
         let mut result = Ok(());
         while result.is_ok() && self.next < self.batch.events.len() {
             let event = std::mem::replace(&mut self.batch.events[self.next], Event::Stopped);
@@ -55,7 +58,11 @@ impl Progress {
                 break;
             }
         }
-        result.and(pass.end_run()).and(pass.tell_spoken())
+        let ended = result.and(pass.end_run()).and(pass.tell_spoken());
+        if self.next > before {
+            core.server.times().passed(started.elapsed());
+        }
+        ended
     }
 }
 
@@ -96,6 +103,12 @@ impl Pass<'_, '_> {
         let result = match event {
             Event::Message { .. } => Ok(()),
             Event::Request(link, request) => self.request(link, *request),
+            Event::Exchange(link, request) => self.exchange(link, *request),
+            Event::Content { id, data, last } => self.content(id, data, last, batch),
+            Event::HungUp(id) => {
+                let waiters = self.core.exchange(self.py, id).map(|exchange| exchange.get().hung_up());
+                self.wake_all(waiters.into_iter().flatten())
+            }
             Event::Open(link, request) => self.open(link, request),
             Event::Pong(id, payload) => self.pong(id, &payload),
             Event::Drained(id) => self.drained(id),
@@ -114,7 +127,7 @@ impl Pass<'_, '_> {
     fn panicked(&mut self) -> PyResult<()> {
         self.notice(&Notice::Panicked("a handler met a panic; its session is closed".into()))?;
         if let Some(run) = &self.run {
-            run.session.get().inner().close(self.py, CloseCode::INTERNAL_ERROR, "internal error");
+            run.session.get().say_goodbye(self.py, CloseCode::INTERNAL_ERROR, "internal error");
         }
         Ok(())
     }
@@ -131,14 +144,14 @@ impl Pass<'_, '_> {
             }
         }
         let Some(run) = &mut self.run else { return Ok(()) };
-        let inner = run.session.get().inner();
+        let this = run.session.get();
         // What was received before our own Close frame was asked for has found nobody.
-        if inner.said_goodbye() {
+        if this.said_goodbye() {
             run.messages += 1;
             run.bytes += len;
             return Ok(());
         }
-        match &self.user.endpoints[inner.endpoint].on_message {
+        match &self.user.endpoints[this.endpoint()].on_message {
             Some(on_message) => {
                 run.messages += 1;
                 run.bytes += len;
@@ -151,7 +164,7 @@ impl Pass<'_, '_> {
                 }
             }
             None => {
-                inner.waits().get_or_insert_default().queue.push_back((data, len));
+                this.waits().get_or_insert_default().queue.push_back((data, len));
                 Ok(())
             }
         }
@@ -160,44 +173,68 @@ impl Pass<'_, '_> {
     /// The messages of one session are over: settles their account, and resumes the task that waits for them.
     fn end_run(&mut self) -> PyResult<()> {
         let Some(run) = self.run.take() else { return Ok(()) };
-        let inner = run.session.get().inner();
+        let this = run.session.get();
         if run.messages > 0 {
-            inner.consumed(self.py, run.messages, run.bytes);
+            this.consumed(self.py, run.messages, run.bytes);
         }
-        let result = match self.user.endpoints[inner.endpoint].on_message {
+        let result = match self.user.endpoints[this.endpoint()].on_message {
             Some(_) => Ok(()),
-            None => self.wake_receiver(inner),
+            None => self.wake_receiver(this),
         };
-        result.and(self.look_at_clock(inner.endpoint, "on_message"))
+        result.and(self.look_at_clock(this.endpoint(), "on_message"))
     }
 
     /// Tells when the handlers of one session have kept the loop busy for too long.
     /// PERF: once for the messages of one session in the batch, not once for each.
-    fn look_at_clock(&mut self, endpoint: usize, what: &str) -> PyResult<()> {
+    fn look_at_clock(&mut self, endpoint: usize, handler: &'static str) -> PyResult<()> {
         let before = std::mem::replace(&mut self.clock, Instant::now());
-        let busy = self.clock - before;
+        let took = self.clock - before;
+        let times = self.core.server.times();
+        times.ran(Slowest { took, endpoint, handler });
         match self.user.hooks.slow_handler {
-            Some(limit) if busy > limit => {
-                let told = self.user.hooks.slow.call1(self.py, (endpoint, what, busy.as_secs_f64()));
+            Some(limit) if took > limit => {
+                times.was_slow();
+                let told = self.user.hooks.slow.call1(self.py, (endpoint, handler, took.as_secs_f64()));
                 self.survive(told.map(drop))
             }
             _ => Ok(()),
         }
     }
 
-    fn wake_receiver(&self, inner: &Inner) -> PyResult<()> {
-        let receiver = inner.waits().as_ref().and_then(|waits| Some(waits.receiver.as_ref()?.clone_ref(self.py)));
+    fn wake_receiver(&self, this: &Session) -> PyResult<()> {
+        let receiver = this.waits().as_ref().and_then(|waits| Some(waits.receiver.as_ref()?.clone_ref(self.py)));
         self.wake_all(receiver)
     }
 
     // ---- sessions come and go
 
     fn request(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {
-        let Some(decide) = &self.user.endpoints[request.endpoint].decide else { return Ok(()) };
+        let Some(decide) = &self.user.endpoints[request.endpoint as usize].decide else { return Ok(()) };
         let request = Arc::new(request);
-        lock(&self.core.asked).insert(link.id(), Asked { request: request.clone(), object: None });
+        lock(&self.core.asked).insert(link.id(), Asked { request: request.clone(), object: None, lost: None });
         let pending = Pending::new(self.core.clone(), link, request);
         self.survive(decide.call1(self.py, (pending,)).map(drop))
+    }
+
+    fn exchange(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {
+        let Some(serve) = &self.user.endpoints[request.endpoint as usize].serve else { return Ok(()) };
+        let (endpoint, id) = (request.endpoint as usize, link.id());
+        let exchange = Py::new(self.py, Exchange::new(self.core.clone(), link, Arc::new(request)))?;
+        self.core.enter_exchange(id, exchange.clone_ref(self.py));
+        let begun = self.survive(serve.call1(self.py, (exchange,)).map(drop));
+        begun.and(self.look_at_clock(endpoint, "app"))
+    }
+
+    fn content(&mut self, id: SessionId, data: Data, last: bool, batch: &mut Batch) -> PyResult<()> {
+        let (data, len) = match data {
+            Data::Arena(start, end) => {
+                (buffers::to_python(self.py, Kind::Binary, &batch.arena[start..end]), end - start)
+            }
+            Data::Object(data, len) => (data, len),
+            Data::Owned(bytes) => (buffers::to_python(self.py, Kind::Binary, &bytes), bytes.len()),
+        };
+        let Some(exchange) = self.core.exchange(self.py, id) else { return Ok(()) };
+        self.wake_all(exchange.get().content((len > 0).then_some(data), len, last))
     }
 
     fn open(&mut self, link: Arc<Link>, request: Option<Box<Request>>) -> PyResult<()> {
@@ -211,11 +248,11 @@ impl Pass<'_, '_> {
         let id = link.id();
         let session = Session::make(self.py, self.core, &self.user.hooks.session_type, link, request, object)?;
         self.core.enter(self.py, id, &session);
-        let inner = session.get().inner();
+        let this = session.get();
         if self.core.leaving.load(Ordering::SeqCst) {
-            inner.leave(self.py);
+            this.take_leave(self.py);
         }
-        let callbacks = &self.user.endpoints[inner.endpoint];
+        let callbacks = &self.user.endpoints[this.endpoint()];
         if let Some(access) = &self.user.hooks.access {
             self.survive(access.call1(self.py, (session.clone_ref(self.py), "", 101)).map(drop))?;
         }
@@ -226,15 +263,21 @@ impl Pass<'_, '_> {
                 Err(error) => self.failed(&session, error),
             },
         };
-        begun.and(self.look_at_clock(inner.endpoint, "on_connection"))
+        begun.and(self.look_at_clock(this.endpoint(), "on_connection"))
     }
 
     fn closed(&mut self, id: SessionId, closed: Box<Closed>) -> PyResult<()> {
-        lock(&self.core.asked).remove(&id);
-        let Some(session) = self.core.remove(id) else { return Ok(()) };
-        let inner = session.get().inner();
-        inner.set_end(closed);
-        self.wake_everyone(inner)?;
+        let asked = lock(&self.core.asked).remove(&id);
+        if let Some(lost) = asked.and_then(|asked| asked.lost) {
+            return self.survive(lost.call0(self.py).map(drop));
+        }
+        let Some(session) = self.core.remove(id) else {
+            let waiters = self.core.end_exchange(id).map(|exchange| exchange.get().lost());
+            return self.wake_all(waiters.into_iter().flatten());
+        };
+        let this = session.get();
+        this.set_end(closed);
+        self.wake_everyone(this)?;
         self.tell_end(&session)?;
         if self.core.leaving.load(Ordering::SeqCst) && self.core.session_count() == 0 {
             return self.survive(self.user.hooks.emptied.call0(self.py).map(drop));
@@ -243,21 +286,21 @@ impl Pass<'_, '_> {
     }
 
     fn tell_end(&mut self, session: &Py<Session>) -> PyResult<()> {
-        let inner = session.get().inner();
-        let callbacks = &self.user.endpoints[inner.endpoint];
+        let this = session.get();
+        let callbacks = &self.user.endpoints[this.endpoint()];
         if let Some(ended) = &callbacks.ended {
             return self.survive(ended.call1(self.py, (session,)).map(drop));
         }
-        let (Some(on_close), Some(closed)) = (&callbacks.on_close, inner.end()) else { return Ok(()) };
+        let (Some(on_close), Some(closed)) = (&callbacks.on_close, this.end()) else { return Ok(()) };
         let told = match on_close.call1(self.py, (session, closed.code().0, errors::reason(closed))) {
             Ok(_) => Ok(()),
             Err(error) => self.failed(session, error),
         };
-        told.and(self.look_at_clock(inner.endpoint, "on_close"))
+        told.and(self.look_at_clock(this.endpoint(), "on_close"))
     }
 
-    fn wake_everyone(&self, inner: &Inner) -> PyResult<()> {
-        let waiters = match inner.waits().as_mut() {
+    fn wake_everyone(&self, this: &Session) -> PyResult<()> {
+        let waiters = match this.waits().as_mut() {
             None => return Ok(()),
             Some(waits) => {
                 let mut waiters: Vec<Py<Waiter>> = Vec::new();
@@ -277,7 +320,7 @@ impl Pass<'_, '_> {
 
     fn pong(&self, id: SessionId, payload: &[u8]) -> PyResult<()> {
         let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
-        let answered = match session.get().inner().waits().as_mut() {
+        let answered = match session.get().waits().as_mut() {
             None => return Ok(()),
             Some(waits) => match waits.pings.iter().position(|ping| ping.payload == payload) {
                 // RFC 6455 §5.5.3: the peer may answer the most recent ping only: earlier ones are answered too.
@@ -289,15 +332,18 @@ impl Pass<'_, '_> {
         for ping in answered {
             let round_trip = ping.sent.elapsed();
             *lock(&ping.latency) = Some(round_trip.as_secs_f64());
-            session.get().inner().link().set_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
+            session.get().link().set_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
             waiters.extend(lock(&ping.waiter).take());
         }
         self.wake_all(waiters)
     }
 
     fn drained(&self, id: SessionId) -> PyResult<()> {
-        let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
-        let waiters = match session.get().inner().waits().as_mut() {
+        let Some(session) = self.core.session(self.py, id) else {
+            let waiters = self.core.exchange(self.py, id).map(|exchange| exchange.get().drained());
+            return self.wake_all(waiters.into_iter().flatten());
+        };
+        let waiters = match session.get().waits().as_mut() {
             None => return Ok(()),
             Some(waits) => std::mem::take(&mut waits.draining),
         };
@@ -314,16 +360,24 @@ impl Pass<'_, '_> {
                     access.call1(self.py, (peer, request_line, *status))
                 }
             },
-            Notice::TlsFailed { peer, reason } => match &hooks.access {
+            Notice::TlsFailed { peer, reason } | Notice::Refused { peer, reason } => match &hooks.access {
                 Some(access) => {
                     let peer = peer.map(|peer| peer.to_string());
                     access.call1(self.py, (peer, reason, self.py.None()))
                 }
                 None => return Ok(()),
             },
+            Notice::TlsFailuresLeftOut(count) => match &hooks.access {
+                Some(access) => {
+                    access.call1(self.py, ("-", format!("TLS: {count} more within a second"), self.py.None()))
+                }
+                None => return Ok(()),
+            },
             Notice::OutOfDescriptors => hooks.notice.call1(self.py, ("descriptors", "")),
             Notice::SessionsFull => hooks.notice.call1(self.py, ("full", "")),
             Notice::AcceptFailed(text) => hooks.notice.call1(self.py, ("accept", text)),
+            Notice::WrongLength(text) => hooks.notice.call1(self.py, ("length", text)),
+            Notice::FileFailed(text) => hooks.notice.call1(self.py, ("file", text)),
             Notice::Panicked(text) => hooks.notice.call1(self.py, ("panic", text)),
         };
         self.survive(told.map(drop))

@@ -1,6 +1,7 @@
 //! Every exception that the extension raises: what went wrong in Rust becomes a Python exception here.
 
 use hubbub_net::proto::close::CloseCode;
+use hubbub_net::proto::response::FieldError;
 use hubbub_net::{Closed, TlsError};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -94,6 +95,41 @@ pub(crate) fn wrong_field(what: &str, text: &str) -> PyErr {
     PyValueError::new_err(format!(
         "{text:?} is no valid {what} (RFC 9110 §5): control characters, CR and LF are not allowed"
     ))
+}
+
+/// A field of a response that would not be what it seems.
+pub(crate) fn wrong_response_field(error: FieldError, name: &[u8], value: &[u8]) -> PyErr {
+    let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+    match error {
+        FieldError::Name => wrong_field("field name", &name),
+        FieldError::Value => wrong_field("field value", &value),
+        FieldError::Length => PyValueError::new_err(format!("content-length is one decimal number, not {value:?}")),
+    }
+}
+
+/// An ASGI application sends what cannot be sent now.
+pub(crate) fn wrong_event(text: &str) -> PyErr {
+    PyRuntimeError::new_err(text.to_owned())
+}
+
+/// The client of a request has gone; ASGI wants an `OSError`.
+pub(crate) fn client_disconnected(py: Python<'_>) -> PyErr {
+    let text = "the client has disconnected";
+    objects::client_disconnected(py)
+        .and_then(|class| class.call1((text,)))
+        .map_or_else(|error| error, PyErr::from_value)
+}
+
+/// An `OSError` that names the file.
+pub(crate) fn os_at(error: std::io::Error, path: &std::path::Path) -> PyErr {
+    match error.raw_os_error() {
+        Some(number) => {
+            let text = error.to_string();
+            let words = text.split(" (os error").next().unwrap_or_default().to_owned();
+            PyOSError::new_err((number, words, path.as_os_str().to_owned()))
+        }
+        None => PyOSError::new_err(error.to_string()),
+    }
 }
 
 pub(crate) fn already_decided() -> PyErr {

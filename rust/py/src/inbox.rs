@@ -5,7 +5,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::time::Instant;
 
 use hubbub_net::proto::message::{Kind, Payload};
 use hubbub_net::{Closed, Delivery, Handler, Link, Notice, Request, SessionId};
@@ -15,6 +16,8 @@ use crate::buffers;
 
 /// Bytes that a batch keeps for its next use.
 const KEEP_BYTES: usize = 256 << 10;
+/// Emptied batches that wait for their shard. A loop that was busy may come back to hundreds.
+const KEEP_BATCHES: usize = 4;
 /// A batch with so many bytes is dispatched before more is read.
 /// PERF: large messages are then still in the cache when the handler gets them (16 KiB echo).
 const FULL_BYTES: usize = 128 << 10;
@@ -41,6 +44,9 @@ pub(crate) struct Batch {
 pub(crate) enum Event {
     Message { id: SessionId, kind: Kind, data: Data },
     Request(Arc<Link>, Box<Request>),
+    Exchange(Arc<Link>, Box<Request>),
+    Content { id: SessionId, data: Data, last: bool },
+    HungUp(SessionId),
     Open(Arc<Link>, Option<Box<Request>>),
     Pong(SessionId, Box<[u8]>),
     Drained(SessionId),
@@ -77,6 +83,27 @@ impl Batch {
         }
     }
 
+    /// Takes in bytes.
+    fn keep(&mut self, kind: Kind, payload: Payload<'_>) -> Data {
+        let len = payload.as_slice().len();
+        self.bytes += len;
+        match payload {
+            payload if self.attached && len >= OBJECT_BYTES => {
+                let object = Python::attach(|py| buffers::to_python(py, kind, payload.as_slice()));
+                if let Payload::Owned(buffer) = payload {
+                    self.reuse(buffer);
+                }
+                Data::Object(object, len)
+            }
+            Payload::Borrowed(bytes) => {
+                let start = self.arena.len();
+                self.arena.extend_from_slice(bytes);
+                Data::Arena(start, self.arena.len())
+            }
+            Payload::Owned(bytes) => Data::Owned(bytes),
+        }
+    }
+
     /// Empties it for its next use.
     pub(crate) fn clear(&mut self) {
         self.events.clear();
@@ -93,6 +120,19 @@ impl Handler for Batch {
         self.events.push(Event::Request(link, Box::new(request)));
     }
 
+    fn exchange(&mut self, link: Arc<Link>, request: Request) {
+        self.events.push(Event::Exchange(link, Box::new(request)));
+    }
+
+    fn content(&mut self, id: SessionId, content: &[u8], last: bool) {
+        let data = self.keep(Kind::Binary, Payload::Borrowed(content));
+        self.events.push(Event::Content { id, data, last });
+    }
+
+    fn hung_up(&mut self, id: SessionId) {
+        self.events.push(Event::HungUp(id));
+    }
+
     fn open(&mut self, link: Arc<Link>, request: Option<Request>) {
         self.events.push(Event::Open(link, request.map(Box::new)));
     }
@@ -106,23 +146,7 @@ impl Handler for Batch {
     }
 
     fn message(&mut self, id: SessionId, kind: Kind, payload: Payload<'_>) {
-        let len = payload.as_slice().len();
-        self.bytes += len;
-        let data = match payload {
-            payload if self.attached && len >= OBJECT_BYTES => {
-                let object = Python::attach(|py| buffers::to_python(py, kind, payload.as_slice()));
-                if let Payload::Owned(buffer) = payload {
-                    self.reuse(buffer);
-                }
-                Data::Object(object, len)
-            }
-            Payload::Borrowed(bytes) => {
-                let start = self.arena.len();
-                self.arena.extend_from_slice(bytes);
-                Data::Arena(start, self.arena.len())
-            }
-            Payload::Owned(bytes) => Data::Owned(bytes),
-        };
+        let data = self.keep(kind, payload);
         self.events.push(Event::Message { id, kind, data });
     }
 
@@ -157,12 +181,13 @@ pub(crate) struct Inbox {
     bell: UnixStream,
     rung: Arc<AtomicBool>,
     /// Emptied batches go back to the shard that filled them.
-    empties: Vec<Sender<Batch>>,
+    empties: Vec<SyncSender<Batch>>,
 }
 
-/// A batch and the number of the shard that filled it.
+/// A batch, the number of the shard that filled it, and when that was done.
 pub(crate) struct Filled {
     pub(crate) shard: usize,
+    pub(crate) at: Instant,
     pub(crate) batch: Batch,
 }
 
@@ -186,7 +211,7 @@ pub(crate) fn inbox(shards: usize) -> std::io::Result<(Inbox, Vec<Batcher>)> {
     let mut empties = Vec::new();
     let mut batchers = Vec::new();
     for shard in 0..shards {
-        let (back, returned) = channel();
+        let (back, returned) = sync_channel(KEEP_BATCHES);
         empties.push(back);
         batchers.push(Batcher {
             batch: Batch::default(),
@@ -221,8 +246,8 @@ impl Inbox {
     /// Gives a batch's memory back to its shard.
     pub(crate) fn give_back(&self, shard: usize, mut batch: Batch) {
         batch.clear();
-        // The shard may have ended; then the memory is simply freed.
-        let _ = self.empties[shard].send(batch);
+        // The shard may have ended, or have enough of them; then the memory is simply freed.
+        let _ = self.empties[shard].try_send(batch);
     }
 }
 
@@ -233,7 +258,8 @@ impl Batcher {
         }
         let empty = self.empties.try_recv().unwrap_or_default();
         let batch = std::mem::replace(&mut self.batch, empty);
-        if self.batches.send(Filled { shard: self.shard, batch }).is_ok() && !self.rung.swap(true, Ordering::SeqCst) {
+        let filled = Filled { shard: self.shard, at: Instant::now(), batch };
+        if self.batches.send(filled).is_ok() && !self.rung.swap(true, Ordering::SeqCst) {
             // A full socket means that the bell is ringing anyway.
             let _ = (&self.bell).write(&[1]);
         }
@@ -243,6 +269,18 @@ impl Batcher {
 impl Handler for Batcher {
     fn request(&mut self, link: Arc<Link>, request: Request) {
         self.batch.request(link, request);
+    }
+
+    fn exchange(&mut self, link: Arc<Link>, request: Request) {
+        self.batch.exchange(link, request);
+    }
+
+    fn content(&mut self, id: SessionId, content: &[u8], last: bool) {
+        self.batch.content(id, content, last);
+    }
+
+    fn hung_up(&mut self, id: SessionId) {
+        self.batch.hung_up(id);
     }
 
     fn open(&mut self, link: Arc<Link>, request: Option<Request>) {
@@ -286,7 +324,9 @@ impl Handler for Batcher {
         self.hand_over();
     }
 
-    fn turned(&mut self) {
+    fn turned(&mut self) -> bool {
+        let something = !self.batch.is_empty();
         self.hand_over();
+        something
     }
 }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `server.rs` | `Server`: started, driven and stopped by `hubbub.hub` |
 //! | `session.rs` | `Session`: the base of `hubbub.WebSocket` |
+//! | `exchange.rs` | `Exchange`: an HTTP request and its response, as ASGI has them |
+//! | `scope.rs` | a request as ASGI describes it |
 //! | `opening.rs` | `Opening`, `Pending`: a request, and the answer to it |
 //! | `waiting.rs` | what `await` meets: `Recv`, `Wait`, `Done`, and the `Waiter` that stands for a future |
 //! | `delivery.rs` | `Delivery`: what has come of a broadcast |
@@ -11,20 +13,26 @@
 //! | `home.rs` | the shard, or the way to the shards, of the event loop's thread |
 //! | `inbox.rs` | events on their way from the shards to Python |
 //! | `dispatch.rs` | events to handlers |
+//! | `figures.rs` | the network's figures to `hubbub.Stats` |
 //! | `settings.rs` | Python's settings to the network's |
 //! | `buffers.rs` | every extraction of bytes from Python objects |
 //! | `objects.rs` | every Python object that is looked up by name |
+//! | `bench.rs` | `Load`: a run of the load generator |
 //! | `errors.rs` | every exception that is raised |
 
+mod bench;
 mod buffers;
 mod core;
 mod delivery;
 mod dispatch;
 mod errors;
+mod exchange;
+mod figures;
 mod home;
 mod inbox;
 mod objects;
 mod opening;
+mod scope;
 mod server;
 mod session;
 mod settings;
@@ -35,7 +43,11 @@ mod _core {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::bench::Load;
+    #[pymodule_export]
     use crate::delivery::Delivery;
+    #[pymodule_export]
+    use crate::exchange::{Draining, Exchange, Receiving};
     #[pymodule_export]
     use crate::opening::{Opening, Pending};
     #[pymodule_export]

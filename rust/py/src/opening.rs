@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hubbub_net::proto::head::{Head, HeadLimits, is_field_value, is_token};
 use hubbub_net::{Answer, Command, Link, Request, Verdict};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::core::{Core, lock};
-use crate::errors;
+use crate::{errors, scope};
 
 /// A request that the user is deciding about, for the session that may come of it.
 pub(crate) struct Asked {
     pub(crate) request: Arc<Request>,
     /// The user's `hubbub.Request`, with the state attached to it.
     pub(crate) object: Option<Py<PyAny>>,
+    /// `()`: the client has gone before there was a session.
+    pub(crate) lost: Option<Py<PyAny>>,
 }
 
 /// A request head, as it came.
@@ -61,7 +63,7 @@ impl Opening {
 
     #[getter]
     fn path_params(&self) -> Vec<(String, String)> {
-        self.request.path_params.clone()
+        self.request.path_params.to_vec()
     }
 
     #[getter]
@@ -88,6 +90,11 @@ impl Opening {
     #[getter]
     fn remote_address(&self) -> Option<(String, u16)> {
         remote_address(&self.link)
+    }
+
+    #[getter]
+    fn proxy_address(&self) -> Option<(String, u16)> {
+        proxy_address(&self.link)
     }
 }
 
@@ -120,6 +127,18 @@ impl Pending {
     #[getter]
     fn opening(&self) -> Opening {
         Opening::new(self.link.clone(), self.request.clone())
+    }
+
+    /// The ASGI scope; `base` has what all requests for the application share.
+    fn scope<'py>(&self, py: Python<'py>, base: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+        scope::scope(py, base, &self.link, &self.request)
+    }
+
+    /// Lets `callback` be called if the client goes before there is a session.
+    fn on_lost(&self, callback: Py<PyAny>) {
+        if let Some(asked) = lock(&self.core.asked).get_mut(&self.link.id()) {
+            asked.lost = Some(callback);
+        }
     }
 
     /// Opens the session; `request` becomes its `ws.request`.
@@ -159,6 +178,10 @@ impl Pending {
 
 pub(crate) fn remote_address(link: &Link) -> Option<(String, u16)> {
     link.peer().map(|peer| (peer.ip().to_string(), peer.port()))
+}
+
+pub(crate) fn proxy_address(link: &Link) -> Option<(String, u16)> {
+    link.proxy().map(|proxy| (proxy.ip().to_string(), proxy.port()))
 }
 
 fn check(fields: &[(String, String)]) -> PyResult<()> {

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hubbub_net::proto::close::CloseCode;
-use hubbub_net::{Address, Broadcast, Command, Form, Shard, Target, Tls};
+use hubbub_net::{Address, Broadcast, Command, Exposition, Form, Policy, Shard, Target, Tls};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyWeakrefReference};
@@ -18,10 +18,12 @@ use crate::home::{self, Way};
 use crate::inbox::{Batch, Inbox, inbox};
 use crate::session::{Session, room_name};
 use crate::waiting::Waiter;
-use crate::{buffers, errors, settings};
+use crate::{buffers, errors, figures, settings};
 
 /// Batches of other threads that are worked through in one turn of the loop.
 const BATCHES: usize = 64;
+/// How often the loop's lag is measured.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// One running server.
 #[pyclass(frozen, module = "hubbub._core")]
@@ -37,6 +39,8 @@ pub struct Server {
     unfinished: Mutex<Option<Unfinished>>,
     /// The loop's timer that will call `tick`.
     timer: Mutex<Option<Timer>>,
+    /// The loop's timer that will call `beat`; it has `cancel()`.
+    beating: Mutex<Option<Py<PyAny>>>,
 }
 
 /// A batch in the middle of its dispatch, and the shard thread that it came from.
@@ -55,7 +59,8 @@ struct Timer {
 impl Server {
     /// Opens the listeners. `hooks` and `endpoints` are read once, here.
     #[new]
-    #[pyo3(signature = (hub, limits, endpoints, hooks, binds, io_threads, tls = None))]
+    #[pyo3(signature = (hub, limits, endpoints, hooks, binds, io_threads, tls = None, proxies = None))]
+    #[allow(clippy::too_many_arguments, reason = "one caller, in Python, names them")]
     fn new(
         hub: &Bound<'_, PyAny>,
         limits: &Bound<'_, PyAny>,
@@ -64,15 +69,21 @@ impl Server {
         binds: Vec<Bound<'_, PyAny>>,
         io_threads: usize,
         tls: Option<Bound<'_, PyAny>>,
+        proxies: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let paths = endpoints.iter().map(settings::endpoint).collect::<PyResult<_>>()?;
         let mut settings = settings::settings(limits, paths, io_threads.max(1))?;
+        settings.server_field = hooks.getattr("server_field")?.extract()?;
+        settings.access_log = !hooks.getattr("access")?.is_none();
         if let Some(tls) = tls {
             let (tls, warnings) = Tls::load(settings::tls(&tls)?).map_err(|error| errors::tls(&error))?;
             settings.tls = Some(Arc::new(tls));
             for warning in warnings {
                 hooks.call_method1("notice", ("certificate", warning))?;
             }
+        }
+        if let Some(proxies) = proxies {
+            settings.proxies = settings::proxies(&proxies)?;
         }
         let binds = binds.iter().map(settings::bind).collect::<PyResult<_>>()?;
         let (server, shards) = hubbub_net::Server::bind(settings, binds).map_err(errors::os)?;
@@ -90,6 +101,7 @@ impl Server {
             fd: Mutex::new(-1),
             unfinished: Mutex::default(),
             timer: Mutex::default(),
+            beating: Mutex::default(),
         })
     }
 
@@ -103,10 +115,12 @@ impl Server {
     ) -> PyResult<()> {
         let this = slf.get();
         let bound = |name: &str| slf.getattr(name).map(Bound::unbind);
-        let (turn, tick, flush) = (bound("turn")?, bound("tick")?, bound("flush")?);
-        if !this.core.set_runtime(Runtime { event_loop, call_soon, call_later, park, turn, tick, flush }) {
+        let (turn, tick, beat, flush) = (bound("turn")?, bound("tick")?, bound("beat")?, bound("flush")?);
+        if !this.core.set_runtime(Runtime { event_loop, call_soon, call_later, park, turn, tick, beat, flush }) {
             return Err(errors::wrong_setting("the server has been started before".into()));
         }
+        this.beat(slf.py())?;
+        keep_freed_memory();
         let mut shards = std::mem::take(&mut *lock(&this.shards));
         if this.io_threads == 0 {
             if let Some(shard) = shards.pop() {
@@ -149,6 +163,16 @@ impl Server {
         self.turn(py)
     }
 
+    /// Sees how late the loop's timer is, once per second.
+    fn beat(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(runtime) = self.core.runtime() else { return Ok(()) };
+        self.core.server.times().lag.beat(Some(BEAT));
+        let handle = runtime.call_later.call1(py, (BEAT.as_secs_f64(), &runtime.beat))?;
+        let before = lock(&self.beating).replace(handle);
+        drop(before);
+        Ok(())
+    }
+
     /// Writes what was sent since the last turn.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let spoken = tell_spoken(py, &self.core);
@@ -167,7 +191,7 @@ impl Server {
             self.core.post(py, shard, Command::StopAccepting);
         }
         for session in self.core.sessions(py) {
-            session.get().inner().leave(py);
+            session.get().take_leave(py);
         }
     }
 
@@ -199,8 +223,9 @@ impl Server {
         });
         *lock(&self.inbox) = None;
         self.core.let_go();
-        let timer = lock(&self.timer).take();
-        cancel(py, timer)
+        self.core.server.times().lag.beat(None);
+        let (timer, beating) = (lock(&self.timer).take(), lock(&self.beating).take());
+        cancel(py, timer.map(|timer| timer.handle)).and(cancel(py, beating))
     }
 
     #[getter]
@@ -287,8 +312,12 @@ impl Server {
         Ok(position.map(|position| (position.epoch, position.offset)))
     }
 
+    fn room_dropped(&self, room: &Bound<'_, PyAny>) -> PyResult<u64> {
+        Ok(self.core.server.directory().dropped(room_name(room)?.to_str()?))
+    }
+
     fn room_policy(&self, room: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
-        Ok(self.core.server.directory().policy(room_name(room)?.to_str()?).map(settings::policy_name))
+        Ok(self.core.server.directory().policy(room_name(room)?.to_str()?).map(Policy::name))
     }
 
     fn set_room_policy(&self, room: &Bound<'_, PyAny>, policy: Option<&str>) -> PyResult<()> {
@@ -321,16 +350,24 @@ impl Server {
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = PyDict::new(py);
-        stats.set_item("sessions", self.core.session_count())?;
-        stats.set_item("connections", self.core.server.connections())?;
-        stats.set_item("max_sessions", self.core.server.max_sessions())?;
-        stats.set_item("rooms", self.core.server.directory().len())?;
-        for (name, count) in self.core.server.counts().named() {
-            stats.set_item(name, count)?;
-        }
-        Ok(stats)
+        figures::stats(py, &self.core)
     }
+
+    /// The figures as text: Prometheus' format 0.0.4, or OpenMetrics 1.0.
+    fn metrics_text(&self, openmetrics: bool) -> String {
+        let exposition = if openmetrics { Exposition::OpenMetrics } else { Exposition::Prometheus };
+        self.core.server.metrics(exposition)
+    }
+}
+
+/// Lets the allocator keep up to 16 MiB that were freed at the end of its heap, for the next messages.
+///
+/// PERF: glibc gives them back to the kernel from 128 KiB on, and faults every page in again: 16 KiB echo cost half as much
+/// again or not, from run to run. Its bound is twice the largest mapped block that it has seen freed (mallopt(3), "dynamic
+/// mmap threshold"), so it is shown one. Where the allocator is another one, this does nothing.
+fn keep_freed_memory() {
+    const BLOCK: usize = 8 << 20;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK)));
 }
 
 impl Server {
@@ -416,6 +453,7 @@ impl Server {
     fn next_batch(&self) -> Option<Unfinished> {
         lock(&self.unfinished).take().or_else(|| {
             let filled = lock(&self.inbox).as_ref()?.next()?;
+            self.core.server.times().handover.add(filled.at.elapsed());
             Some(Unfinished { progress: Progress::new(filled.batch), shard: Some(filled.shard) })
         })
     }
@@ -464,13 +502,13 @@ impl Server {
         }
         let handle = runtime.call_later.call1(py, (wait.as_secs_f64(), &runtime.tick))?;
         let before = lock(&self.timer).replace(Timer { at, handle });
-        cancel(py, before)
+        cancel(py, before.map(|timer| timer.handle))
     }
 }
 
-fn cancel(py: Python<'_>, timer: Option<Timer>) -> PyResult<()> {
-    match timer {
-        Some(timer) => timer.handle.call_method0(py, "cancel").map(drop),
+fn cancel(py: Python<'_>, handle: Option<Py<PyAny>>) -> PyResult<()> {
+    match handle {
+        Some(handle) => handle.call_method0(py, "cancel").map(drop),
         None => Ok(()),
     }
 }
@@ -484,6 +522,7 @@ fn callbacks(endpoint: &Bound<'_, PyAny>) -> PyResult<Callbacks> {
         start: read("start")?,
         ended: read("ended")?,
         decide: read("decide")?,
+        serve: read("serve")?,
     })
 }
 
@@ -494,6 +533,7 @@ fn read_hooks(hooks: &Bound<'_, PyAny>, limits: &Bound<'_, PyAny>) -> PyResult<H
         failed: read("failed")?,
         slow: read("slow")?,
         slow_handler: settings::seconds(limits, "slow_handler")?,
+        name_of: read("name_of")?,
         notice: read("notice")?,
         emptied: read("emptied")?,
         stopped: read("stopped")?,

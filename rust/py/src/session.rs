@@ -14,19 +14,30 @@ use pyo3::types::{PyFrozenSet, PyString, PyWeakrefMethods};
 
 use crate::buffers;
 use crate::core::{Core, lock};
-use crate::opening::{Opening, remote_address};
+use crate::opening::{Opening, proxy_address, remote_address};
 use crate::waiting::{Done, Ping, Recv, Wait, Waits, What};
 use crate::{errors, objects};
 
-/// What a session consists of, without the Python object around it.
-pub(crate) struct Inner {
+/// One session. Made by the server only.
+///
+/// PERF: idle sessions are many: this holds what each of them needs, [`Rare`] the rest.
+#[pyclass(subclass, frozen, weakref, module = "hubbub._core")]
+pub struct Session {
     link: Arc<Link>,
     core: Arc<Core>,
-    pub(crate) endpoint: usize,
     request: Arc<Request>,
+    rare: OnceLock<Box<Rare>>,
+}
+
+/// What a session has only once something of it was needed.
+#[derive(Default)]
+struct Rare {
+    state: Mutex<Option<Py<PyAny>>>,
+    /// The user's `hubbub.Request`.
+    request: Mutex<Option<Py<PyAny>>>,
     end: OnceLock<Box<Closed>>,
     /// The Close frame that was asked for here.
-    goodbye: OnceLock<Box<(CloseCode, String)>>,
+    goodbye: OnceLock<(CloseCode, String)>,
     waits: Mutex<Option<Box<Waits>>>,
     /// The server is stopping: close as soon as the handler waits for a message again.
     leaving: AtomicBool,
@@ -34,89 +45,16 @@ pub(crate) struct Inner {
     noticed: AtomicBool,
 }
 
-impl Inner {
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
-
-    pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.link
-    }
-
-    /// How it ended, once it has.
-    pub(crate) fn end(&self) -> Option<&Closed> {
-        self.end.get().map(|closed| &**closed)
-    }
-
-    pub(crate) fn set_end(&self, closed: Box<Closed>) {
-        // It is told once; a second time would be the shard's error and changes nothing.
-        let _ = self.end.set(closed);
-    }
-
-    pub(crate) fn waits(&self) -> MutexGuard<'_, Option<Box<Waits>>> {
-        lock(&self.waits)
-    }
-
-    /// The handler has turned away from this session: what still comes from it is not delivered.
-    pub(crate) fn said_goodbye(&self) -> bool {
-        self.goodbye.get().is_some()
-    }
-
-    pub(crate) fn low_water_bytes(&self) -> usize {
-        self.core.server.settings().limits.high_water_bytes / 2
-    }
-
-    pub(crate) fn close(&self, py: Python<'_>, code: CloseCode, reason: &str) {
-        if self.end().is_none() && self.goodbye.set(Box::new((code, reason.to_owned()))).is_ok() {
-            let id = self.link.id();
-            self.core.post(py, id.shard(), Command::Close(id, code, reason.to_owned()));
-        }
-    }
-
-    /// The server is stopping: closes now if the session is idle, else when its handler comes back for more.
-    pub(crate) fn leave(&self, py: Python<'_>) {
-        let in_task = self.core.user().is_some_and(|user| user.endpoints[self.endpoint].start.is_some());
-        let receiving = |waits: &Waits| waits.receiver.as_ref().is_some_and(|waiter| waiter.get().is_waiting());
-        let idle = !in_task || self.waits().as_deref().is_some_and(receiving);
-        if idle {
-            self.close(py, CloseCode::GOING_AWAY, "");
-        } else {
-            self.leaving.store(true, Ordering::SeqCst);
-        }
-    }
-
-    pub(crate) fn leave_if_asked(&self, py: Python<'_>) {
-        if self.leaving.load(Ordering::SeqCst) {
-            self.close(py, CloseCode::GOING_AWAY, "");
-        }
-    }
-
-    pub(crate) fn notice_end(&self) {
-        self.noticed.store(true, Ordering::Relaxed);
-    }
-
-    fn closed_error(&self, py: Python<'_>) -> PyErr {
-        self.notice_end();
-        match self.end() {
-            Some(closed) => errors::connection_closed(py, closed),
-            None => errors::connection_closing(py, self.goodbye.get().map(|goodbye| &**goodbye)),
-        }
-    }
-}
-
-/// One session. Made by the server only.
-#[pyclass(subclass, frozen, weakref, module = "hubbub._core")]
-pub struct Session {
-    inner: Arc<Inner>,
-    state: Mutex<Option<Py<PyAny>>>,
-    request: Mutex<Option<Py<PyAny>>>,
-}
-
 /// What a session is made of: only the server has one.
 #[pyclass(frozen, module = "hubbub._core")]
 pub(crate) struct Seed(Mutex<Option<Sown>>);
 
-type Sown = (Arc<Inner>, Option<Py<PyAny>>);
+struct Sown {
+    link: Arc<Link>,
+    core: Arc<Core>,
+    request: Arc<Request>,
+    object: Option<Py<PyAny>>,
+}
 
 impl Session {
     /// Makes the Python object of a session that has just been opened.
@@ -128,28 +66,94 @@ impl Session {
         request: Arc<Request>,
         object: Option<Py<PyAny>>,
     ) -> PyResult<Py<Session>> {
-        let inner = Inner {
-            link,
-            core: core.clone(),
-            endpoint: request.endpoint,
-            request,
-            end: OnceLock::new(),
-            goodbye: OnceLock::new(),
-            waits: Mutex::default(),
-            leaving: AtomicBool::new(false),
-            noticed: AtomicBool::new(false),
-        };
-        let seed = Seed(Mutex::new(Some((Arc::new(inner), object))));
+        let seed = Seed(Mutex::new(Some(Sown { link, core: core.clone(), request, object })));
         let made = session_type.bind(py).call1((seed,))?;
         Ok(made.cast_into::<Session>()?.unbind())
     }
 
     pub(crate) fn id(&self) -> SessionId {
-        self.inner.link.id()
+        self.link.id()
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.inner
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// The number of its endpoint.
+    pub(crate) fn endpoint(&self) -> usize {
+        self.request.endpoint as usize
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn end(&self) -> Option<&Closed> {
+        self.rare.get()?.end.get().map(|closed| &**closed)
+    }
+
+    pub(crate) fn set_end(&self, closed: Box<Closed>) {
+        // It is told once; a second time would be the shard's error and changes nothing.
+        let _ = self.rare().end.set(closed);
+    }
+
+    pub(crate) fn waits(&self) -> MutexGuard<'_, Option<Box<Waits>>> {
+        lock(&self.rare().waits)
+    }
+
+    fn goodbye(&self) -> Option<&(CloseCode, String)> {
+        self.rare.get()?.goodbye.get()
+    }
+
+    /// The handler has turned away from this session: what still comes from it is not delivered.
+    pub(crate) fn said_goodbye(&self) -> bool {
+        self.goodbye().is_some()
+    }
+
+    pub(crate) fn low_water_bytes(&self) -> usize {
+        self.core.server.settings().limits.high_water_bytes / 2
+    }
+
+    pub(crate) fn say_goodbye(&self, py: Python<'_>, code: CloseCode, reason: &str) {
+        if self.end().is_none() && self.rare().goodbye.set((code, reason.to_owned())).is_ok() {
+            let id = self.link.id();
+            self.core.post(py, id.shard(), Command::Close(id, code, reason.to_owned()));
+        }
+    }
+
+    /// The server is stopping: closes now if the session is idle, else when its handler comes back for more.
+    pub(crate) fn take_leave(&self, py: Python<'_>) {
+        let in_task = self.core.user().is_some_and(|user| user.endpoints[self.endpoint()].start.is_some());
+        let receiving = |waits: &Waits| waits.receiver.as_ref().is_some_and(|waiter| waiter.get().is_waiting());
+        let idle = !in_task || self.waits().as_deref().is_some_and(receiving);
+        if idle {
+            self.say_goodbye(py, CloseCode::GOING_AWAY, "");
+        } else {
+            self.rare().leaving.store(true, Ordering::SeqCst);
+        }
+    }
+
+    pub(crate) fn leave_if_asked(&self, py: Python<'_>) {
+        if self.rare.get().is_some_and(|rare| rare.leaving.load(Ordering::SeqCst)) {
+            self.say_goodbye(py, CloseCode::GOING_AWAY, "");
+        }
+    }
+
+    pub(crate) fn notice_end(&self) {
+        self.rare().noticed.store(true, Ordering::Relaxed);
+    }
+
+    fn closed_error(&self, py: Python<'_>) -> PyErr {
+        self.notice_end();
+        match self.end() {
+            Some(closed) => errors::connection_closed(py, closed),
+            None => errors::connection_closing(py, self.goodbye()),
+        }
     }
 }
 
@@ -157,10 +161,14 @@ impl Session {
 impl Session {
     #[new]
     fn new(py: Python<'_>, seed: &Seed) -> PyResult<Self> {
-        let (inner, request) = lock(&seed.0).take().ok_or_else(errors::not_started)?;
-        // What on_request has attached to the request is the session's from now on.
-        let state = request.as_ref().map(|request| request.getattr(py, "state")).transpose()?;
-        Ok(Session { inner, state: Mutex::new(state), request: Mutex::new(request) })
+        let Sown { link, core, request, object } = lock(&seed.0).take().ok_or_else(errors::not_started)?;
+        let session = Session { link, core, request, rare: OnceLock::new() };
+        if let Some(object) = object {
+            // What on_request has attached to the request is the session's from now on.
+            *lock(&session.rare().state) = Some(object.getattr(py, "state")?);
+            session._keep_request(object);
+        }
+        Ok(session)
     }
 
     // ---- out
@@ -176,16 +184,17 @@ impl Session {
     /// Raises `ConnectionClosed` when the session is closing or closed, `TypeError` for any other type of data,
     /// `UnicodeEncodeError` for a `str` with lone surrogates (RFC 6455 §5.6).
     #[pyo3(signature = (data, *, compress = true))]
-    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, compress: bool) -> PyResult<Py<PyAny>> {
-        if self.inner.link.is_closing() || self.inner.said_goodbye() {
-            return Err(self.inner.closed_error(py));
+    fn send(slf: &Bound<'_, Self>, py: Python<'_>, data: &Bound<'_, PyAny>, compress: bool) -> PyResult<Py<PyAny>> {
+        let this = slf.get();
+        if this.link.is_closing() || this.said_goodbye() {
+            return Err(this.closed_error(py));
         }
-        let link = &self.inner.link;
-        let waiting = buffers::with_message(data, |message| self.inner.core.send(py, link, message, compress))?;
-        if waiting <= self.inner.core.server.settings().limits.high_water_bytes {
+        let link = &this.link;
+        let waiting = buffers::with_message(data, |message| this.core.send(py, link, message, compress))?;
+        if waiting <= this.core.server.settings().limits.high_water_bytes {
             return done(py);
         }
-        Ok(Py::new(py, Wait::new(self.inner.clone(), What::Drain))?.into_any())
+        Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Drain))?.into_any())
     }
 
     /// Closes the session; await the result to wait until it has ended.
@@ -196,19 +205,19 @@ impl Session {
     ///
     /// Raises `ValueError` for any other code and for a longer reason (RFC 6455 §7.1.2, §7.4).
     #[pyo3(signature = (code = 1000, reason = ""))]
-    fn close(&self, py: Python<'_>, code: i64, reason: &str) -> PyResult<Py<PyAny>> {
+    fn close(slf: &Bound<'_, Self>, py: Python<'_>, code: i64, reason: &str) -> PyResult<Py<PyAny>> {
         let sent = u16::try_from(code).ok().map(CloseCode).filter(|code| code.may_be_sent());
         let sent = sent.ok_or_else(|| errors::wrong_close_code(code))?;
         if reason.len() > MAX_REASON_BYTES {
             return Err(errors::long_close_reason(reason.len()));
         }
-        self.inner.close(py, sent, reason);
-        Ok(Py::new(py, Wait::new(self.inner.clone(), What::Close))?.into_any())
+        slf.get().say_goodbye(py, sent, reason);
+        Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Close))?.into_any())
     }
 
     /// Drops the connection, without a Close frame: the peer and `on_close` see 1006 (RFC 6455 §7.1.7).
     fn abort(&self, py: Python<'_>) {
-        self.inner.core.post(py, self.id().shard(), Command::Abort(self.id()));
+        self.core.post(py, self.id().shard(), Command::Abort(self.id()));
     }
 
     /// Sends a ping; await the result for the round trip in seconds.
@@ -218,9 +227,10 @@ impl Session {
     /// Raises `ConnectionClosed`, here or when awaited, if the session ends before the pong comes, `ValueError` for more
     /// than 125 bytes, `TypeError` for anything but `str` and bytes (RFC 6455 §5.5.2).
     #[pyo3(signature = (data = None))]
-    fn ping(&self, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        if self.inner.link.is_closing() || self.inner.said_goodbye() {
-            return Err(self.inner.closed_error(py));
+    fn ping(slf: &Bound<'_, Self>, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        let this = slf.get();
+        if this.link.is_closing() || this.said_goodbye() {
+            return Err(this.closed_error(py));
         }
         let payload = match data {
             None => ping_payload(),
@@ -238,29 +248,33 @@ impl Session {
             latency: Mutex::default(),
             waiter: Mutex::default(),
         });
-        self.inner.waits().get_or_insert_default().pings.push(ping.clone());
-        self.inner.link.wait_for_pong();
-        self.inner.core.post(py, self.id().shard(), Command::Ping(self.id(), payload));
-        Ok(Py::new(py, Wait::new(self.inner.clone(), What::Pong(ping)))?.into_any())
+        this.waits().get_or_insert_default().pings.push(ping.clone());
+        this.link.wait_for_pong();
+        this.core.post(py, this.id().shard(), Command::Ping(this.id(), payload));
+        Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Pong(ping)))?.into_any())
     }
 
     // ---- in
 
-    fn _recv(&self) -> Recv {
-        Recv::new(self.inner.clone(), false)
+    fn _recv(slf: Py<Self>) -> Recv {
+        Recv::new(slf, false)
     }
 
     fn __aiter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
-    fn __anext__(&self, py: Python<'_>) -> PyResult<Py<Recv>> {
-        let kept = self.inner.waits().as_ref().and_then(|waits| Some(waits.next.as_ref()?.clone_ref(py)));
+    fn __anext__(slf: &Bound<'_, Self>, py: Python<'_>) -> PyResult<Py<Recv>> {
+        let this = slf.get();
+        let kept = this.waits().as_ref().and_then(|waits| Some(waits.next.as_ref()?.clone_ref(py)));
         if let Some(next) = kept {
             return Ok(next);
         }
-        let next = Py::new(py, Recv::new(self.inner.clone(), true))?;
-        self.inner.waits().get_or_insert_default().next = Some(next.clone_ref(py));
+        let next = Py::new(py, Recv::new(slf.clone().unbind(), true))?;
+        if this.end().is_some() {
+            return Ok(next);
+        }
+        this.waits().get_or_insert_default().next = Some(next.clone_ref(py));
         Ok(next)
     }
 
@@ -271,10 +285,10 @@ impl Session {
     /// Raises `ConnectionClosed` when the session has ended, `TypeError` if the name is not `str`.
     fn join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
         let name = room_name(room)?;
-        match self.inner.core.server.directory().join(&self.inner.link, name.to_str()?) {
-            Joined::Now(name) => self.inner.core.post_now(py, self.id().shard(), Command::Join(self.id(), name)),
+        match self.core.server.directory().join(&self.link, name.to_str()?) {
+            Joined::Now(name) => self.core.post_now(py, self.id().shard(), Command::Join(self.id(), name)),
             Joined::Already => {}
-            Joined::Ended => return Err(self.inner.closed_error(py)),
+            Joined::Ended => return Err(self.closed_error(py)),
         }
         Ok(())
     }
@@ -284,8 +298,8 @@ impl Session {
     /// Raises `TypeError` if the name is not `str`.
     fn leave(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
         let name = room_name(room)?;
-        if let Some(name) = self.inner.core.server.directory().leave(&self.inner.link, name.to_str()?) {
-            self.inner.core.post_now(py, self.id().shard(), Command::Leave(self.id(), name));
+        if let Some(name) = self.core.server.directory().leave(&self.link, name.to_str()?) {
+            self.core.post_now(py, self.id().shard(), Command::Leave(self.id(), name));
         }
         Ok(())
     }
@@ -293,10 +307,10 @@ impl Session {
     /// The names of the rooms that the session is in; after its end, of those that it was in.
     #[getter]
     fn rooms<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
-        match self.inner.end() {
+        match self.end() {
             // In on_close, the rooms that it was in can still be seen.
             Some(closed) => PyFrozenSet::new(py, closed.rooms.iter().map(|name| &**name)),
-            None => PyFrozenSet::new(py, self.inner.link.rooms().iter().map(|name| &**name)),
+            None => PyFrozenSet::new(py, self.link.rooms().iter().map(|name| &**name)),
         }
     }
 
@@ -305,7 +319,7 @@ impl Session {
     /// The hub that the session belongs to.
     #[getter]
     fn hub<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.inner.core.hub.bind(py).upgrade().ok_or_else(errors::not_started)
+        self.core.hub.bind(py).upgrade().ok_or_else(errors::not_started)
     }
 
     /// The session's name in this process: 16 hexadecimal digits. It is no secret and proves nothing.
@@ -314,56 +328,63 @@ impl Session {
         format!("{:016x}", public_id(self.id().as_u64()))
     }
 
-    /// `(host, port)` of the peer; `None` on a unix socket.
+    /// `(host, port)` of the client; `None` on a unix socket.
+    /// Where a trusted proxy has told it, the port is 0 unless the proxy has told that as well.
     #[getter]
     fn remote_address(&self) -> Option<(String, u16)> {
-        remote_address(&self.inner.link)
+        remote_address(&self.link)
+    }
+
+    /// `(host, port)` of the trusted proxy that has told `remote_address`; `None` if none has, or it is at a unix socket.
+    #[getter]
+    fn proxy_address(&self) -> Option<(String, u16)> {
+        proxy_address(&self.link)
     }
 
     #[getter]
     fn _opening(&self) -> Opening {
-        Opening::new(self.inner.link.clone(), self.inner.request.clone())
+        Opening::new(self.link.clone(), self.request.clone())
     }
 
     #[getter]
     fn _request(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        lock(&self.request).as_ref().map(|request| request.clone_ref(py))
+        lock(&self.rare.get()?.request).as_ref().map(|request| request.clone_ref(py))
     }
 
     fn _keep_request(&self, request: Py<PyAny>) {
-        *lock(&self.request) = Some(request);
+        *lock(&self.rare().request) = Some(request);
     }
 
     #[getter]
     fn _path_params(&self) -> Vec<(String, String)> {
-        self.inner.request.path_params.clone()
+        self.request.path_params.to_vec()
     }
 
     #[getter]
     fn _subprotocol(&self) -> Option<&str> {
-        self.inner.request.subprotocol.as_deref()
+        self.request.subprotocol.as_deref()
     }
 
     #[getter]
     fn _noticed(&self) -> bool {
-        self.inner.noticed.load(Ordering::Relaxed)
+        self.rare.get().is_some_and(|rare| rare.noticed.load(Ordering::Relaxed))
     }
 
     /// Anything that the program wants to keep with the session; what `on_request` has attached, or an empty namespace.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let kept = lock(&self.state).as_ref().map(|state| state.clone_ref(py));
+        let kept = lock(&self.rare().state).as_ref().map(|state| state.clone_ref(py));
         if let Some(state) = kept {
             return Ok(state);
         }
         let fresh = objects::simple_namespace(py)?.call0()?.unbind();
-        *lock(&self.state) = Some(fresh.clone_ref(py));
+        *lock(&self.rare().state) = Some(fresh.clone_ref(py));
         Ok(fresh)
     }
 
     #[setter]
     fn set_state(&self, state: Py<PyAny>) {
-        *lock(&self.state) = Some(state);
+        *lock(&self.rare().state) = Some(state);
     }
 
     // ---- how it is
@@ -371,50 +392,58 @@ impl Session {
     /// Seconds that the last ping took to be answered, ours or the keepalive's; `None` before the first.
     #[getter]
     fn latency(&self) -> Option<f64> {
-        self.inner.link.latency()
+        self.link.latency()
     }
 
     /// Bytes that were sent and that the operating system has not taken yet.
     #[getter]
     fn buffered_amount(&self) -> usize {
-        self.inner.link.buffered()
+        self.link.buffered()
     }
 
     /// The session has ended: nothing comes any more, and nothing can be sent.
     #[getter]
     fn closed(&self) -> bool {
-        self.inner.end().is_some()
+        self.end().is_some()
     }
 
     /// The peer's close code; 1005 if its Close frame had none, 1006 if none came (RFC 6455 §7.1.5); `None` while open.
     #[getter]
     fn close_code(&self) -> Option<u16> {
-        self.inner.end().map(|closed| closed.code().0)
+        self.end().map(|closed| closed.code().0)
     }
 
     /// The peer's close reason or, where no Close frame came, what happened (RFC 6455 §7.1.6); `None` while open.
     #[getter]
     fn close_reason(&self) -> Option<String> {
-        self.inner.end().map(errors::reason)
+        self.end().map(errors::reason)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        for place in [&self.state, &self.request] {
+        let Some(rare) = self.rare.get() else { return Ok(()) };
+        for place in [&rare.state, &rare.request] {
             if let Ok(place) = place.try_lock() {
                 visit.call(&*place)?;
             }
         }
-        Ok(())
+        match rare.waits.try_lock().as_deref() {
+            Ok(Some(waits)) => waits.traverse(&visit),
+            _ => Ok(()),
+        }
     }
 
     fn __clear__(&self) {
-        *lock(&self.state) = None;
-        *lock(&self.request) = None;
+        let Some(rare) = self.rare.get() else { return };
+        let state = lock(&rare.state).take();
+        let request = lock(&rare.request).take();
+        let waits = lock(&rare.waits).take();
+        // Not under the locks: what goes may run code of its own.
+        drop((state, request, waits));
     }
 }
 
 /// The awaitable that is done already, always the same object.
-fn done(py: Python<'_>) -> PyResult<Py<PyAny>> {
+pub(crate) fn done(py: Python<'_>) -> PyResult<Py<PyAny>> {
     static DONE: pyo3::sync::PyOnceLock<Py<Done>> = pyo3::sync::PyOnceLock::new();
     DONE.get_or_try_init(py, || Py::new(py, Done)).map(|done| done.clone_ref(py).into_any())
 }

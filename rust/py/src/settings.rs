@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Limits, Policy, Settings,
-    TlsFiles,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Limits, Password, Policy,
+    Proxies, Rate, RatePolicy, Settings, TlsFiles, Trust,
 };
 use pyo3::prelude::*;
 
@@ -20,8 +20,12 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             max_empty_fragments: limits.getattr("max_empty_fragments")?.extract()?,
             message_timeout: seconds(limits, "message_timeout")?,
             handshake_timeout: seconds(limits, "handshake_timeout")?,
+            keep_alive_timeout: seconds(limits, "keep_alive_timeout")?,
+            max_body_bytes: limits.getattr("max_body_bytes")?.extract()?,
             inbox_bytes: limits.getattr("inbox_bytes")?.extract()?,
             inbox_messages: limits.getattr("inbox_messages")?.extract()?,
+            message_rate: rate(limits, "messages_per_second", limits.getattr("messages_burst")?.extract()?)?,
+            rate_policy: rate_policy(&limits.getattr("rate_policy")?.extract::<String>()?)?,
             outbox_bytes: limits.getattr("outbox_bytes")?.extract()?,
             high_water_bytes: limits.getattr("high_water_bytes")?.extract()?,
             outbox_policy: policy(&limits.getattr("outbox_policy")?.extract::<String>()?)?,
@@ -34,6 +38,11 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
         max_head_fields: limits.getattr("max_head_fields")?.extract()?,
         max_sessions: limits.getattr("max_sessions")?.extract()?,
         max_handshakes: limits.getattr("max_handshakes")?.extract()?,
+        max_sessions_per_address: limits.getattr("max_sessions_per_address")?.extract()?,
+        handshake_rate: rate(limits, "handshakes_per_second", None)?,
+        proxies: Proxies::default(),
+        server_field: None,
+        access_log: true,
         tcp_nodelay: true,
         shards,
         tls: None,
@@ -48,7 +57,21 @@ pub(crate) fn endpoint(endpoint: &Bound<'_, PyAny>) -> PyResult<Endpoint> {
         origins: endpoint.getattr("origins")?.extract()?,
         compression: compression(&endpoint.getattr("compression")?)?,
         asks: !endpoint.getattr("decide")?.is_none(),
+        figures: readers(&endpoint.getattr("readers")?)?,
+        http: !endpoint.getattr("serve")?.is_none(),
     })
+}
+
+/// Reads who may read the figures, by name; `None`: it is an endpoint for sessions.
+fn readers(readers: &Bound<'_, PyAny>) -> PyResult<Option<Trust>> {
+    let names: Option<Vec<String>> = readers.extract()?;
+    names.map(|names| trust(&names)).transpose()
+}
+
+/// Reads addresses, networks, `unix` and `*`.
+fn trust(names: &[String]) -> PyResult<Trust> {
+    Trust::parse(names.iter().map(String::as_str))
+        .map_err(|name| errors::wrong_setting(format!("{name:?} is no address or network")))
 }
 
 /// Reads `hubbub.Compression`, or `None`.
@@ -85,17 +108,19 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
     }
 }
 
-/// Reads `(default, named, authorities, cert_reqs)`: what `hubbub._tls` has made of the `ssl_*` arguments.
+/// Reads `(default, named, authorities, cert_reqs, password)`: what `hubbub._tls` has made of the `ssl_*` arguments.
 pub(crate) fn tls(tls: &Bound<'_, PyAny>) -> PyResult<TlsFiles> {
     type Files = (PathBuf, Option<PathBuf>);
     let default: Option<Files> = tls.get_item(0)?.extract()?;
     let named: Vec<(String, Files)> = tls.get_item(1)?.extract()?;
     let authorities = tls.get_item(2)?.extract()?;
     let wanted: u8 = tls.get_item(3)?.extract()?;
+    let password: Option<Vec<u8>> = tls.get_item(4)?.extract()?;
     let files = |(chain, key): Files| CertificateFiles { chain, key };
     Ok(TlsFiles {
         default: default.map(files),
         named: named.into_iter().map(|(name, pair)| (name, files(pair))).collect(),
+        password: password.map(Password),
         authorities,
         // The numbers of Python's `ssl.CERT_NONE`, `CERT_OPTIONAL` and `CERT_REQUIRED`.
         client_certificates: match wanted {
@@ -104,6 +129,27 @@ pub(crate) fn tls(tls: &Bound<'_, PyAny>) -> PyResult<TlsFiles> {
             _ => ClientCertificates::Required,
         },
     })
+}
+
+/// Reads `(names, protocol)`: what `hubbub._addresses` has made of `trusted_proxies` and `proxy_protocol`.
+pub(crate) fn proxies(proxies: &Bound<'_, PyAny>) -> PyResult<Proxies> {
+    let names: Vec<String> = proxies.get_item(0)?.extract()?;
+    Ok(Proxies { trusted: trust(&names)?, protocol: proxies.get_item(1)?.extract()? })
+}
+
+/// So many in a second, or `None` for no limit.
+fn rate(limits: &Bound<'_, PyAny>, name: &str, burst: Option<u32>) -> PyResult<Option<Rate>> {
+    let per_second: Option<f64> = limits.getattr(name)?.extract()?;
+    Ok(per_second.map(|per_second| Rate::new(per_second, burst)))
+}
+
+/// The two policies for sending too fast by name.
+fn rate_policy(name: &str) -> PyResult<RatePolicy> {
+    match name {
+        "pause" => Ok(RatePolicy::Pause),
+        "close" => Ok(RatePolicy::Close),
+        other => Err(errors::wrong_setting(format!("a rate policy is \"pause\" or \"close\", not {other:?}"))),
+    }
 }
 
 /// The three policies by name.
@@ -116,15 +162,6 @@ pub(crate) fn policy(name: &str) -> PyResult<Policy> {
             let text = format!("an outbox policy is \"close\", \"drop\" or \"drop_oldest\", not {other:?}");
             Err(errors::wrong_setting(text))
         }
-    }
-}
-
-/// The name of a policy.
-pub(crate) fn policy_name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::Close => "close",
-        Policy::Drop => "drop",
-        Policy::DropOldest => "drop_oldest",
     }
 }
 

@@ -18,7 +18,7 @@ use pyo3::{PyTraverseError, intern};
 
 use crate::core::{Core, Runtime, lock};
 use crate::errors;
-use crate::session::Inner;
+use crate::session::Session;
 
 /// Stands for a future, to the task that waits. Used again and again by the same session.
 #[pyclass(frozen, module = "hubbub._core")]
@@ -70,7 +70,7 @@ impl Waiter {
     }
 
     /// Lets the task that waits here run in the loop's next turn.
-    fn wake_soon(slf: &Py<Self>, py: Python<'_>) -> PyResult<bool> {
+    pub(crate) fn wake_soon(slf: &Py<Self>, py: Python<'_>) -> PyResult<bool> {
         let Some(Wakeup { callback, context }) = lock(&slf.get().state).wakeup.take() else { return Ok(false) };
         let Some(runtime) = slf.get().core.runtime() else { return Ok(false) };
         let context = context.map(|context| [("context", context)].into_py_dict(py)).transpose()?;
@@ -181,18 +181,18 @@ pub(crate) struct Ping {
 /// Awaits the next message of a session.
 #[pyclass(frozen, module = "hubbub._core")]
 pub struct Recv {
-    inner: Arc<Inner>,
+    session: Py<Session>,
     /// An orderly end is `StopAsyncIteration` (`async for`), not `ConnectionClosedOK` (`recv`).
     iterating: bool,
 }
 
 impl Recv {
-    pub(crate) fn new(inner: Arc<Inner>, iterating: bool) -> Self {
-        Recv { inner, iterating }
+    pub(crate) fn new(session: Py<Session>, iterating: bool) -> Self {
+        Recv { session, iterating }
     }
 
     fn ended(&self, py: Python<'_>) -> Option<PyErr> {
-        let closed = self.inner.end()?;
+        let closed = self.session.get().end()?;
         Some(match self.iterating && errors::is_ok(closed.code()) {
             true => PyStopAsyncIteration::new_err(()),
             false => errors::connection_closed(py, closed),
@@ -203,7 +203,7 @@ impl Recv {
 #[pymethods]
 impl Recv {
     fn __await__(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        iterate(slf.get().inner.core(), py, slf.clone_ref(py).into_any())
+        iterate(slf.get().session.get().core(), py, slf.clone_ref(py).into_any())
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -211,24 +211,28 @@ impl Recv {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
-        let message = self.inner.waits().as_mut().and_then(|waits| waits.queue.pop_front());
+        let message = self.session.get().waits().as_mut().and_then(|waits| waits.queue.pop_front());
         if let Some((data, len)) = message {
-            self.inner.consumed(py, 1, len);
+            self.session.get().consumed(py, 1, len);
             return Err(PyStopIteration::new_err((data,)));
         }
         if let Some(error) = self.ended(py) {
-            self.inner.notice_end();
+            self.session.get().notice_end();
             return Err(error);
         }
-        self.inner.leave_if_asked(py);
-        self.inner.receiver(py).map(Some)
+        self.session.get().leave_if_asked(py);
+        self.session.get().receiver(py).map(Some)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.session)
     }
 }
 
 /// Awaits something else of a session.
 #[pyclass(frozen, module = "hubbub._core")]
 pub struct Wait {
-    inner: Arc<Inner>,
+    session: Py<Session>,
     what: What,
 }
 
@@ -242,26 +246,26 @@ pub(crate) enum What {
 }
 
 impl Wait {
-    pub(crate) fn new(inner: Arc<Inner>, what: What) -> Self {
-        Wait { inner, what }
+    pub(crate) fn new(session: Py<Session>, what: What) -> Self {
+        Wait { session, what }
     }
 
     /// `Ok(None)`: it has come.
     fn poll(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
-        let core = self.inner.core();
-        let ended = self.inner.end();
+        let core = self.session.get().core();
+        let ended = self.session.get().end();
         match &self.what {
             What::Drain => {
-                if ended.is_some() || !self.inner.link().wait_for_drain(self.inner.low_water_bytes()) {
+                if ended.is_some() || !self.session.get().link().wait_for_drain(self.session.get().low_water_bytes()) {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| self.inner.waits().get_or_insert_default().park_draining(waiter))
+                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().park_draining(waiter))
             }
             What::Close => {
                 if ended.is_some() {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| self.inner.waits().get_or_insert_default().closing.push(waiter))
+                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().closing.push(waiter))
             }
             What::Pong(ping) => {
                 if let Some(latency) = *lock(&ping.latency) {
@@ -277,6 +281,13 @@ impl Wait {
 }
 
 impl Waits {
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.receiver)?;
+        visit.call(&self.next)?;
+        self.queue.iter().try_for_each(|(data, _)| visit.call(data))?;
+        self.draining.iter().chain(&self.closing).try_for_each(|waiter| visit.call(waiter))
+    }
+
     fn park_draining(&mut self, waiter: Py<Waiter>) {
         // Waiters whose task was cancelled are forgotten here, so that they cannot pile up.
         self.draining.retain(|waiter| waiter.get().is_waiting());
@@ -287,7 +298,7 @@ impl Waits {
 #[pymethods]
 impl Wait {
     fn __await__(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        iterate(slf.get().inner.core(), py, slf.clone_ref(py).into_any())
+        iterate(slf.get().session.get().core(), py, slf.clone_ref(py).into_any())
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -296,6 +307,10 @@ impl Wait {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
         self.poll(py)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.session)
     }
 }
 
@@ -337,7 +352,7 @@ pub(crate) fn park_in(py: Python<'_>, core: &Arc<Core>, keep: impl FnOnce(Py<Wai
     Ok(Some(waiter))
 }
 
-impl Inner {
+impl Session {
     /// The waiter for the session's next message, armed. INVARIANT: no lock is held while Python code may run.
     fn receiver(&self, py: Python<'_>) -> PyResult<Py<Waiter>> {
         let kept = self.waits().as_ref().and_then(|waits| Some(waits.receiver.as_ref()?.clone_ref(py)));

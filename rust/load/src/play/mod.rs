@@ -4,3 +4,4 @@ pub(crate) mod broadcast;
 pub(crate) mod connect;
 pub(crate) mod echo;
 pub(crate) mod idle;
+pub(crate) mod storm;

@@ -7,6 +7,7 @@ use std::thread;
 
 use hubbub_proto::Role;
 use hubbub_proto::close::CloseCode;
+use hubbub_proto::deflate::{Deflater, Inflater};
 use hubbub_proto::frame::{self, Header, Opcode};
 use hubbub_proto::handshake;
 use hubbub_proto::head::{Head, HeadLimits};
@@ -39,6 +40,16 @@ pub(crate) enum Manner {
     SilentAtTheDoor,
     /// Sends the wrong Sec-WebSocket-Accept.
     WrongAccept,
+    /// Echoes, and is asleep for 200 ms once.
+    StallsOnce,
+    /// Agrees on permessage-deflate and echoes deflated, each message by itself.
+    Deflates,
+    /// The same, and its messages refer back to earlier ones.
+    DeflatesWithContext,
+    /// Answers 503 to whoever does not ask for chat.v1, from example.org, with a token.
+    Particular,
+    /// Echoes to 127.0.0.7 and 127.0.0.8.
+    FromElsewhere,
     /// Speaks no WebSocket and sends the same bytes back.
     Raw,
 }
@@ -78,9 +89,23 @@ fn serve(mut stream: TcpStream, manner: Manner, members: &Members) -> std::io::R
     let head = Head::parse(&head, &HeadLimits::default()).expect("a good request");
     let upgrade = handshake::parse(&head).expect("an upgrade");
     let mut answer = Vec::new();
+    let extension = |value: &str| [("Sec-WebSocket-Extensions".to_owned(), value.to_owned())];
     match manner {
-        Manner::Refuses => {
-            answer.extend_from_slice(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        Manner::Refuses => answer.extend_from_slice(REFUSAL),
+        Manner::Particular if !is_welcome(&upgrade, &head) => answer.extend_from_slice(REFUSAL),
+        Manner::Particular => handshake::write_response(&mut answer, upgrade.key, Some("chat.v1"), &[]),
+        Manner::Deflates => {
+            let agreed = extension("permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+            handshake::write_response(&mut answer, upgrade.key, None, &agreed);
+        }
+        Manner::DeflatesWithContext => {
+            let agreed = extension("permessage-deflate; client_no_context_takeover");
+            handshake::write_response(&mut answer, upgrade.key, None, &agreed);
+        }
+        Manner::FromElsewhere => {
+            let ip = stream.peer_addr()?.ip().to_string();
+            assert!(["127.0.0.7", "127.0.0.8"].contains(&ip.as_str()), "{ip}");
+            handshake::write_response(&mut answer, upgrade.key, None, &[]);
         }
         Manner::WrongAccept => {
             handshake::write_response(&mut answer, "AAAAAAAAAAAAAAAAAAAAAA==", None, &[]);
@@ -92,6 +117,15 @@ fn serve(mut stream: TcpStream, manner: Manner, members: &Members) -> std::io::R
     }
     stream.write_all(&answer)?;
     talk(stream, manner, members)
+}
+
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nTransfer-Encoding: chunked\r\n\r\n\
+    12\r\nthe house is full\n\r\n0\r\n\r\n";
+
+fn is_welcome(upgrade: &handshake::Upgrade<'_>, head: &Head<'_>) -> bool {
+    upgrade.subprotocols == ["chat.v2", "chat.v1"]
+        && upgrade.origin == Some("https://example.org")
+        && head.fields.one("x-token").ok().flatten() == Some(b"let me in")
 }
 
 fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
@@ -107,6 +141,12 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
 fn talk(mut stream: TcpStream, manner: Manner, members: &Members) -> std::io::Result<()> {
     let limits = Limits { max_message_bytes: None, ..Limits::default() };
     let mut reader = Reader::new(Role::Server);
+    let deflates = matches!(manner, Manner::Deflates | Manner::DeflatesWithContext);
+    if deflates {
+        reader.expect_deflate();
+    }
+    let mut inflater = Inflater::new(15, false);
+    let mut deflater = Deflater::new(15, 1, manner == Manner::DeflatesWithContext);
     let mut buffer = vec![0; 64 << 10];
     let mut waiting = Vec::new();
     let mut replies = 0;
@@ -134,6 +174,10 @@ fn talk(mut stream: TcpStream, manner: Manner, members: &Members) -> std::io::Re
                                 stream.write_all(&[byte])?;
                             }
                         }
+                        Manner::StallsOnce if replies == 100 => {
+                            thread::sleep(std::time::Duration::from_millis(200));
+                            stream.write_all(&reply)?;
+                        }
                         _ => stream.write_all(&reply)?,
                     }
                     replies += 1;
@@ -143,7 +187,13 @@ fn talk(mut stream: TcpStream, manner: Manner, members: &Members) -> std::io::Re
                         return Ok(());
                     }
                 }
-                Event::Compressed { .. } => unreachable!("compression was not agreed on"),
+                Event::Compressed { payload, .. } => {
+                    let (mut inflated, mut deflated) = (Vec::new(), Vec::new());
+                    inflater.inflate(payload.as_slice(), None, &mut inflated).expect("a deflated message");
+                    deflater.deflate(&inflated, &mut deflated);
+                    let header = Header { fin: true, opcode: Opcode::Text, len: deflated.len() as u64, mask: None };
+                    stream.write_all(&[&header.encode().compressed()[..], &deflated].concat())?;
+                }
                 Event::Pong(payload) if manner == Manner::Pings => {
                     assert_eq!(payload.as_slice(), b"well?");
                     stream.write_all(&waiting.remove(0))?;

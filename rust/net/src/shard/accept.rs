@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use mio::Token;
 
 use super::Shard;
-use super::context::millis;
+
+use super::pace::up_to_millis;
 use crate::command::Command;
 use crate::handler::{Handler, Notice};
+use crate::rate::FullAt;
 use crate::server::Full;
 use crate::session::Session;
 use crate::timers::Millis;
@@ -29,6 +31,8 @@ pub(super) struct Acceptor {
     /// No connection is taken any more, from whichever shard it comes.
     closed: bool,
     retry_at: Option<Millis>,
+    /// What was accepted, for the rate.
+    full_at: FullAt,
     next: usize,
     noticed: Option<Millis>,
 }
@@ -41,6 +45,7 @@ impl Acceptor {
             paused: false,
             closed: false,
             retry_at: None,
+            full_at: 0,
             next: 0,
             noticed: None,
         }
@@ -92,7 +97,11 @@ impl Shard {
                 Ok(Some((stream, peer))) => {
                     self.cx.counts.accepted += 1;
                     self.cx.server.connection_begins();
+                    let wait = self.wait_for_rate();
                     self.place(stream, peer, handler);
+                    if wait {
+                        return;
+                    }
                 }
                 Ok(None) => {
                     self.acceptor.ready = false;
@@ -127,6 +136,17 @@ impl Shard {
         Ok(None)
     }
 
+    /// Counts a connection against the rate. `true`: the next one has to wait.
+    fn wait_for_rate(&mut self) -> bool {
+        let Some(rate) = self.cx.server.settings().handshake_rate else { return false };
+        let now = self.cx.nanos();
+        rate.take(&mut self.acceptor.full_at, 1, now);
+        let Some(at) = rate.next_at(self.acceptor.full_at, now) else { return false };
+        self.acceptor.retry_at = Some(up_to_millis(at));
+        self.cx.counts.accept_pauses += 1;
+        true
+    }
+
     fn pause(&mut self, full: Full, handler: &mut impl Handler) {
         self.acceptor.paused = true;
         self.cx.server.pause_accepting();
@@ -134,7 +154,7 @@ impl Shard {
         if self.cx.server.room_for_connection().is_ok() {
             self.acceptor.paused = false;
         } else if full == Full::Sessions && self.acceptor.may_notice(self.cx.now) {
-            handler.notice(Notice::SessionsFull);
+            self.cx.notice(Notice::SessionsFull, handler);
         }
     }
 
@@ -144,7 +164,8 @@ impl Shard {
         if self.acceptor.may_notice(self.cx.now) {
             let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
             let out = matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE));
-            handler.notice(if out { Notice::OutOfDescriptors } else { Notice::AcceptFailed(error.to_string()) });
+            let notice = if out { Notice::OutOfDescriptors } else { Notice::AcceptFailed(error.to_string()) };
+            self.cx.notice(notice, handler);
         }
     }
 
@@ -162,8 +183,8 @@ impl Shard {
 
     /// Takes a connection in: from here on it is this shard's.
     pub(super) fn adopt(&mut self, stream: Stream, peer: Option<SocketAddr>, handler: &mut impl Handler) {
-        if self.acceptor.closed {
-            // It was on its way from another shard when the end was announced.
+        // It may have been on its way from another shard when the end was announced.
+        if self.acceptor.closed || !self.may_connect(peer, handler) {
             self.cx.server.handshake_ends();
             self.cx.server.connection_ends();
             return;
@@ -192,11 +213,17 @@ impl Shard {
             self.cx.server.connection_ends();
             return;
         };
-        if let Some(timeout) = self.cx.limits.handshake_timeout {
-            self.cx.arm(session, now + millis(timeout));
-        }
-        // The request has often come with the connection: look at once.
+        session.until = self.cx.head_deadline();
+        self.cx.arm_until(session);
         let slot = session.slot();
-        self.guard(slot, handler, |shard, handler| shard.read(slot, handler));
+        self.guard(slot, handler, |shard, handler| {
+            shard.welcome(slot, handler);
+            match shard.sessions.at(slot) {
+                // Handshakes have their own share of a turn.
+                Some(session) if session.stream.is_handshaking() => shard.cx.mark_ready(session),
+                // The request has often come with the connection: look at once.
+                _ => shard.read(slot, handler),
+            }
+        });
     }
 }

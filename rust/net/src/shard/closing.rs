@@ -9,6 +9,7 @@ use hubbub_proto::{Role, Violation};
 
 use super::context::{Context, millis};
 use super::{Shard, State};
+use crate::figures::Transport;
 use crate::handler::{Closed, Handler, Notice};
 use crate::id::SessionId;
 use crate::session::{Phase, Session};
@@ -27,15 +28,14 @@ impl Shard {
         }
         self.cx.say_goodbye(session, code, reason);
         session.phase = Phase::Closing;
-        if session.paused {
+        if session.is_held_back() {
             // The user takes no further messages: what is unread is discarded until the peer's Close.
-            session.paused = false;
+            (session.paused, session.throttled) = (false, false);
             self.cx.mark_ready(session);
         }
         self.cx.look_at_clock();
         session.until = self.cx.now + millis(self.cx.limits.close_timeout);
-        let until = session.until;
-        self.cx.arm(session, until);
+        self.cx.arm_until(session);
     }
 
     /// Takes the connection away. The user is told, once.
@@ -45,18 +45,28 @@ impl Shard {
         self.rooms.leave_all(memberships, &mut self.sessions);
         self.cx.tell_closed(&mut session, cause, handler);
         session.outbox.clear(&mut self.cx.pool);
+        self.cx.set_blocked(&mut session, false);
         self.cx.handshake_over(&mut session);
+        self.cx.unseat(&mut session);
         drop(session);
         self.cx.server.connection_ends();
     }
 
-    /// Takes no further connections, and drops those that have not said what they want.
+    /// Takes no further connections, and drops those that have not said what they want, or nothing further.
     pub(super) fn stop_accepting(&mut self, handler: &mut impl Handler) {
         self.acceptor.close();
+        self.cx.draining = true;
         for slot in self.sessions.occupied() {
             if self.sessions.at(slot).is_some_and(|session| matches!(session.phase, Phase::Handshake(_))) {
                 self.drop_session(slot, None, handler);
             }
+        }
+    }
+
+    /// Says how many failures of TLS the log has not heard of one by one.
+    pub(super) fn tell_left_out(&mut self, handler: &mut impl Handler) {
+        if let Some(count) = self.cx.tls_lines.take_left_out(self.cx.now) {
+            handler.notice(Notice::TlsFailuresLeftOut(count));
         }
     }
 
@@ -73,7 +83,8 @@ impl Shard {
             match session.phase {
                 Phase::Open => self.close(id, code, reason, handler),
                 Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping"), handler),
-                Phase::Handshake(_) | Phase::Closing | Phase::Lingering => {}
+                // Exchanges have the grace to come to their end; the connection ends with them.
+                Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
         }
     }
@@ -93,7 +104,7 @@ impl Context {
             // reason that it gets back.
             self.say_goodbye(session, code, &reason);
         }
-        session.farewell.get_or_insert_default().received = Some((code, reason));
+        session.rare.get_or_insert_default().farewell.received = Some((code, reason));
         self.tell_closed(session, None, handler);
         self.linger(session);
     }
@@ -115,8 +126,7 @@ impl Context {
         let unhandled = session.link.as_ref().is_some_and(|link| link.tell_when_consumed());
         if session.is_open() && unhandled && session.until > self.now {
             session.paused = true;
-            let until = session.until;
-            self.arm(session, until);
+            self.arm_until(session);
         } else {
             self.fail_for(session, violation, handler);
         }
@@ -139,7 +149,7 @@ impl Context {
     /// The peer has broken TLS, or has never spoken it. The alert, or the HTTP answer, is written; then it ends.
     pub(super) fn fail_tls(&mut self, session: &mut Session, error: &io::Error, handler: &mut impl Handler) {
         self.counts.tls_failures += 1;
-        if session.pending {
+        if session.pending && self.tls_lines.may_write(self.now) {
             handler.notice(Notice::TlsFailed { peer: session.peer(), reason: error.to_string() });
         }
         self.handshake_over(session);
@@ -159,7 +169,7 @@ impl Context {
             let encoded = close::encode(out, Role::Server, written, reason, None);
             debug_assert!(encoded.is_ok(), "a close reason is too long: {reason:?}");
         });
-        session.farewell.get_or_insert_default().sent = Some((code, reason.to_owned()));
+        session.rare.get_or_insert_default().farewell.sent = Some((code, reason.to_owned()));
         if let Some(link) = &session.link {
             link.set_closing();
         }
@@ -173,10 +183,14 @@ impl Context {
         }
         let Some(link) = &session.link else { return };
         let rooms = self.server.directory().leave_all(link);
-        let farewell = session.farewell.take().unwrap_or_default();
-        self.counts.closed += u64::from(!matches!(session.phase, Phase::Deciding(_)));
+        let farewell = session.rare.as_mut().map(|rare| std::mem::take(&mut rare.farewell)).unwrap_or_default();
+        let was_session = !matches!(session.phase, Phase::Deciding(_) | Phase::Exchange(_));
         let cause = cause.map(str::to_owned);
         let closed = Closed { received: farewell.received, sent: farewell.sent, cause, rooms };
+        if was_session {
+            self.counts.closed += 1;
+            self.figures().tables.session_closed(Transport::WebSocket, closed.code());
+        }
         // A handler that panics here must not keep the session's end, or a broadcast to others, from being finished.
         let id = session.id;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.closed(id, closed))) {
@@ -186,9 +200,9 @@ impl Context {
 
     /// Everything is said: write the rest, send FIN, wait a while for the peer's.
     pub(super) fn linger(&mut self, session: &mut Session) {
-        let http = matches!(session.phase, Phase::Handshake(_) | Phase::Deciding(_));
+        let http = matches!(session.phase, Phase::Handshake(_) | Phase::Deciding(_) | Phase::Exchange(_));
         session.phase = Phase::Lingering;
-        session.paused = false;
+        (session.paused, session.throttled) = (false, false);
         if session.readable {
             self.mark_ready(session);
         }
@@ -196,7 +210,6 @@ impl Context {
         let wait = if http { HTTP_LINGER.min(self.limits.close_timeout) } else { self.limits.close_timeout };
         self.look_at_clock();
         session.until = self.now + millis(wait);
-        let until = session.until;
-        self.arm(session, until);
+        self.arm_until(session);
     }
 }

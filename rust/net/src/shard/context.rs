@@ -1,14 +1,19 @@
 //! What every session of a shard needs beside itself.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use hubbub_proto::head::HeadLimits;
 use hubbub_proto::message;
 
+use super::quota::Quota;
+use super::shaking::Shaking;
 use crate::compression::Codecs;
 use crate::counters::Counts;
+use crate::date::Date;
+use crate::figures::ShardFigures;
 use crate::handler::{Handler, Notice};
 use crate::outbox::Pool;
 use crate::server::Server;
@@ -27,10 +32,19 @@ pub(super) struct Context {
     pub(super) dirty: Vec<u32>,
     /// Sessions to be read, each once.
     pub(super) ready: Vec<u32>,
+    /// Of these, the ones that are in their TLS handshake.
+    pub(super) shaking: Shaking,
+    /// For the log: TLS that failed.
+    pub(super) tls_lines: Quota,
     pub(super) pool: Pool,
     /// Buffers of large messages that the user has done with.
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) codecs: Codecs,
+    pub(super) date: Date,
+    /// Content of several chunks of one read.
+    pub(super) gathered: Vec<u8>,
+    /// The server takes no further connections, and ends those that are kept.
+    pub(super) draining: bool,
     /// Some endpoint compresses.
     pub(super) compresses: bool,
     pub(super) counts: Counts,
@@ -58,11 +72,16 @@ impl Context {
             },
             limits,
             codecs: Codecs::default(),
+            date: Date::new(),
+            gathered: Vec::new(),
+            draining: false,
             compresses: server.settings().endpoints.iter().any(|endpoint| endpoint.compression.is_some()),
             server,
             timers: Wheel::new(),
             dirty: Vec::new(),
             ready: Vec::new(),
+            shaking: Shaking::default(),
+            tls_lines: Quota::default(),
             pool: Pool::default(),
             spare: Vec::new(),
             counts: Counts::default(),
@@ -90,7 +109,11 @@ impl Context {
     pub(super) fn mark_ready(&mut self, session: &mut Session) {
         if !session.in_ready {
             session.in_ready = true;
-            self.ready.push(session.slot());
+            if session.pending && session.stream.is_handshaking() {
+                self.shaking.push(session.slot());
+            } else {
+                self.ready.push(session.slot());
+            }
         }
     }
 
@@ -102,13 +125,52 @@ impl Context {
         }
     }
 
+    /// The same, for the session's own deadline, if it has one.
+    pub(super) fn arm_until(&mut self, session: &mut Session) {
+        if session.until != 0 {
+            let until = session.until;
+            self.arm(session, until);
+        }
+    }
+
+    /// When a head whose first byte may come now must be complete; 0: never.
+    pub(super) fn head_deadline(&self) -> Millis {
+        self.limits.handshake_timeout.map_or(0, |timeout| self.now + millis(timeout))
+    }
+
     pub(super) fn report_panic(&mut self, panic: &(dyn Any + Send), handler: &mut impl Handler) {
         let text = panic
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned());
         self.counts.panics += 1;
-        handler.notice(Notice::Panicked(text.unwrap_or_else(|| "unknown".into())));
+        // A handler that cannot even be told of it must not take the shard with it.
+        let notice = Notice::Panicked(text.unwrap_or_else(|| "unknown".into()));
+        let _ = catch_unwind(AssertUnwindSafe(|| handler.notice(notice)));
+    }
+
+    /// Tells what concerns no session.
+    pub(super) fn notice(&mut self, notice: Notice, handler: &mut impl Handler) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.notice(notice))) {
+            self.report_panic(panic.as_ref(), handler);
+        }
+    }
+
+    /// What this shard tells of itself, beside its counts.
+    pub(super) fn figures(&self) -> &ShardFigures {
+        &self.server.shard_figures()[usize::from(self.number)]
+    }
+
+    /// The kernel takes no more from this session, or it does again.
+    pub(super) fn set_blocked(&self, session: &mut Session, blocked: bool) {
+        if std::mem::replace(&mut session.blocked, blocked) != blocked
+            && let Some(link) = &session.link
+        {
+            match blocked {
+                true => self.figures().backlog.enter(link),
+                false => self.figures().backlog.leave(session.slot()),
+            }
+        }
     }
 
     pub(super) fn publish(&mut self) {
@@ -116,6 +178,7 @@ impl Context {
             self.published = self.counts;
             self.server.counters(self.number).publish(&self.counts);
         }
+        self.figures().backlog.publish(self.pool.waiting());
     }
 }
 

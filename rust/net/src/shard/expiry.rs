@@ -5,6 +5,7 @@ use hubbub_proto::frame::{self, Opcode};
 
 use super::Shard;
 use super::context::{Context, millis};
+use crate::exchange::Exchange;
 use crate::handler::Handler;
 use crate::session::{Phase, Session};
 use crate::timers::Millis;
@@ -17,6 +18,8 @@ enum Look {
     Never,
     /// Its request is too late.
     HandshakeExpired,
+    /// The body of its request is.
+    BodyExpired,
     /// Take it away.
     Drop(Option<&'static str>),
 }
@@ -32,16 +35,22 @@ impl Shard {
                 continue;
             }
             session.timer = 0;
-            match self.cx.look(session, handler) {
-                Look::At(at) => self.cx.arm(session, at),
-                Look::Never => {}
-                Look::HandshakeExpired => self.handshake_expired(entry.slot, handler),
-                Look::Drop(cause) => self.drop_session(entry.slot, cause, handler),
-            }
+            self.guard(entry.slot, handler, |shard, handler| shard.look_at(entry.slot, handler));
         }
         self.due = due;
         if self.stop_at().is_some_and(|at| at <= self.cx.now) {
             self.abandon(handler);
+        }
+    }
+
+    fn look_at(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        match self.cx.look(session, handler) {
+            Look::At(at) => self.cx.arm(session, at),
+            Look::Never => {}
+            Look::HandshakeExpired => self.handshake_expired(slot, handler),
+            Look::BodyExpired => self.body_expired(slot, handler),
+            Look::Drop(cause) => self.drop_session(slot, cause, handler),
         }
     }
 }
@@ -49,11 +58,11 @@ impl Shard {
 impl Context {
     fn look(&mut self, session: &mut Session, handler: &mut impl Handler) -> Look {
         match session.phase {
-            Phase::Handshake(_) | Phase::Deciding(_) => match self.limits.handshake_timeout.map(millis) {
-                Some(timeout) if session.since + timeout <= self.now => Look::HandshakeExpired,
-                Some(timeout) => Look::At(session.since + timeout),
-                None => Look::Never,
-            },
+            Phase::Exchange(ref exchange) => self.look_at_exchange(session, exchange),
+            Phase::Handshake(_) | Phase::Deciding(_) if session.until == 0 => Look::Never,
+            Phase::Handshake(_) | Phase::Deciding(_) if session.until > self.now => Look::At(session.until),
+            Phase::Handshake(ref handshake) if handshake.kept => Look::Drop(None),
+            Phase::Handshake(_) | Phase::Deciding(_) => Look::HandshakeExpired,
             Phase::Open => self.look_at_open(session, handler),
             Phase::Closing | Phase::Lingering if session.until > self.now => Look::At(session.until),
             Phase::Closing => {
@@ -64,15 +73,33 @@ impl Context {
         }
     }
 
+    fn look_at_exchange(&self, session: &Session, exchange: &Exchange) -> Look {
+        if exchange.is_answered() && session.outbox.is_empty() {
+            // Only the rest of the body is awaited.
+            return if session.until <= self.now { Look::Drop(None) } else { Look::At(session.until) };
+        }
+        let Some(timeout) = self.limits.message_timeout.map(millis) else { return Look::Never };
+        // A body that nobody has asked for, or that we do not read, cannot make progress; nor does the response while
+        // it is the user who is slow. What changes that looks after the deadline again.
+        let reading = !session.is_waiting() && !session.readable && !exchange.expects;
+        let writing = session.blocked && !session.outbox.is_empty();
+        match exchange.progress + timeout {
+            _ if !reading && !writing => Look::Never,
+            deadline if deadline > self.now => Look::At(deadline),
+            _ if writing => Look::Drop(Some("the client does not read the response")),
+            _ => Look::BodyExpired,
+        }
+    }
+
     fn look_at_open(&mut self, session: &mut Session, handler: &mut impl Handler) -> Look {
-        let mut next = None;
+        let mut next = self.release(session);
         if session.broke.is_some() {
             self.execute(session, handler);
             return if session.is_open() { Look::At(session.until) } else { Look::Never };
         }
         if let Err(deadline) = self.check_progress(session) {
             match deadline {
-                Some(at) => next = Some(at),
+                at @ Some(_) => next = soonest(next, at),
                 None => {
                     self.counts.message_timeouts += 1;
                     self.fail(session, CloseCode::POLICY_VIOLATION, "an unfinished message made no progress", handler);
@@ -96,7 +123,7 @@ impl Context {
         let Some(timeout) = self.limits.message_timeout else { return Ok(()) };
         // A session that we do not read, or have not read to the end, cannot make progress: that is not the peer's
         // fault. Resuming and reading look after the deadline again.
-        if !session.reader.is_mid_message() || session.paused || session.readable {
+        if !session.reader.is_mid_message() || session.is_held_back() || session.readable {
             return Ok(());
         }
         let deadline = session.last_received + millis(timeout);
@@ -106,20 +133,19 @@ impl Context {
     /// Sends the ping when it is due. Gives when to look again.
     fn check_keepalive(&mut self, session: &mut Session) -> Result<Option<Millis>, Silent> {
         let Some(interval) = self.limits.ping_interval.map(millis) else { return Ok(None) };
-        if session.pinged != 0 && session.last_received >= session.pinged {
-            session.pinged = 0;
-        }
-        if session.pinged != 0 {
+        let pinged = session.ping_micros / 1000;
+        session.pinged &= session.last_received < pinged;
+        if session.pinged {
             let Some(timeout) = self.limits.ping_timeout.map(millis) else {
                 return Ok(Some(self.ping_again(session, interval)));
             };
-            let deadline = session.pinged + timeout;
+            let deadline = pinged + timeout;
             if deadline > self.now {
                 // The answer may come long before: the next silence begins with it.
                 return Ok(Some(deadline.min(self.now + interval)));
             }
             // What lies unread because the handler is slow may well be the answer.
-            if session.paused || session.readable {
+            if session.is_held_back() || session.readable {
                 return Ok(Some(self.now + timeout));
             }
             return Err(Silent);
@@ -133,14 +159,14 @@ impl Context {
     }
 
     fn ping_again(&mut self, session: &mut Session, interval: Millis) -> Millis {
-        if session.pinged + interval <= self.now {
+        if session.ping_micros / 1000 + interval <= self.now {
             self.send_ping(session);
         }
         self.now + interval
     }
 
     fn send_ping(&mut self, session: &mut Session) {
-        session.pinged = self.now.max(1);
+        (session.pinged, session.awaits_pong) = (true, true);
         session.ping_micros = self.micros;
         let payload = self.micros.to_be_bytes();
         // Nobody is given up who has not been asked. Where nobody is ever given up, a peer with a backlog need not get

@@ -47,10 +47,12 @@ impl Shard {
         if !session.readable && !session.holds() {
             return;
         }
-        if session.paused || matches!(session.phase, Phase::Deciding(_)) {
+        if session.is_waiting() {
             // What is there stays in the kernel, so that TCP pushes back; but a reset is final.
             if session.broken {
                 self.drop_session(slot, Some("connection reset by peer"), handler);
+            } else if session.hung_up {
+                session.tell_hang_up(handler);
             }
             return;
         }
@@ -59,6 +61,10 @@ impl Shard {
             return;
         }
         if session.is_open() && self.read_direct(slot, handler) {
+            return;
+        }
+        let awaits_proxy = self.sessions.at(slot).is_some_and(|session| session.awaits_proxy());
+        if awaits_proxy && !self.read_proxy_header(slot, handler) {
             return;
         }
         let Some(session) = self.sessions.at(slot) else { return };
@@ -75,7 +81,7 @@ impl Shard {
     /// Looks after a session that has just been read: more to read, something to write.
     pub(super) fn settle_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
-        if (session.readable || session.holds()) && !session.paused {
+        if (session.readable || session.holds()) && !session.is_waiting() {
             self.cx.mark_ready(session);
         }
         // TLS has answered by itself: a step of its handshake, an alert.
@@ -87,6 +93,11 @@ impl Shard {
     /// Goes on with what was held back when the inbox was full.
     fn read_held(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
+        if matches!(session.phase, Phase::Handshake(_)) {
+            self.receive_head(slot, 0, handler);
+            self.settle_session(slot);
+            return;
+        }
         let Some(mut held) = session.own.as_mut().map(|own| std::mem::take(&mut own.held)) else { return };
         session.own.take_if(|own| own.is_empty());
         self.cx.feed(session, &mut held, handler);
@@ -99,6 +110,7 @@ impl Shard {
         self.cx.counts.bytes_in += len as u64;
         match session.phase {
             Phase::Handshake(_) => self.receive_head(slot, len, handler),
+            Phase::Exchange(_) => self.cx.receive_body(session, &self.buffer[..len], handler),
             Phase::Open | Phase::Closing => self.cx.feed(session, &mut self.buffer[..len], handler),
             // The last word is spoken: what still comes is read only so that the peer sees our end.
             Phase::Lingering | Phase::Deciding(_) => {}
@@ -152,7 +164,7 @@ impl Shard {
                 }
             }
             let Some(session) = self.sessions.at(slot) else { return true };
-            if !session.readable || session.paused || !session.is_open() {
+            if !session.readable || session.is_held_back() || !session.is_open() {
                 break;
             }
         }
@@ -180,8 +192,9 @@ impl Context {
             }
         }
         self.account(session, &handed);
-        if let Some(violation) = broken {
-            self.condemn(session, violation, handler);
+        match broken {
+            Some(violation) => self.condemn(session, violation, handler),
+            None => self.pace(session, handed.messages, handler),
         }
     }
 
@@ -194,8 +207,9 @@ impl Context {
             Err(violation) => broken = Some(violation),
         }
         self.account(session, &handed);
-        if let Some(violation) = broken {
-            self.condemn(session, violation, handler);
+        match broken {
+            Some(violation) => self.condemn(session, violation, handler),
+            None => self.pace(session, handed.messages, handler),
         }
     }
 
@@ -292,7 +306,7 @@ impl Context {
             session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, payload, None));
         } else {
             // RFC 6455 §5.5.3: of several unanswered pings, the most recent may be answered alone.
-            session.unanswered_ping = Some(payload.into());
+            session.rare.get_or_insert_default().unanswered_ping = Some(payload.into());
         }
         self.mark_dirty(session);
     }
@@ -300,10 +314,10 @@ impl Context {
     fn heed_pong(&mut self, session: &mut Session, payload: &[u8], handler: &mut impl Handler) {
         let Some(link) = &session.link else { return };
         // Other traffic may have ended the wait for this pong before it came; it still tells the latency.
-        let ours = session.ping_micros != 0 && payload == session.ping_micros.to_be_bytes();
+        let ours = session.awaits_pong && payload == session.ping_micros.to_be_bytes();
         if ours {
             link.set_latency(self.micros.saturating_sub(session.ping_micros));
-            session.ping_micros = 0;
+            session.awaits_pong = false;
         } else if link.wants_pong() {
             handler.pong(session.id, payload);
         }

@@ -3,29 +3,34 @@
 use std::sync::Arc;
 
 use hubbub_proto::handshake::server as handshake;
-use hubbub_proto::head::{Head, HeadError};
+use hubbub_proto::head::{Body, Head, HeadError};
 
 use super::Shard;
+use super::answering::request_line;
+use super::body::TOO_LARGE;
 use super::context::Context;
+use super::origins::may_connect;
 use crate::command::{Answer, Verdict};
 use crate::compression::Packing;
-use crate::handler::{Handler, Notice, Request};
+use crate::exchange::{Exchange, Piece};
+use crate::figures::{Reason, Transport};
+use crate::handler::{Handler, Request};
 use crate::id::SessionId;
 use crate::link::Link;
+use crate::peer::Peer;
 use crate::session::{Deciding, Phase, Session};
 use crate::settings::Endpoint;
-
-/// In a list of origins: the page's own host.
-const SAME_ORIGIN: &str = "same-origin";
 
 /// What becomes of a request head.
 enum Opening {
     /// Open the session now.
     Accept { agreed: Agreed, request: Request },
     /// Ask the user first.
-    Ask { agreed: Option<Agreed>, request: Request, request_line: String },
+    Ask { agreed: Option<Agreed>, request: Request, request_line: String, exchange: Option<Box<Exchange>> },
+    /// The user serves HTTP there.
+    Serve { request: Request, exchange: Box<Exchange> },
     /// Answer and close.
-    Refuse { answer: Answer, request_line: String },
+    Refuse { answer: Answer, reason: Reason, request_line: String },
 }
 
 /// What a handshake has agreed on, beside the subprotocol.
@@ -40,13 +45,22 @@ impl Shard {
     pub(super) fn receive_head(&mut self, slot: u32, len: usize, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         let Phase::Handshake(handshake) = &mut session.phase else { return };
+        if handshake.kept {
+            // The next request has begun: from here on its head has as long as the first one had.
+            handshake.kept = false;
+            session.until = self.cx.head_deadline();
+        }
+        handshake.unread = false;
         handshake.received.extend_from_slice(&self.buffer[..len]);
         let opening = match handshake.scanner.end(&handshake.received, &self.cx.head_limits) {
-            Ok(None) => return,
+            Ok(None) => {
+                self.cx.arm_until(session);
+                return;
+            }
             Ok(Some(end)) => {
                 let rest = handshake.received.split_off(end);
                 let head = std::mem::take(&mut handshake.received).into_boxed_slice();
-                (self.cx.open(head), rest)
+                (self.cx.open(session, head), rest)
             }
             Err(error) => {
                 let request_line = request_line(&handshake.received);
@@ -67,18 +81,23 @@ impl Shard {
                 self.cx.accept(session, &key, subprotocol.as_deref(), &fields, Some(request), handler);
                 self.feed_rest(slot, rest, handler);
             }
-            Opening::Ask { agreed, mut request, request_line } => {
+            Opening::Ask { agreed, mut request, request_line, exchange } => {
                 session.describe_transport(&mut request);
-                let link = Arc::new(Link::new(session.id, session.peer()));
+                let link = Arc::new(Link::new(session.id, session.whence()));
                 session.link = Some(link.clone());
-                let subprotocol = request.subprotocol.clone();
+                let subprotocol = request.subprotocol.clone().map(str::into_string);
                 let (key, packing) = agreed.map_or((None, None), |agreed| (Some(agreed.key), agreed.packing));
-                let deciding = Deciding { key, subprotocol, packing, request_line, rest };
+                let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange };
                 session.phase = Phase::Deciding(Box::new(deciding));
                 handler.request(link, request);
             }
-            Opening::Refuse { answer, request_line } => {
-                self.cx.answer(session, &answer, request_line, handler);
+            Opening::Serve { mut request, exchange } => {
+                session.describe_transport(&mut request);
+                self.cx.serve(session, request, exchange, rest, handler);
+                self.settle_session(slot);
+            }
+            Opening::Refuse { answer, reason, request_line } => {
+                self.cx.refuse_request(session, &answer, reason, request_line, handler);
                 self.settle_session(slot);
             }
         }
@@ -99,9 +118,12 @@ impl Shard {
                 self.feed_rest(id.slot() as u32, rest, handler);
             }
             (Verdict::Accept { .. }, None) => {
-                self.cx.answer(session, &upgrade_required(), request_line, handler);
+                self.cx.refuse_request(session, &upgrade_required(), Reason::NotWebSocket, request_line, handler);
             }
-            (Verdict::Answer(answer), _) => self.cx.answer(session, &answer, request_line, handler),
+            (Verdict::Answer(answer), _) => {
+                let piece = Piece::Shared(answer.body.clone());
+                self.cx.answer_asked(session, &answer.into(), piece, request_line, handler);
+            }
         }
         let Some(session) = self.sessions.get(id) else { return };
         if session.readable {
@@ -113,7 +135,7 @@ impl Shard {
     pub(super) fn handshake_expired(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         self.cx.counts.handshake_timeouts += 1;
-        let (answer, line) = match &mut session.phase {
+        let (answer, reason, line) = match &mut session.phase {
             Phase::Handshake(handshake) if handshake.received.is_empty() => {
                 // A connection without a single byte is not owed an answer (a probe, a preconnect).
                 self.drop_session(slot, None, handler);
@@ -121,14 +143,15 @@ impl Shard {
             }
             Phase::Handshake(handshake) => {
                 let line = request_line(&handshake.received);
-                (plain(408, "The request head did not arrive in time."), line)
+                (Answer::plain(408, "The request head did not arrive in time."), Reason::Timeout, line)
             }
             Phase::Deciding(deciding) => {
-                (plain(503, "The server could not decide in time."), std::mem::take(&mut deciding.request_line))
+                let answer = Answer::plain(503, "The server could not decide in time.");
+                (answer, Reason::Undecided, std::mem::take(&mut deciding.request_line))
             }
-            Phase::Open | Phase::Closing | Phase::Lingering => return,
+            Phase::Exchange(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
         };
-        self.cx.answer(session, &answer, line, handler);
+        self.cx.refuse_request(session, &answer, reason, line, handler);
     }
 
     fn feed_rest(&mut self, slot: u32, mut rest: Vec<u8>, handler: &mut impl Handler) {
@@ -141,49 +164,94 @@ impl Shard {
 
 impl Session {
     fn describe_transport(&self, request: &mut Request) {
-        request.secure = self.stream.is_secure();
+        request.secure = self.origin().and_then(Peer::secure).unwrap_or(self.stream.is_secure());
         request.client_certificate = self.stream.client_certificate().map(Into::into);
     }
 }
 
 impl Context {
     /// Reads a whole head and finds out what it asks for.
-    fn open(&self, head: Box<[u8]>) -> Opening {
+    fn open(&mut self, session: &mut Session, head: Box<[u8]>) -> Opening {
         let line = request_line(&head);
         let parsed = match Head::parse(&head, &self.head_limits) {
             Ok(parsed) => parsed,
             Err(error) => return refuse(&error, line),
         };
-        let Some((number, path_params)) = self.server.routes().find(parsed.path()) else {
-            return Opening::Refuse { answer: plain(404, "Nothing is served here."), request_line: line };
+        if let Err((reason, answer)) = self.identify(session, &parsed) {
+            return Opening::Refuse { answer, reason, request_line: line };
+        }
+        let upgrade = handshake::is_upgrade(&parsed);
+        let Some((number, path_params)) = self.server.routes().find(parsed.path(), upgrade) else {
+            let answer = Answer::plain(404, "Nothing is served here.");
+            return Opening::Refuse { answer, reason: Reason::NotFound, request_line: line };
         };
         let endpoint = &self.server.settings().endpoints[number];
-        let upgrade = handshake::is_upgrade(&parsed);
+        if let Some(readers) = &endpoint.figures {
+            let (reason, answer) = match self.server.answer_figures(&parsed, readers, session.peer()) {
+                Ok(answer) => (Reason::Handler, answer),
+                Err(refusal) => refusal,
+            };
+            return Opening::Refuse { answer, reason, request_line: line };
+        }
+        if !upgrade && endpoint.http {
+            return match self.exchange(&parsed, line) {
+                Ok((request, exchange)) => {
+                    Opening::Serve { request: Request { head, endpoint: number as u32, ..request }, exchange }
+                }
+                Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
+            };
+        }
         if !upgrade && !endpoint.asks {
-            return Opening::Refuse { answer: upgrade_required(), request_line: line };
+            return Opening::Refuse { answer: upgrade_required(), reason: Reason::NotWebSocket, request_line: line };
         }
         let mut request = Request {
             head: Box::default(),
-            endpoint: number,
-            path_params,
+            endpoint: number as u32,
+            path_params: path_params.into(),
             subprotocol: None,
             upgrade,
             ..Request::default()
         };
         let mut agreement = None;
+        let mut exchange = None;
         if upgrade {
             match agree(&parsed, endpoint) {
-                Ok((agreed, subprotocol)) => (agreement, request.subprotocol) = (Some(agreed), subprotocol),
-                Err(answer) => return Opening::Refuse { answer, request_line: line },
+                Ok((agreed, subprotocol)) => {
+                    (agreement, request.subprotocol) = (Some(agreed), subprotocol.map(String::into_boxed_str));
+                }
+                Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line: line },
             }
         } else if parsed.has_body() {
-            return Opening::Refuse { answer: plain(413, "No request body is taken here."), request_line: line };
+            let answer = Answer::plain(413, "No request body is taken here.");
+            return Opening::Refuse { answer, reason: Reason::Body, request_line: line };
+        } else {
+            exchange = Some(Box::new(Exchange::new(&parsed, String::new())));
         }
         request.head = head;
         match agreement {
             Some(agreed) if !endpoint.asks => Opening::Accept { agreed, request },
-            agreed => Opening::Ask { agreed, request, request_line: line },
+            agreed => Opening::Ask { agreed, request, request_line: line, exchange },
         }
+    }
+
+    /// A request for somebody who serves HTTP; or what to answer at once.
+    fn exchange(&self, head: &Head<'_>, request_line: String) -> Result<(Request, Box<Exchange>), (Answer, String)> {
+        let refuse = |status, text, request_line| Err((Answer::plain(status, text), request_line));
+        let mut exchange = Box::new(Exchange::new(head, request_line));
+        if let (Body::Length(length), Some(max)) = (head.body, self.limits.max_body_bytes)
+            && length > max
+        {
+            return refuse(413, TOO_LARGE, exchange.request_line);
+        }
+        // RFC 9110 §10.1.1: an expectation of an HTTP/1.0 client MUST be ignored; one that is not known may get 417.
+        for value in head.all("expect").filter(|_| exchange.modern) {
+            if !value.eq_ignore_ascii_case(b"100-continue") {
+                return refuse(417, "Only 100-continue can be expected here.", exchange.request_line);
+            }
+            exchange.expects = head.has_body();
+        }
+        let request = Request { has_body: head.has_body(), expects_continue: exchange.expects, ..Request::default() };
+        Ok((request, exchange))
     }
 
     /// Sends the 101; from here on the session is open.
@@ -197,37 +265,21 @@ impl Context {
         handler: &mut impl Handler,
     ) {
         session.outbox.gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
-        let (id, peer) = (session.id, session.peer());
-        let link = session.link.get_or_insert_with(|| Arc::new(Link::new(id, peer))).clone();
+        let link = match &session.link {
+            Some(link) => link.clone(),
+            None => session.link.insert(Arc::new(Link::new(session.id, session.whence()))).clone(),
+        };
         session.phase = Phase::Open;
+        session.until = 0;
         session.last_received = self.now;
         self.handshake_over(session);
         self.mark_dirty(session);
         self.counts.opened += 1;
+        self.figures().tables.session_opened(Transport::WebSocket);
         if let Some(interval) = self.limits.ping_interval {
             self.arm(session, self.now + super::context::millis(interval));
         }
         handler.open(link, request);
-    }
-
-    /// Sends an HTTP response; the connection ends after it, so nothing after the head is ever taken for
-    /// another request.
-    pub(super) fn answer(
-        &mut self,
-        session: &mut Session,
-        answer: &Answer,
-        request_line: String,
-        handler: &mut impl Handler,
-    ) {
-        self.counts.refused += u64::from(answer.status >= 400);
-        // RFC 9110 §9.3.2: the answer to HEAD must not have content; its fields are those of the answer to GET.
-        let content: &[u8] = if request_line.starts_with("HEAD ") { &[] } else { &answer.body };
-        session.outbox.gather(&mut self.pool, |out| write_answer(out, answer, content));
-        handler.notice(Notice::Answered { peer: session.peer(), request_line, status: answer.status });
-        session.told = session.link.is_none();
-        self.handshake_over(session);
-        self.tell_closed(session, None, handler);
-        self.linger(session);
     }
 
     pub(super) fn handshake_over(&mut self, session: &mut Session) {
@@ -249,173 +301,34 @@ impl Session {
 }
 
 /// Checks the upgrade; gives what it agrees on and the subprotocol in common.
-fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(Agreed, Option<String>), Answer> {
+fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(Agreed, Option<String>), (Reason, Answer)> {
     let upgrade = handshake::parse(head).map_err(|refusal| {
         let fields = refusal.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let mut answer = plain(refusal.status, &refusal.to_string());
+        let mut answer = Answer::plain(refusal.status, &refusal.to_string());
         answer.fields.extend(fields);
-        answer
+        (Reason::Handshake, answer)
     })?;
     if let (Some(allowed), Some(origin)) = (&endpoint.origins, upgrade.origin)
         && !may_connect(allowed, origin, head.host().unwrap_or_default())
     {
-        return Err(plain(403, "This origin may not connect."));
+        return Err((Reason::Origin, Answer::plain(403, "This origin may not connect.")));
     }
     let spoken = endpoint.subprotocols.iter().find(|name| upgrade.subprotocols.contains(&name.as_str()));
     let packing = endpoint.compression.as_ref().and_then(|how| Packing::agree(how, &upgrade.extensions));
     Ok((Agreed { key: upgrade.key.to_owned(), packing }, spoken.cloned()))
 }
 
-/// RFC 6454 §4: scheme and host compare in lower case, and so are origins written.
-fn may_connect(allowed: &[String], origin: &str, host: &str) -> bool {
-    allowed.iter().any(|allowed| match allowed.as_str() {
-        SAME_ORIGIN => is_same_host(origin, host),
-        allowed => allowed.eq_ignore_ascii_case(origin),
-    })
-}
-
-/// The page comes from the host and port that it connects to. The schemes are not compared: behind a proxy that ends TLS
-/// ours is not the one that the page sees.
-fn is_same_host(origin: &str, host: &str) -> bool {
-    let (authority, default_port) = match origin.split_once("://") {
-        Some((scheme, authority)) if scheme.eq_ignore_ascii_case("http") => (authority, ":80"),
-        Some((scheme, authority)) if scheme.eq_ignore_ascii_case("https") => (authority, ":443"),
-        _ => return false,
-    };
-    let plain = |authority: &str| authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase();
-    !host.is_empty() && plain(authority) == plain(host)
-}
-
 fn refuse(error: &HeadError, request_line: String) -> Opening {
-    Opening::Refuse { answer: plain(error.status(), &format!("{error}.")), request_line }
+    // What a ClientHello has in its first line tells nobody anything.
+    let request_line = if *error == HeadError::Tls { "a TLS handshake".into() } else { request_line };
+    let too_large = matches!(error.status(), 414 | 431);
+    let reason = if too_large { Reason::TooLarge } else { Reason::Malformed };
+    Opening::Refuse { answer: Answer::plain(error.status(), &format!("{error}.")), reason, request_line }
 }
 
 fn upgrade_required() -> Answer {
     // RFC 9110 §15.5.22: a 426 names the protocol that is required.
-    let mut answer = plain(426, "This is a WebSocket endpoint: connect with a WebSocket client.");
+    let mut answer = Answer::plain(426, "This is a WebSocket endpoint: connect with a WebSocket client.");
     answer.fields.push(("Upgrade".into(), "websocket".into()));
     answer
-}
-
-/// A short text answer.
-fn plain(status: u16, text: &str) -> Answer {
-    Answer {
-        status,
-        fields: vec![("Content-Type".into(), "text/plain; charset=utf-8".into())],
-        body: format!("{text}\n").into_bytes().into(),
-    }
-}
-
-fn write_answer(out: &mut Vec<u8>, answer: &Answer, content: &[u8]) {
-    let status = answer.status;
-    out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)).as_bytes());
-    let named = |name: &str| answer.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
-    for (name, value) in &answer.fields {
-        let framing = ["content-length", "transfer-encoding", "connection"];
-        if !framing.iter().any(|other| name.eq_ignore_ascii_case(other)) {
-            out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-        }
-    }
-    if !named("upgrade") {
-        out.extend_from_slice(b"Connection: close\r\n");
-    } else {
-        out.extend_from_slice(b"Connection: Upgrade, close\r\n");
-    }
-    // RFC 9110 §8.6: a 204 or 304 carries no content, and no Content-Length of its own.
-    if matches!(status, 204 | 304) {
-        out.extend_from_slice(b"\r\n");
-        return;
-    }
-    out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", answer.body.len()).as_bytes());
-    out.extend_from_slice(content);
-}
-
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        206 => "Partial Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        418 => "I'm a teapot",
-        422 => "Unprocessable Content",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => "Status",
-    }
-}
-
-/// The first line, safe to be logged: at most 200 bytes, everything unprintable percent-encoded.
-fn request_line(head: &[u8]) -> String {
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let line = line.strip_suffix(b" HTTP/1.1").unwrap_or(line);
-    let mut text = String::new();
-    for &byte in line.iter().take(200) {
-        if byte.is_ascii_graphic() || byte == b' ' {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// F18.
-    #[test]
-    fn a_page_is_of_the_same_host_or_it_is_not() {
-        for (origin, host, same) in [
-            ("http://example.org", "example.org", true),
-            ("https://example.org", "example.org", true),
-            ("https://example.org", "example.org:443", true),
-            ("http://example.org:80", "example.org", true),
-            ("HTTP://EXAMPLE.org", "example.ORG", true),
-            ("http://localhost:8000", "localhost:8000", true),
-            ("http://[::1]:8000", "[::1]:8000", true),
-            ("http://example.org:8000", "example.org", false),
-            ("https://example.org:80", "example.org", false),
-            ("http://example.com.evil.org", "example.com", false),
-            ("http://evil-example.com", "example.com", false),
-            ("http://example.com", "", false),
-            ("file://example.com", "example.com", false),
-            ("null", "null", false),
-            ("", "", false),
-        ] {
-            assert_eq!(is_same_host(origin, host), same, "{origin:?} at {host:?}");
-        }
-    }
-
-    #[test]
-    fn a_request_line_is_safe_to_be_logged() {
-        assert_eq!(request_line(b"GET /a\x1b[2Jb\xff HTTP/1.1\r\nHost: x"), "GET /a%1B[2Jb%FF");
-        assert!(request_line(&[b'x'; 5000]).len() <= 200);
-    }
 }

@@ -17,8 +17,13 @@ use crate::settings::Policy;
 /// From so many gathered bytes on, a write of its own is worth its system call.
 const EARLY_WRITE_BYTES: usize = 16 << 10;
 
+/// Up to this size a broadcast's frame is copied to each member after all.
+/// PERF: several of them are then one piece for the kernel; a reference, its count, and a piece of a vectored write cost more
+/// than so few bytes (broadcast-16 in benches/README.md).
+const COPY_BYTES: usize = 256;
+
 /// From this size on a compressed message is not copied into the gathered bytes.
-const SHARE_BYTES: usize = 8 << 10;
+pub(super) const SHARE_BYTES: usize = 8 << 10;
 
 /// What a full outbox has come to, for one member of a broadcast.
 enum Fate {
@@ -130,16 +135,22 @@ impl Shard {
                 for name in names {
                     // The members are walked over while sessions change, never the room itself: who is
                     // closed for being slow leaves the room when the connection goes.
+                    let before = cx.counts.left_out();
                     for slot in rooms.members(name) {
                         if let Some(session) = sessions.at(slot) {
                             let fate = cx.deliver(session, broadcast, mark, handler);
                             count(fate, session.outbox.len(), cx.limits.high_water_bytes);
                         }
                     }
+                    let left_out = cx.counts.left_out() - before;
+                    if left_out > 0 {
+                        cx.server.directory().drop_in(name, left_out);
+                    }
                 }
             }
         }
-        cx.counts.broadcasts += 1;
+        // Every shard is given every broadcast.
+        cx.counts.broadcasts += u64::from(cx.number == 0);
         cx.counts.deliveries += reached as u64;
         cx.counts.messages_out += reached as u64;
         if broadcast.delivery.shard_done(reached, dropped) {
@@ -165,21 +176,27 @@ impl Shard {
     pub(super) fn flush_session(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         session.dirty = false;
+        self.cx.top_up(session, handler);
         self.cx.write(session);
         if let Some(link) = &session.link {
             let low_water = self.cx.limits.high_water_bytes / 2;
-            if link.set_outbox(session.outbox.len(), low_water) && session.is_open() {
+            if link.set_outbox(session.outbox.len(), low_water)
+                && matches!(session.phase, Phase::Open | Phase::Exchange(_))
+            {
                 handler.drained(session.id);
             }
         }
+        if matches!(session.phase, Phase::Exchange(_)) {
+            self.exchange_written(slot);
+        }
         self.settle_session(slot);
-        if self.sessions.at(slot).is_some_and(|session| session.broken && session.paused) {
+        if self.sessions.at(slot).is_some_and(|session| session.broken && session.is_held_back()) {
             self.drop_session(slot, Some("connection reset by peer"), handler);
         }
     }
 }
 
-const SLOW: &str = "the client does not read fast enough";
+pub(super) const SLOW: &str = "the client does not read fast enough";
 
 impl Context {
     fn deliver(&mut self, session: &mut Session, broadcast: &Broadcast, mark: u32, handler: &mut impl Handler) -> Fate {
@@ -198,6 +215,7 @@ impl Context {
             match broadcast.policy {
                 Policy::Close => {
                     self.counts.slow_closed += 1;
+                    self.counts.broadcast_closed += 1;
                     self.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
                     return Fate::Dropped;
                 }
@@ -206,10 +224,11 @@ impl Context {
                     return Fate::Dropped;
                 }
                 Policy::DropOldest => {
-                    let gone = session.outbox.drop_oldest(frame.len(), self.limits.outbox_bytes);
+                    let gone = session.outbox.drop_oldest(&mut self.pool, frame.len(), self.limits.outbox_bytes);
                     self.counts.dropped_oldest += gone as u64;
                     if !self.has_room(session, frame.len()) {
                         self.counts.dropped += 1;
+                        self.counts.dropped_newest += 1;
                         return Fate::Dropped;
                     }
                 }
@@ -227,7 +246,12 @@ impl Context {
                     self.counts.compressed_out += 1;
                     self.counts.compressed_bytes_out += frame.len() as u64;
                 }
-                session.outbox.push_broadcast(&mut self.pool, frame.clone());
+                let (outbox, pool) = (&mut session.outbox, &mut self.pool);
+                match broadcast.policy {
+                    Policy::DropOldest => outbox.push_broadcast(pool, frame.clone()),
+                    _ if frame.len() <= COPY_BYTES => outbox.gather(pool, |out| out.extend_from_slice(frame)),
+                    _ => outbox.push_shared(pool, frame.clone()),
+                }
             }
         }
         self.mark_dirty(session);
@@ -254,7 +278,7 @@ impl Context {
     }
 
     /// The outbox can take `len` more bytes. One message is taken however large it is, if nothing else waits.
-    fn has_room(&mut self, session: &mut Session, len: usize) -> bool {
+    pub(super) fn has_room(&mut self, session: &mut Session, len: usize) -> bool {
         let limit = self.limits.outbox_bytes;
         let fits = |session: &Session| session.outbox.is_empty() || session.outbox.len() + len <= limit;
         if !fits(session) {
@@ -265,7 +289,7 @@ impl Context {
 
     /// Writes early when much has gathered: memory stays small however much one turn sends.
     /// PERF: what is written while it is still in the cache costs less (16 KiB echo, benches/README.md).
-    fn relieve(&mut self, session: &mut Session) {
+    pub(super) fn relieve(&mut self, session: &mut Session) {
         if session.outbox.len() >= EARLY_WRITE_BYTES && !session.blocked {
             self.write(session);
         }
@@ -286,7 +310,12 @@ impl Context {
             Ok(written) => {
                 let taken = before - session.outbox.len();
                 self.counts.bytes_out += taken as u64;
-                session.blocked = written == Written::Blocked;
+                if taken > 0
+                    && let Phase::Exchange(exchange) = &mut session.phase
+                {
+                    exchange.progress = self.now;
+                }
+                self.set_blocked(session, written == Written::Blocked);
                 if taken > 0 && self.answer_late(session) && !session.blocked {
                     return self.write(session);
                 }
@@ -301,7 +330,11 @@ impl Context {
     /// The peer has taken something: the newest ping that waits gets its pong, one for each such step. A peer that takes
     /// nothing gets none, so its pings cost nothing; one that reads slowly need not read everything before its pong.
     fn answer_late(&mut self, session: &mut Session) -> bool {
-        let Some(payload) = session.unanswered_ping.take().filter(|_| session.is_open()) else { return false };
+        let Some(payload) =
+            session.rare.as_mut().and_then(|rare| rare.unanswered_ping.take()).filter(|_| session.is_open())
+        else {
+            return false;
+        };
         session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, &payload, None));
         true
     }
@@ -309,7 +342,7 @@ impl Context {
     fn all_written(&mut self, session: &mut Session) {
         if matches!(session.phase, Phase::Lingering) && session.outbox.is_empty() && !session.finished {
             session.finished = session.stream.finish();
-            session.blocked = !session.finished;
+            self.set_blocked(session, !session.finished);
         }
     }
 

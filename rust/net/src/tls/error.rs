@@ -36,8 +36,17 @@ pub enum TlsError {
         /// It has certificates instead.
         certificates: bool,
     },
-    /// The private key is locked by a passphrase.
+    /// The private key is encrypted, and no password was given.
     EncryptedKey(PathBuf),
+    /// The private key is encrypted with another password.
+    WrongPassword(PathBuf),
+    /// The private key is encrypted in a way that is not understood.
+    UnknownEncryption {
+        /// The file that it is in.
+        path: PathBuf,
+        /// What is not understood.
+        why: String,
+    },
     /// The private key cannot be understood, or is of a kind that TLS does not use.
     WrongKey {
         /// The file that it is in.
@@ -85,7 +94,22 @@ impl fmt::Display for TlsError {
             }
             TlsError::EncryptedKey(path) => {
                 let path = path.display();
-                write!(f, "the private key in {path} is encrypted; `openssl pkey -in {path} -out FILE` decrypts it")
+                write!(
+                    f,
+                    "the private key in {path} is encrypted: ssl_keyfile_password is needed, or \
+                     `openssl pkey -in {path} -out FILE`, which decrypts it"
+                )
+            }
+            TlsError::WrongPassword(path) => {
+                write!(f, "the private key in {} is encrypted with another password", path.display())
+            }
+            TlsError::UnknownEncryption { path, why } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "the private key in {path} is encrypted in a way that is not understood ({why}); \
+                     `openssl pkcs8 -topk8 -v2 aes256 -in {path} -out FILE` encrypts it as PKCS #8"
+                )
             }
             TlsError::WrongKey { path, why } => {
                 write!(f, "the private key in {} cannot be used: {why}", path.display())

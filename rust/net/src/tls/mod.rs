@@ -34,6 +34,16 @@ pub struct CertificateFiles {
     pub key: Option<PathBuf>,
 }
 
+/// The password of encrypted private keys.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(pub Vec<u8>);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
 /// Whether clients are to show certificates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ClientCertificates {
@@ -53,6 +63,8 @@ pub struct TlsFiles {
     pub default: Option<CertificateFiles>,
     /// By host name; `*.example.org` is for every name that has one label in the star's place.
     pub named: Vec<(String, CertificateFiles)>,
+    /// For each private key that is encrypted.
+    pub password: Option<Password>,
     /// The authorities whose certificates clients may show, in PEM.
     pub authorities: Option<PathBuf>,
     /// Whether they must.

@@ -27,7 +27,7 @@ impl Names {
         warnings: &mut Vec<String>,
     ) -> Result<Names, TlsError> {
         let mut load = |files: &CertificateFiles| {
-            let certified = files::certified(files, provider)?;
+            let certified = files::certified(files, settings.password.as_ref(), provider)?;
             warnings.extend(untimely(&files.chain, &certified));
             Ok::<_, TlsError>(certified)
         };

@@ -107,6 +107,10 @@ impl TlsStream {
         self.tls.peer_certificates()?.first().map(|certificate| certificate.as_ref())
     }
 
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
     /// Nothing can be received or sent any more, because of what the peer has sent.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed

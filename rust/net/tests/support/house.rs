@@ -1,6 +1,6 @@
 //! A server on threads of its own. At the end it is stopped and its books are checked.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub(crate) struct House {
 #[derive(Default)]
 struct Books {
     sessions: HashMap<SessionId, bool>,
+    /// Those end with their last content, of which the user is not told again.
+    exchanges: HashSet<SessionId>,
     opened: u64,
     stopped: usize,
 }
@@ -43,6 +45,10 @@ impl Books {
     fn enter(&mut self, event: &Event) {
         match event {
             Event::Request(link, _) => assert!(self.sessions.insert(link.id(), false).is_none(), "{link:?} asks twice"),
+            Event::Exchange(link, _) => {
+                assert!(self.sessions.insert(link.id(), false).is_none(), "{link:?} begins twice");
+                self.exchanges.insert(link.id());
+            }
             Event::Open(link, request) => {
                 let known = self.sessions.insert(link.id(), false);
                 assert_eq!(known, request.is_none().then_some(false), "{link:?} opens once");
@@ -52,7 +58,11 @@ impl Books {
                 let before = self.sessions.insert(*id, true);
                 assert_eq!(before, Some(false), "{id:?} ends once: {closed:?}");
             }
-            Event::Message(id, ..) | Event::Pong(id, _) | Event::Drained(id) => {
+            Event::Message(id, ..)
+            | Event::Content(id, ..)
+            | Event::HungUp(id)
+            | Event::Pong(id, _)
+            | Event::Drained(id) => {
                 assert_eq!(self.sessions.get(id), Some(&false), "nothing comes from {id:?} once it has ended");
             }
             Event::Stopped => self.stopped += 1,
@@ -295,14 +305,22 @@ impl House {
             }
         }
         assert_eq!(self.books.stopped, self.server.handles().len(), "each shard stops once");
-        let open: Vec<_> = self.books.sessions.iter().filter(|(_, ended)| !**ended).collect();
+        let open = self.books.sessions.iter().filter(|(id, ended)| !**ended && !self.books.exchanges.contains(id));
+        let open: Vec<_> = open.collect();
         assert!(open.is_empty(), "sessions that never ended: {open:?}");
         if !self.gatecrashed {
             assert_eq!(self.server.connections(), 0, "connections are counted out as they were counted in");
         }
         assert!(self.server.directory().is_empty(), "nobody is in a room");
+        assert_eq!(self.server.addresses_connected(), 0, "places are given back");
         let counts = self.server.counts();
         assert_eq!((counts.opened, counts.closed), (self.books.opened, self.books.opened), "{counts:?}");
+        let figures = self.server.figures();
+        let backlog = (figures.outbox_bytes, figures.largest_outbox_bytes, figures.blocked_sessions);
+        assert_eq!(backlog, (0, 0, 0), "nothing waits when nobody is left");
+        let closes: u64 = figures.closes.iter().map(|(_, count)| count).sum();
+        let refusals: u64 = figures.refusals.iter().map(|(_, count)| count).sum();
+        assert_eq!((closes, refusals), (counts.closed, counts.refused), "what is told by kind is all there is");
     }
 }
 

@@ -23,7 +23,9 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::deflate::Offer;
 use super::{accept_key, is_key};
+use crate::deflate::Params;
 use crate::head::{ResponseHead, is_authority, is_field_value, is_target_text, is_token};
 
 /// A Sec-WebSocket-Key; RFC 6455 §4.1: the 16 bytes MUST be chosen at random for each connection.
@@ -72,6 +74,30 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Why the connection must be failed.
     pub fn check(&self, head: &ResponseHead<'_>) -> Result<Agreed<'a>, Disagreement> {
+        let agreed = self.check_upgrade(head)?;
+        // No extension is offered, so any that is there was not.
+        if head.fields.all("sec-websocket-extensions").any(|value| !value.is_empty()) {
+            return Err(Disagreement::Extension);
+        }
+        Ok(agreed)
+    }
+
+    /// The same for a request whose [`fields`](Request::fields) offer permessage-deflate in Sec-WebSocket-Extensions.
+    /// No parameters: the server has declined.
+    ///
+    /// # Errors
+    /// Why the connection must be failed.
+    pub fn check_offer(
+        &self,
+        head: &ResponseHead<'_>,
+        offer: &Offer,
+    ) -> Result<(Agreed<'a>, Option<Params>), Disagreement> {
+        let agreed = self.check_upgrade(head)?;
+        let values = head.fields.all("sec-websocket-extensions").filter(|value| !value.is_empty());
+        Ok((agreed, offer.check(values).map_err(|_| Disagreement::Extension)?))
+    }
+
+    fn check_upgrade(&self, head: &ResponseHead<'_>) -> Result<Agreed<'a>, Disagreement> {
         if head.status != 101 {
             return Err(Disagreement::Status(head.status));
         }
@@ -84,10 +110,6 @@ impl<'a> Request<'a> {
         let accept = head.fields.one("sec-websocket-accept").map_err(|_| Disagreement::Accept)?;
         if accept != Some(accept_key(self.key).as_bytes()) {
             return Err(Disagreement::Accept);
-        }
-        // No extension is offered, so any that is there was not.
-        if head.fields.all("sec-websocket-extensions").any(|value| !value.is_empty()) {
-            return Err(Disagreement::Extension);
         }
         Ok(Agreed { subprotocol: self.agreed_subprotocol(head)? })
     }

@@ -11,6 +11,8 @@ pub enum HeadError {
     BareCr,
     /// A NUL byte.
     Nul,
+    /// A TLS handshake.
+    Tls,
     /// More bytes than the limit allows.
     TooLarge,
     /// More field lines than the limit allows.
@@ -57,6 +59,7 @@ impl HeadError {
             HeadError::BareLf
             | HeadError::BareCr
             | HeadError::Nul
+            | HeadError::Tls
             | HeadError::Truncated
             | HeadError::RequestLine
             | HeadError::Method
@@ -84,6 +87,7 @@ impl HeadError {
             HeadError::BareLf => "a line ends with LF alone",
             HeadError::BareCr => "a CR without LF",
             HeadError::Nul => "a NUL byte",
+            HeadError::Tls => "this port does not speak TLS: use ws:// or http://",
             HeadError::TooLarge => "the head is too large",
             HeadError::TooManyFields => "the head has too many fields",
             HeadError::RequestLineTooLong => "the request line is too long",

@@ -25,10 +25,10 @@ pub use error::HeadError;
 pub use fields::{Field, Fields};
 pub use response::ResponseHead;
 pub use scanner::Scanner;
-pub use syntax::{is_field_value, is_token};
+pub use syntax::{is_field_value, is_token, list};
 
 pub(crate) use host::is_authority;
-pub(crate) use syntax::{is_target_text, list, trim};
+pub(crate) use syntax::{is_target_text, trim};
 
 /// How large a head may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,6 +4,10 @@ use memchr::{memchr, memchr3};
 
 use super::{HeadError, HeadLimits};
 
+/// How TLS begins: a record with a handshake message, and the first half of its version (RFC 8446 §5.1). The length that
+/// follows, or the message's own, has a NUL in it.
+const CLIENT_HELLO: [u8; 2] = [22, 3];
+
 /// Remembers how far a head has been looked through.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Scanner {
@@ -30,6 +34,7 @@ impl Scanner {
             // RFC 9112 §2.2: a recipient may take LF alone for a line break. We do not: others do not either, and that
             // is how requests are smuggled.
             match (window[at], window.get(at + 1)) {
+                (0, _) if window.starts_with(&CLIENT_HELLO) => return Err(HeadError::Tls),
                 (0, _) => return Err(HeadError::Nul),
                 (b'\n', _) => return Err(HeadError::BareLf),
                 (_, Some(b'\n')) => self.scanned = at + 2,

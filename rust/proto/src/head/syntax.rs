@@ -21,7 +21,7 @@ pub(crate) fn is_target_text(text: &str) -> bool {
 }
 
 /// The elements of a comma-separated list without the white space around them; empty elements are skipped.
-pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     // RFC 9110 §5.6.1.2: a recipient MUST parse and ignore a reasonable number of empty elements.
     value.split(|byte| *byte == b',').map(trim).filter(|element| !element.is_empty())
 }

@@ -1,0 +1,116 @@
+"""The result of a run as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hubbub.bench.units import bytes_of, count, duration, number, percent
+
+__all__ = ["bars", "facts", "headline", "summary", "unit"]
+
+_UNITS = {"echo": "messages", "broadcast": "deliveries", "connect": "handshakes", "idle": "messages"}
+_WIDTH = 40
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def unit(report: dict[str, Any]) -> str:
+    """What is counted in this mode."""
+    return _UNITS[report["mode"]]
+
+
+def headline(report: dict[str, Any]) -> str:
+    """What was done, in one line."""
+    parts = [f"{count(report['connections'])} connections"]
+    if report["size"] is not None:
+        parts.append(f"{count(report['size'])} B {'binary' if report['binary'] else 'text'}")
+    if report["senders"] is not None:
+        parts.append(f"{count(report['senders'])} sender{'s' if report['senders'] > 1 else ''}")
+    if report["in_flight"] is not None:
+        parts.append(f"closed loop, {count(report['in_flight'])} in flight")
+    if report["rate"] is not None:
+        parts.append(f"open loop, {number(report['rate'])}/s")
+    if report["deflate"]:
+        parts.append("deflated")
+    parts.append(f"{report['seconds']:.1f} s")
+    return ", ".join(parts)
+
+
+def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the main figures, those that there are."""
+    rows: list[tuple[str, str]] = []
+    if report["mode"] != "idle":
+        rows.append(("received", f"{number(report['messages_per_second'])} {unit(report)}/s"))
+    if report["size"] is not None:
+        rows.append(("sent", f"{number(report['sent_per_second'])} messages/s"))
+        seconds = max(report["seconds"], 1e-9)
+        rows.append(("bytes in", f"{bytes_of(report['bytes_in'] / seconds)}/s"))
+        rows.append(("bytes out", f"{bytes_of(report['bytes_out'] / seconds)}/s"))
+    if report["connecting_seconds"] and report["connected"]:
+        rate = report["connected"] / report["connecting_seconds"]
+        if report["mode"] != "connect" or report["storms"]:
+            rows.append(("opening", f"{number(rate)} connections/s"))
+    rows += [(f"storm {n}", f"all back after {s:.3f} s") for n, s in enumerate(report["storms"], 1)]
+    if report["server_cpu_share"] is not None:
+        text = f"{percent(report['server_cpu_share'])} of a core"
+        if report["server_cpu_us_per_message"] is not None:
+            text += f", {report['server_cpu_us_per_message']:.3g} us for each of the {unit(report)}"
+        rows.append(("server CPU", text))
+    if report["memory"] is not None:
+        memory = report["memory"]
+        text = bytes_of(memory["resident_after"])
+        if report["mode"] == "idle":
+            text += f", {count(round(memory['bytes_per_connection']))} B for each connection"
+        rows.append(("server memory", text))
+    busiest = f", busiest thread {percent(report['generator_busiest_share'])}" if report["threads"] > 1 else ""
+    rows.append(("generator CPU", f"{percent(report['generator_cpu_share'])} of a core{busiest}"))
+    return rows
+
+
+def summary(report: dict[str, Any]) -> str:
+    """A table of the figures, the distribution of the latencies, the errors."""
+    lines = [f"{report['mode']} {report['url']}", f"  {headline(report)}", ""]
+    lines += [f"  {name:<14} {value}" for name, value in facts(report)]
+    for name, key in (("latency", "latency_us"), ("service time", "service_us")):
+        if report[key] is not None:
+            lines.append(f"  {name:<14} {_latency(report[key])}")
+    if report["latency_us"] is not None:
+        lines += ["", *_histogram(report["histogram"], report["latency_us"]["count"])]
+    lines += ["", *_errors(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _latency(latency: dict[str, float]) -> str:
+    names = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p99.9", "p999"), ("max", "max"))
+    return "  ".join(f"{shown} {duration(latency[key])}" for shown, key in names)
+
+
+def _histogram(histogram: list[dict[str, float]], total: int) -> list[str]:
+    # Two bars of the report in one line, so that it fits on a screen.
+    pairs = [histogram[at : at + 2] for at in range(0, len(histogram), 2)]
+    rows = [(pair[-1]["to_us"], int(sum(bar["count"] for bar in pair))) for pair in pairs]
+    most = max(amount for _, amount in rows)
+    lines = []
+    for upper, amount in rows:
+        share = f"{amount / total * 100:6.2f} %"
+        bar = bars(amount / most)
+        lines.append(f"  up to {duration(upper):>8}  {share}  {bar}" if amount else f"  up to {duration(upper):>8}")
+    while lines and "%" not in lines[-1]:
+        lines.pop()
+    return lines
+
+
+def bars(share: float, width: int = _WIDTH) -> str:
+    """A bar for a share of 1; something that is not nothing is seen."""
+    eighths = max(round(share * width * 8), 1)
+    whole, rest = divmod(eighths, 8)
+    return _EIGHTHS[8] * whole + (_EIGHTHS[rest] if rest else "")
+
+
+def _errors(report: dict[str, Any]) -> list[str]:
+    lines = [f"  error: {count(amount)} x {kind.replace('_', ' ')}" for kind, amount in report["errors"].items()]
+    lines += [f"  warning: {warning}" for warning in report["warnings"]]
+    if report["stopped"]:
+        lines.append("  stopped before its time")
+    if "failed" in report:
+        lines.append(f"  ended before its time: {report['failed']}")
+    return lines or ["  no errors"]

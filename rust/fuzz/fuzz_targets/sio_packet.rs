@@ -1,0 +1,83 @@
+//! Packets of Socket.IO: what is accepted is JSON to another parser as well, keeps its promises, and comes out as it
+//! came in. Lines are messages; those that begin with a tab are binary.
+
+#![no_main]
+
+use hubbub_proto::socketio::json::placeholders;
+use hubbub_proto::socketio::packet::{RESERVED_EVENTS, encode};
+use hubbub_proto::socketio::{Assembler, Header, Kind, Limits, Name, Packet, Progress};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+
+const LIMITS: Limits = Limits { max_attachments: 3, max_packet_bytes: 500, max_arguments: 10, max_namespace_bytes: 50 };
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(packet) = Packet::parse(text, &LIMITS) {
+        check(text, &packet);
+    }
+    if let Ok(found) = placeholders(text, 2) {
+        assert!(
+            found.iter().all(|each| each.num < 2 && serde_json::from_str::<Value>(&text[each.range.clone()]).is_ok())
+        );
+    }
+    let mut assembler = Assembler::new();
+    for line in text.split('\n') {
+        let (was_waiting, is_binary) = (assembler.pending().is_some(), line.starts_with('\t'));
+        let is_ok = if is_binary {
+            let done = assembler.binary(line.as_bytes().to_vec(), &LIMITS);
+            if let Ok(Some(done)) = &done {
+                assert_eq!(done.attachments.len(), done.packet.attachments() as usize);
+                assert!(done.packet.placeholders().iter().all(|each| (each.num as usize) < done.attachments.len()));
+            }
+            done.is_ok()
+        } else {
+            let progress = assembler.text(line, &LIMITS);
+            assert_eq!(progress == Ok(Progress::Waiting), assembler.pending().is_some());
+            progress.is_ok()
+        };
+        assert!(!is_ok || is_binary == was_waiting);
+        assert!(is_ok || assembler.pending().is_none(), "an error frees what was kept");
+        assert!(assembler.kept_bytes() <= LIMITS.max_packet_bytes);
+    }
+});
+
+fn check(text: &str, packet: &Packet<'_>) {
+    let (kind, json) = (packet.kind(), packet.json());
+    assert!(packet.namespace().starts_with('/') && !packet.namespace().contains(','));
+    let data: Option<Value> = (!json.is_empty()).then(|| serde_json::from_str(json).expect("JSON to others, too"));
+    match (kind, &data) {
+        (Kind::Connect | Kind::ConnectError, Some(Value::Object(_)))
+        | (Kind::Connect | Kind::Disconnect, None)
+        | (Kind::ConnectError, Some(Value::String(_))) => assert_eq!(packet.arguments().len(), 0),
+        (Kind::Event | Kind::Ack, Some(Value::Array(elements))) => {
+            let arguments: Vec<Value> =
+                packet.arguments().map(|each| serde_json::from_str(each).expect("JSON by itself")).collect();
+            let (name, rest) = elements.split_at(usize::from(kind == Kind::Event));
+            assert_eq!(arguments, rest);
+            assert!(arguments.len() <= LIMITS.max_arguments);
+            match (packet.name(), name.first()) {
+                (None, None) => {}
+                (Some(Name::Text(seen)), Some(Value::String(name))) => {
+                    assert_eq!(seen, *name);
+                    assert!(!RESERVED_EVENTS.contains(&&*seen));
+                }
+                (Some(Name::Number(_)), Some(Value::Number(_))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(
+        placeholders(if json.is_empty() { "0" } else { json }, packet.attachments()).as_deref(),
+        Ok(packet.placeholders())
+    );
+
+    let header = Header { kind, attachments: packet.attachments(), namespace: packet.namespace(), ack: packet.ack() };
+    let mut out = Vec::new();
+    encode(&mut out, &header, json);
+    let out = String::from_utf8(out).expect("made of text");
+    assert!(out.len() <= text.len() + 1, "a comma at most");
+    let again = Packet::parse(&out, &LIMITS).map(|again| format!("{again:?}"));
+    assert!(out.len() > LIMITS.max_packet_bytes || again == Ok(format!("{packet:?}")));
+}

@@ -1,0 +1,151 @@
+//! Who a connection comes from, as far as proxies before the server tell it, and whether one more may come from there.
+
+use std::io;
+use std::net::SocketAddr;
+
+use hubbub_proto::head::Head;
+use hubbub_proto::proxy::{self, Announced};
+
+use super::Shard;
+use super::context::Context;
+use crate::command::Answer;
+use crate::figures::Reason;
+use crate::handler::{Handler, Notice};
+use crate::peer::Peer;
+use crate::places::Household;
+use crate::session::{Phase, Session};
+
+const TOO_MANY: &str = "Too many connections from this address.";
+
+impl Shard {
+    /// Where every connection begins with a PROXY header, only proxies may connect.
+    pub(super) fn may_connect(&mut self, end: Option<SocketAddr>, handler: &mut impl Handler) -> bool {
+        let proxies = &self.cx.server.settings().proxies;
+        let may = !proxies.protocol || proxies.trusted.has(end);
+        if !may {
+            self.cx.counts.proxy_refused += 1;
+            handler.notice(Notice::Refused { peer: end, reason: "not a trusted proxy".into() });
+        }
+        may
+    }
+
+    /// A connection has been taken in: the first thing to find out is who it is.
+    pub(super) fn welcome(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        match &mut session.phase {
+            Phase::Handshake(handshake) if self.cx.server.settings().proxies.protocol => handshake.awaits_proxy = true,
+            _ => self.seat_sender(slot, handler),
+        }
+    }
+
+    /// Reads the PROXY header, before TLS and everything else. `false`: the session is not to be read on.
+    pub(super) fn read_proxy_header(&mut self, slot: u32, handler: &mut impl Handler) -> bool {
+        let Some(session) = self.sessions.at(slot) else { return false };
+        // What follows the header is not ours to take: it may be TLS. So the header is looked at until it is whole.
+        let room = &mut self.buffer[..proxy::MAX_BYTES];
+        let len = match session.stream.peek(room) {
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                session.readable = false;
+                return false;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.settle_session(slot);
+                return false;
+            }
+            Err(_) => 0,
+        };
+        if len == 0 {
+            self.drop_session(slot, None, handler);
+            return false;
+        }
+        let reason = match proxy::parse(&room[..len]) {
+            Ok(None) if !session.hung_up => {
+                // The poll tells of each further byte.
+                session.readable = false;
+                return false;
+            }
+            Ok(None) => "the PROXY header does not end".into(),
+            Ok(Some((len, announced))) if session.stream.peek_off(&mut room[..len]) => {
+                self.cx.counts.bytes_in += len as u64;
+                session.announce(announced);
+                self.seat_sender(slot, handler);
+                return self.sessions.at(slot).is_some();
+            }
+            Ok(Some(_)) => "the connection is lost".into(),
+            Err(error) => error.to_string(),
+        };
+        self.cx.counts.proxy_refused += 1;
+        handler.notice(Notice::Refused { peer: session.peer(), reason });
+        self.drop_session(slot, None, handler);
+        false
+    }
+
+    /// Takes a place for the connection, unless it comes from a trusted proxy: the request will say who its client is.
+    fn seat_sender(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        let trusted = &self.cx.server.settings().proxies.trusted;
+        if self.cx.server.places().is_none() || session.origin().is_none_or(|peer| trusted.has(peer.sender())) {
+            return;
+        }
+        if self.cx.seat(session) {
+            return;
+        }
+        if session.stream.is_secure() {
+            // An answer would need a TLS handshake: more work than the limit is to allow.
+            handler.notice(Notice::Refused { peer: session.peer(), reason: TOO_MANY.into() });
+            self.drop_session(slot, None, handler);
+        } else {
+            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, "-".into(), handler);
+        }
+    }
+}
+
+impl Context {
+    /// Finds out whom a request comes from, and takes that client's place. `Err`: what to answer instead.
+    pub(super) fn identify(&mut self, session: &mut Session, head: &Head<'_>) -> Result<(), (Reason, Answer)> {
+        let Phase::Handshake(handshake) = &mut session.phase else { return Ok(()) };
+        if let Err(contradiction) = handshake.peer.heed(head, &self.server.settings().proxies.trusted) {
+            self.counts.proxy_refused += 1;
+            return Err((Reason::Forwarding, Answer::plain(400, contradiction.0)));
+        }
+        if self.seat(session) { Ok(()) } else { Err((Reason::Connections, Answer::plain(429, TOO_MANY))) }
+    }
+
+    /// Takes a place for the session's client. `false`: it has all that it may have.
+    fn seat(&mut self, session: &mut Session) -> bool {
+        let Some(places) = self.server.places() else { return true };
+        let Some(client) = session.origin().and_then(Peer::client) else { return true };
+        let household = Household::of(client.ip());
+        if session.place == Some(household) {
+            return true;
+        }
+        // A proxy's connection has brought another client's request.
+        if let Some(before) = session.place.take() {
+            places.leave(before);
+        }
+        if !places.take(household) {
+            self.counts.address_refused += 1;
+            return false;
+        }
+        session.place = Some(household);
+        true
+    }
+
+    /// Gives the session's place back.
+    pub(super) fn unseat(&mut self, session: &mut Session) {
+        if let (Some(places), Some(household)) = (self.server.places(), session.place.take()) {
+            places.leave(household);
+        }
+    }
+}
+
+impl Session {
+    fn announce(&mut self, announced: Announced) {
+        let Phase::Handshake(handshake) = &mut self.phase else { return };
+        handshake.awaits_proxy = false;
+        if let Announced::Client(client) = announced {
+            handshake.peer.announce(client);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The JSON of a packet, read once from end to end and left as text.
+//!
+//! Refused is what others would not read, or not all alike: more than [`MAX_DEPTH`] arrays and objects in one another,
+//! numbers of more than [`MAX_NUMBER_BYTES`] or beyond a double, NaN and Infinity, escaped surrogates that are no pair,
+//! control characters in strings. The text goes out again as it came in, so whatever passes here must be safe for every
+//! other client.
+
+use std::ops::Range;
+
+use jiter::{Jiter, Peek};
+use smallvec::SmallVec;
+
+use super::error::PacketError;
+
+/// How many arrays and objects may be nested, the outermost counted.
+pub const MAX_DEPTH: u32 = 64;
+
+/// The longest number, in characters. What a JavaScript program writes has 25 at most.
+pub const MAX_NUMBER_BYTES: usize = 1024;
+
+/// An integer of so many digits is certain to fit into a double.
+const SAFE_DIGITS: usize = 300;
+
+/// Where a piece of text stands: half the size of a `Range<usize>`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// A part of a text that is known to be shorter than 4 GiB.
+    #[inline]
+    pub(super) fn new(range: Range<usize>) -> Span {
+        debug_assert!(u32::try_from(range.end).is_ok(), "a longer text than parse() takes");
+        Span { start: range.start as u32, end: range.end as u32 }
+    }
+
+    #[inline]
+    pub(super) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    #[inline]
+    pub(super) fn of(self, text: &str) -> &str {
+        &text[self.range()]
+    }
+}
+
+pub(super) type Spans = SmallVec<[Span; 4]>;
+
+/// Where bytes belong: the object `{"_placeholder":true,"num":i}` in a packet's JSON.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Placeholder {
+    /// Where the object stands in the JSON, in bytes.
+    pub range: Range<usize>,
+    /// Which attachment it stands for, from 0.
+    pub num: u32,
+}
+
+/// Where the placeholders stand in a text that is one JSON value, in order; there are `attachments` to stand for.
+///
+/// An object is a placeholder if its `_placeholder` is `true`. Two may stand for the same attachment, and an attachment
+/// may go without, as in the reference.
+///
+/// # Errors
+/// Not JSON; a placeholder with other keys, without `num`, or with one that is no attachment's number in plain digits.
+pub fn placeholders(json: &str, attachments: u32) -> Result<Vec<Placeholder>, PacketError> {
+    if u32::try_from(json.len()).is_err() {
+        return Err(PacketError::TooBig);
+    }
+    let mut walk = Walk::new(json, attachments);
+    let peek = walk.peek()?;
+    walk.value(peek, 1)?;
+    walk.finish()
+}
+
+/// One pass through a JSON text.
+pub(super) struct Walk<'j> {
+    text: &'j str,
+    json: Jiter<'j>,
+    attachments: u32,
+    placeholders: Vec<Placeholder>,
+}
+
+impl<'j> Walk<'j> {
+    /// Placeholders are looked for if there are attachments.
+    pub(super) fn new(text: &'j str, attachments: u32) -> Walk<'j> {
+        Walk { text, json: Jiter::new(text.as_bytes()), attachments, placeholders: Vec::new() }
+    }
+
+    /// What comes next.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Result<Peek, PacketError> {
+        self.json.peek().map_err(syntax)
+    }
+
+    /// The elements of the array that comes next, at most `max` of them.
+    pub(super) fn elements(&mut self, max: usize) -> Result<Spans, PacketError> {
+        let mut spans = Spans::new();
+        let mut next = self.json.known_array().map_err(syntax)?;
+        while let Some(peek) = next {
+            if spans.len() == max {
+                return Err(PacketError::TooManyArguments);
+            }
+            let start = self.json.current_index();
+            self.value(peek, 2)?;
+            spans.push(Span::new(start..self.json.current_index()));
+            next = self.json.array_step().map_err(syntax)?;
+        }
+        Ok(spans)
+    }
+
+    /// The value that comes next; `depth` is its own if it is an array or object.
+    pub(super) fn value(&mut self, peek: Peek, depth: u32) -> Result<(), PacketError> {
+        match peek {
+            Peek::String => self.json.known_bytes().map(drop).map_err(syntax),
+            Peek::True | Peek::False => self.json.known_bool(peek).map(drop).map_err(syntax),
+            Peek::Null => self.json.known_null().map_err(syntax),
+            Peek::Array | Peek::Object if depth > MAX_DEPTH => Err(PacketError::JsonTooDeep),
+            Peek::Array => self.array(depth),
+            Peek::Object if self.attachments > 0 => self.object_or_placeholder(depth),
+            Peek::Object => self.object(depth),
+            _ => self.number(peek).map(drop),
+        }
+    }
+
+    /// That nothing follows; the placeholders that were found.
+    pub(super) fn finish(mut self) -> Result<Vec<Placeholder>, PacketError> {
+        self.json.finish().map_err(syntax)?;
+        Ok(self.placeholders)
+    }
+
+    fn array(&mut self, depth: u32) -> Result<(), PacketError> {
+        let mut next = self.json.known_array().map_err(syntax)?;
+        while let Some(peek) = next {
+            self.value(peek, depth + 1)?;
+            next = self.json.array_step().map_err(syntax)?;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, depth: u32) -> Result<(), PacketError> {
+        let mut more = self.json.next_object_bytes().map_err(syntax)?.is_some();
+        while more {
+            let peek = self.peek()?;
+            self.value(peek, depth + 1)?;
+            more = self.json.next_key_bytes().map_err(syntax)?.is_some();
+        }
+        Ok(())
+    }
+
+    fn object_or_placeholder(&mut self, depth: u32) -> Result<(), PacketError> {
+        let start = self.json.current_index();
+        let (mut keys, mut is_marked, mut num) = (0, false, None);
+        let mut key = self.json.known_object().map_err(syntax)?.map(Key::of);
+        while let Some(is) = key {
+            keys += 1;
+            let peek = self.peek()?;
+            match (is, peek) {
+                (Key::Num, peek) if peek.is_num() => num = self.attachment(peek)?,
+                (is, peek) => {
+                    is_marked |= is == Key::Placeholder && peek == Peek::True;
+                    self.value(peek, depth + 1)?;
+                }
+            }
+            key = self.json.next_key().map_err(syntax)?.map(Key::of);
+        }
+        match (is_marked, num) {
+            (false, _) => Ok(()),
+            (true, Some(num)) if keys == 2 => {
+                self.placeholders.push(Placeholder { range: start..self.json.current_index(), num });
+                Ok(())
+            }
+            (true, _) => Err(PacketError::Placeholder),
+        }
+    }
+
+    /// The number that comes next, if it is an attachment's.
+    fn attachment(&mut self, peek: Peek) -> Result<Option<u32>, PacketError> {
+        let attachments = self.attachments;
+        let digits = self.number(peek)?;
+        // Neither -0 nor 1.0 nor 1e0: what others make of those is their affair.
+        let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        Ok(digits.parse().ok().filter(|num| is_plain && *num < attachments))
+    }
+
+    fn number(&mut self, peek: Peek) -> Result<&'j str, PacketError> {
+        let start = self.json.current_index();
+        if self.json.known_number_bytes(peek).is_err() {
+            // jiter gives up on a long run of digits before this could count them.
+            let digits = self.text[start..].trim_start_matches('-').bytes().take_while(u8::is_ascii_digit);
+            return Err(if digits.count() > MAX_NUMBER_BYTES { PacketError::JsonNumber } else { PacketError::Json });
+        }
+        let number = &self.text[start..self.json.current_index()];
+        if number.len() > MAX_NUMBER_BYTES {
+            return Err(PacketError::JsonNumber);
+        }
+        let may_overflow = number.len() > SAFE_DIGITS || number.contains(['e', 'E']);
+        if may_overflow && !number.parse().is_ok_and(f64::is_finite) {
+            return Err(PacketError::JsonNumber);
+        }
+        Ok(number)
+    }
+}
+
+/// What a key may be to a placeholder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Placeholder,
+    Num,
+    Other,
+}
+
+impl Key {
+    fn of(key: &str) -> Key {
+        match key {
+            "_placeholder" => Key::Placeholder,
+            "num" => Key::Num,
+            _ => Key::Other,
+        }
+    }
+}
+
+fn syntax(_: impl Sized) -> PacketError {
+    PacketError::Json
+}

@@ -1,0 +1,473 @@
+//! Engine.IO: packets, payloads, queries and the way from polling to a WebSocket; rows 10, 35, 37, 38 and 41 of the
+//! list of attacks.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hubbub_proto::engineio::packet::{self, PROBE_ANSWER};
+use hubbub_proto::engineio::payload::{self, Limits, PayloadError, SeparatorInText};
+use hubbub_proto::engineio::upgrade::End;
+use hubbub_proto::engineio::{
+    Action, ErrorCode, Input, Packet, PacketError, PacketType, Query, Request, Sid, Stage, Transport, admit, open,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const SID: &str = "wZX3oN0bSVIhsaknAAAI";
+
+fn sid() -> Sid {
+    Sid::new(SID).expect("an id")
+}
+
+fn message(data: &str) -> Packet<'_> {
+    Packet::text(PacketType::Message, data)
+}
+
+fn decode(body: &[u8]) -> Result<Vec<Result<Packet<'_>, PacketError>>, PayloadError> {
+    payload::decode(body, &Limits::default()).map(Iterator::collect)
+}
+
+#[test]
+fn each_digit_is_a_type_and_no_other_is() {
+    let types = [
+        ("0", PacketType::Open),
+        ("1", PacketType::Close),
+        ("2", PacketType::Ping),
+        ("3", PacketType::Pong),
+        ("4", PacketType::Message),
+        ("5", PacketType::Upgrade),
+        ("6", PacketType::Noop),
+    ];
+    for (digit, kind) in types {
+        assert_eq!(Packet::parse(digit), Ok(Packet::text(kind, "")));
+        let text = format!("{digit}grüße");
+        assert_eq!(Packet::parse(&text), Ok(Packet::text(kind, "grüße")));
+        let mut out = Vec::new();
+        packet::encode(&mut out, kind, "grüße");
+        assert_eq!(out, text.as_bytes());
+    }
+    assert_eq!(Packet::parse(""), Err(PacketError::Empty));
+    for text in ["7", "9", "a", "b", "bAQID", " 4", "\u{664}", "-1", "\0"] {
+        assert_eq!(Packet::parse(text), Err(PacketError::Type), "{text:?}");
+    }
+    assert!(Packet::parse("2probe").unwrap().is_probe());
+    assert!(!["2", "3probe", "2Probe", "2probe "].iter().any(|text| Packet::parse(text).unwrap().is_probe()));
+}
+
+#[test]
+fn the_first_packet_has_five_keys_in_order() {
+    let session = open::Open {
+        sid: &sid(),
+        may_upgrade: true,
+        ping_interval: 25_000,
+        ping_timeout: 20_000,
+        max_payload: 1_000_000,
+    };
+    let mut out = Vec::new();
+    open::encode(&mut out, &session);
+    let expected = r#"0{"sid":"wZX3oN0bSVIhsaknAAAI","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+    let mut out = Vec::new();
+    open::encode(&mut out, &open::Open { may_upgrade: false, ..session });
+    assert_eq!(String::from_utf8(out).unwrap(), expected.replace(r#"["websocket"]"#, "[]"));
+}
+
+#[test]
+fn a_refusal_has_a_number_a_message_and_a_status() {
+    for (number, code) in ErrorCode::ALL.into_iter().enumerate() {
+        let body: Value = serde_json::from_str(code.body()).unwrap();
+        assert_eq!(body, serde_json::json!({ "code": number, "message": code.message() }));
+        assert_eq!(code as usize, number);
+        assert_eq!(code.status(), if number == 4 { 403 } else { 400 });
+    }
+    assert_eq!(ErrorCode::TransportUnknown.body(), r#"{"code":0,"message":"Transport unknown"}"#);
+}
+
+#[test]
+fn queries() {
+    let plain = Query { transport: Transport::Polling, is_version_4: true, sid: None, jsonp: None };
+    let table: &[(&str, Query)] = &[
+        ("EIO=4&transport=polling", plain),
+        ("EIO=4&transport=polling&t=PVbGGyY", plain),
+        ("transport=polling&EIO=4&token=a%20b&token=c", plain),
+        ("EIO=4&transport=%70olling", plain),
+        ("&&EIO=4&transport=polling&=&=a&b&", plain),
+        ("EIO=4&transport=websocket", Query { transport: Transport::WebSocket, ..plain }),
+        ("EIO=4&transport=polling&j=12", Query { jsonp: Some(12), ..plain }),
+        ("EIO=3&transport=polling", Query { is_version_4: false, ..plain }),
+        ("EIO=04&transport=polling", Query { is_version_4: false, ..plain }),
+        ("transport=polling", Query { is_version_4: false, ..plain }),
+    ];
+    for (text, query) in table {
+        assert_eq!(Query::parse(text), Ok(*query), "{text}");
+    }
+    let text = format!("EIO=4&transport=polling&sid={SID}");
+    assert_eq!(Query::parse(&text), Ok(Query { sid: Some(sid()), ..plain }));
+}
+
+#[test]
+fn row_10_odd_queries_are_refused_or_ignored() {
+    use ErrorCode::{BadRequest, SessionIdUnknown, TransportUnknown};
+    let long = format!("EIO=4&transport=polling&{}", "a=%41&".repeat(17_000));
+    assert!(long.len() > 100_000 && Query::parse(&long).is_ok());
+    let table = [
+        ("", TransportUnknown),
+        ("EIO=4", TransportUnknown),
+        ("EIO=4&transport=", TransportUnknown),
+        ("EIO=4&transport=webtransport", TransportUnknown),
+        ("EIO=4&transport=Polling", TransportUnknown),
+        ("EIO=4&transport[]=polling", TransportUnknown),
+        ("EIO=4&transport%5B%5D=polling", TransportUnknown),
+        ("EIO=4&transport[a]=polling", TransportUnknown),
+        ("EIO=4&transport=__proto__", TransportUnknown),
+        ("EIO=4&transport=%", TransportUnknown),
+        ("EIO=4&transport=%ff", TransportUnknown),
+        ("EIO=4&transport=polling%00", TransportUnknown),
+        ("EIO=4&EIO=3&transport=polling", BadRequest),
+        ("EIO=4&EIO=4&transport=polling", BadRequest),
+        ("EIO=4&transport=polling&transport=websocket", BadRequest),
+        ("EIO=4&transport=polling&sid=a&sid=b", BadRequest),
+        ("EIO=4&transport=polling&j=", BadRequest),
+        ("EIO=4&transport=polling&j=-1", BadRequest),
+        ("EIO=4&transport=polling&j=%2B1", BadRequest),
+        ("EIO=4&transport=polling&j=1)alert(1", BadRequest),
+        ("EIO=4&transport=polling&j=4294967296", BadRequest),
+        ("EIO=4&transport=polling&sid=%", SessionIdUnknown),
+        ("EIO=4&transport=polling&sid=%ff%fe", SessionIdUnknown),
+    ];
+    for (text, error) in table {
+        assert_eq!(Query::parse(text), Err(error), "{text}");
+    }
+}
+
+#[test]
+fn row_37_what_can_be_no_id_is_an_unknown_one() {
+    let long = "a".repeat(10_000);
+    for text in ["", "__proto__", "constructor", "grüßegrüßegrüßegrüße", "aaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaa=", &long]
+    {
+        assert_eq!(Sid::new(text), None, "{text}");
+        let query = format!("EIO=4&transport=polling&sid={text}");
+        assert_eq!(Query::parse(&query), Err(ErrorCode::SessionIdUnknown), "{text}");
+    }
+    for text in ["aaaaaaaaaaaaaaaa", "-_-_-_-_-_-_-_-_", SID, &"Z9".repeat(16)] {
+        let sid = Sid::new(text).unwrap();
+        assert_eq!(sid.as_str(), text);
+        assert_eq!(sid, Sid::new(text).unwrap());
+    }
+    assert_ne!(Sid::new("aaaaaaaaaaaaaaaa"), Sid::new("aaaaaaaaaaaaaaaaa"));
+    // As the reference does, but without making a session for one that was refused.
+    let query = Query::parse(&format!("EIO=4&transport=polling&sid={SID}")).unwrap();
+    assert_eq!(admit(&query, "GET", false, None), Err(ErrorCode::SessionIdUnknown));
+}
+
+#[test]
+fn row_41_no_debug_output_has_the_id() {
+    let query = Query::parse(&format!("EIO=4&transport=polling&sid={SID}")).unwrap();
+    assert!(!format!("{:?} {query:?}", sid()).contains(&SID[..4]));
+}
+
+#[test]
+fn requests() {
+    use ErrorCode::{BadHandshakeMethod, BadRequest, SessionIdUnknown, UnsupportedProtocolVersion};
+    use Transport::{Polling, WebSocket};
+    let query =
+        |transport, is_version_4, has_sid: bool| Query { transport, is_version_4, sid: has_sid.then(sid), jsonp: None };
+    let opening = [
+        (Polling, true, "GET", false, Ok(Request::Open(Polling))),
+        (WebSocket, true, "GET", true, Ok(Request::Open(WebSocket))),
+        (Polling, true, "POST", false, Err(BadHandshakeMethod)),
+        (Polling, true, "PUT", false, Err(BadHandshakeMethod)),
+        (Polling, true, "get", false, Err(BadHandshakeMethod)),
+        (WebSocket, true, "GET", false, Err(BadRequest)),
+        (Polling, true, "GET", true, Err(BadRequest)),
+        (Polling, false, "GET", false, Err(UnsupportedProtocolVersion)),
+        (WebSocket, false, "GET", true, Err(UnsupportedProtocolVersion)),
+    ];
+    for (transport, is_version_4, method, is_upgrade, expected) in opening {
+        let seen = admit(&query(transport, is_version_4, false), method, is_upgrade, None);
+        assert_eq!(seen, expected, "{transport:?} {is_version_4} {method} {is_upgrade}");
+    }
+    let in_session = [
+        (Polling, true, "GET", false, Some(Polling), Ok(Request::Poll)),
+        (Polling, true, "POST", false, Some(Polling), Ok(Request::Post)),
+        (WebSocket, true, "GET", true, Some(Polling), Ok(Request::Upgrade)),
+        // The stage of the session closes it.
+        (WebSocket, true, "GET", true, Some(WebSocket), Ok(Request::Upgrade)),
+        (Polling, true, "PUT", false, Some(Polling), Err(BadRequest)),
+        (Polling, true, "DELETE", false, Some(Polling), Err(BadRequest)),
+        (Polling, true, "GET", false, Some(WebSocket), Err(BadRequest)),
+        (Polling, true, "POST", false, Some(WebSocket), Err(BadRequest)),
+        (WebSocket, true, "GET", false, Some(Polling), Err(BadRequest)),
+        (WebSocket, true, "GET", false, Some(WebSocket), Err(BadRequest)),
+        (WebSocket, true, "POST", false, Some(WebSocket), Err(BadRequest)),
+        (Polling, true, "GET", true, Some(Polling), Err(BadRequest)),
+        (Polling, false, "GET", false, Some(Polling), Err(BadRequest)),
+        (Polling, true, "GET", false, None, Err(SessionIdUnknown)),
+        (WebSocket, false, "GET", true, None, Err(SessionIdUnknown)),
+    ];
+    for (transport, is_version_4, method, is_upgrade, session, expected) in in_session {
+        let seen = admit(&query(transport, is_version_4, true), method, is_upgrade, session);
+        assert_eq!(seen, expected, "{transport:?} {is_version_4} {method} {is_upgrade} {session:?}");
+    }
+}
+
+#[test]
+fn row_38_a_payload_is_held_to_limits_before_anything_is_read() {
+    let megabyte = vec![payload::SEPARATOR; 1_000_000];
+    assert_eq!(decode(&megabyte), Err(PayloadError::TooManyPackets));
+    assert_eq!(decode(&vec![b'4'; 1_000_001]), Err(PayloadError::TooBig));
+    assert_eq!(decode(&vec![b'4'; 1_000_000]).unwrap().len(), 1);
+    assert_eq!(decode(b""), Err(PayloadError::Empty));
+    assert_eq!(decode(b"4\xff"), Err(PayloadError::Utf8));
+    let limits = Limits { max_packets: 2, max_bytes: 10 };
+    assert_eq!(payload::decode(b"4\x1e4", &limits).map(Iterator::count), Ok(2));
+    assert_eq!(payload::decode(b"4\x1e4\x1e4", &limits).map(Iterator::count), Err(PayloadError::TooManyPackets));
+    let verdicts =
+        [PayloadError::TooBig, PayloadError::TooManyPackets].map(|error| (error.status(), error.ends_session()));
+    assert_eq!(verdicts, [(413, false), (400, true)]);
+}
+
+#[test]
+fn nothing_is_read_after_what_is_no_packet() {
+    let table: &[(&str, &[Result<Packet<'_>, PacketError>])] = &[
+        ("4a\x1e\x1e4b", &[Ok(message("a")), Err(PacketError::Empty)]),
+        ("4a\x1e7\x1e4b", &[Ok(message("a")), Err(PacketError::Type)]),
+        ("4a\x1e", &[Ok(message("a")), Err(PacketError::Empty)]),
+        ("b!\x1e4b", &[Err(PacketError::Base64)]),
+        ("bAQIDBA\x1e4b", &[Err(PacketError::Base64)]),
+        ("bAQIDBB==", &[Err(PacketError::Base64)]),
+        ("bAQID BA==", &[Err(PacketError::Base64)]),
+        ("b-_-_", &[Err(PacketError::Base64)]),
+        ("bä", &[Err(PacketError::Base64)]),
+    ];
+    for (body, packets) in table {
+        assert_eq!(decode(body.as_bytes()).unwrap(), *packets, "{body:?}");
+    }
+}
+
+#[test]
+fn a_text_with_the_separator_is_not_appended() {
+    let mut out = b"4a".to_vec();
+    assert_eq!(payload::append(&mut out, &message("b\x1ec")), Err(SeparatorInText));
+    assert_eq!(out, b"4a");
+    assert_eq!(payload::append(&mut out, &Packet::Binary((&[0x1e_u8; 3][..]).into())), Ok(()));
+    assert_eq!(out, b"4a\x1ebHh4e");
+}
+
+#[test]
+fn payloads_are_read_and_written_as_by_the_reference() {
+    let transcripts: Value = serde_json::from_str(include_str!("data/socketio.json")).unwrap();
+    let kinds = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
+    let packet = |value: &Value| -> Option<Packet<'static>> {
+        let kind = kinds.iter().position(|kind| value["type"] == *kind)?;
+        if let Some(base64) = value["data"]["$bytes"].as_str() {
+            return Some(Packet::Binary(STANDARD.decode(base64).unwrap().into()));
+        }
+        let data = value["data"].as_str().unwrap_or_default().to_owned().leak();
+        Some(Packet::text(PacketType::from_digit(b'0' + kind as u8)?, data))
+    };
+    for case in transcripts["encode_payload"].as_array().unwrap() {
+        let mut out = Vec::new();
+        for value in case["packets"].as_array().unwrap() {
+            payload::append(&mut out, &packet(value).unwrap()).unwrap();
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), case["body"].as_str().unwrap());
+    }
+    // What Node's lenient decoder takes for base64, and this one does not.
+    let stricter = ["bAQIDBA", "bAQID BA==", "b-_-_", "b!!!!", "bAQIDBB==", "b4", "b===="];
+    for case in transcripts["decode_payload"].as_array().unwrap() {
+        let body = case["body"].as_str().unwrap();
+        let expected: Vec<_> = case["packets"].as_array().unwrap().iter().map(packet).collect();
+        let seen = match decode(body.as_bytes()) {
+            Ok(packets) => packets.into_iter().map(Result::ok).collect(),
+            Err(_) => vec![None],
+        };
+        assert_eq!(seen, if stricter.contains(&body) { vec![None] } else { expected }, "{body:?}");
+    }
+}
+
+/// Goes from `stage` through `inputs`; what is to be done at each, and where it ends.
+fn walk(mut stage: Stage, inputs: &[Input<'_, '_>]) -> (Vec<Action>, Stage) {
+    let mut actions = Vec::new();
+    for input in inputs {
+        let (next, action) = stage.step(*input);
+        stage = next;
+        actions.push(action);
+    }
+    (actions, stage)
+}
+
+const ON_POLLING: [Stage; 3] = [Stage::Polling, Stage::Offered, Stage::Probing];
+
+#[test]
+fn what_packets_mean_on_the_transport_in_use() {
+    let table = [
+        ("0{}", Action::Nothing),
+        ("1", Action::End(End::Closed)),
+        ("2", Action::End(End::HeartbeatDirection)),
+        ("2probe", Action::End(End::HeartbeatDirection)),
+        ("3", Action::Heartbeat),
+        ("3probe", Action::Heartbeat),
+        ("4hello", Action::Deliver),
+        ("5", Action::Nothing),
+        ("6", Action::Nothing),
+    ];
+    for stage in [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket] {
+        for (text, action) in table {
+            let packet = Packet::parse(text).unwrap();
+            let after = if matches!(action, Action::End(_)) { Stage::Closed } else { stage };
+            assert_eq!(stage.step(Input::Packet(Ok(&packet))), (after, action), "{stage:?} {text}");
+        }
+        let bytes = Packet::Binary((&[1_u8][..]).into());
+        assert_eq!(stage.step(Input::Packet(Ok(&bytes))), (stage, Action::Deliver));
+        let end = Action::End(End::Malformed(PacketError::Type));
+        assert_eq!(stage.step(Input::Packet(Err(PacketError::Type))), (Stage::Closed, end));
+    }
+}
+
+#[test]
+fn an_upgrade_that_succeeds() {
+    let (probe, upgrade, hello) = (Packet::parse("2probe").unwrap(), Packet::parse("5").unwrap(), message("hello"));
+    let (actions, stage) = walk(
+        Stage::Polling,
+        &[
+            Input::Poll,
+            Input::CandidateOpened,
+            Input::Poll,
+            Input::Candidate(Ok(&probe)),
+            Input::Poll,
+            Input::Packet(Ok(&hello)),
+            Input::Candidate(Ok(&probe)),
+            Input::Candidate(Ok(&upgrade)),
+            Input::Packet(Ok(&hello)),
+            Input::Poll,
+            Input::CandidateGone,
+        ],
+    );
+    assert_eq!(
+        actions,
+        [
+            Action::HoldPoll,
+            Action::AdmitCandidate,
+            Action::HoldPoll,
+            Action::AnswerProbe,
+            Action::ReleasePoll,
+            Action::Deliver,
+            Action::AnswerProbe,
+            Action::Switch,
+            Action::Deliver,
+            Action::RefusePoll,
+            Action::Nothing,
+        ]
+    );
+    assert_eq!(stage, Stage::WebSocket);
+    assert_eq!(Packet::parse(PROBE_ANSWER), Ok(Packet::text(PacketType::Pong, "probe")));
+}
+
+#[test]
+fn anything_else_on_the_new_websocket_leaves_the_session_on_polling() {
+    let probe = Packet::parse("2probe").unwrap();
+    let bytes = Packet::Binary((&[1_u8][..]).into());
+    for text in ["0", "1", "2", "2Probe", "3", "3probe", "4hello", "6"] {
+        let packet = Packet::parse(text).unwrap();
+        for stage in [Stage::Offered, Stage::Probing] {
+            let dropped = (Stage::Polling, Action::DropCandidate);
+            assert_eq!(stage.step(Input::Candidate(Ok(&packet))), dropped, "{stage:?} {text}");
+            assert_eq!(stage.step(Input::Candidate(Ok(&bytes))), dropped);
+            assert_eq!(stage.step(Input::Candidate(Err(PacketError::Empty))), dropped);
+            assert_eq!(stage.step(Input::CandidateGone), dropped);
+        }
+    }
+    // Not without a probe, whose answer has emptied the poll.
+    let upgrade = Packet::parse("5").unwrap();
+    assert_eq!(Stage::Offered.step(Input::Candidate(Ok(&upgrade))), (Stage::Polling, Action::DropCandidate));
+    // It may be tried again.
+    let (actions, stage) = walk(
+        Stage::Polling,
+        &[
+            Input::CandidateOpened,
+            Input::CandidateGone,
+            Input::CandidateOpened,
+            Input::Candidate(Ok(&probe)),
+            Input::CandidateGone,
+            Input::Poll,
+        ],
+    );
+    assert_eq!(actions[2..], [Action::AdmitCandidate, Action::AnswerProbe, Action::DropCandidate, Action::HoldPoll]);
+    assert_eq!(stage, Stage::Polling);
+}
+
+#[test]
+fn one_upgrade_at_a_time_and_none_after_it() {
+    for stage in [Stage::Offered, Stage::Probing, Stage::WebSocket, Stage::Closed] {
+        assert_eq!(stage.step(Input::CandidateOpened), (stage, Action::DropCandidate), "{stage:?}");
+    }
+    let upgrade = Packet::parse("5").unwrap();
+    for stage in [Stage::Polling, Stage::WebSocket, Stage::Closed] {
+        assert_eq!(stage.step(Input::Candidate(Ok(&upgrade))), (stage, Action::DropCandidate), "{stage:?}");
+    }
+}
+
+#[test]
+fn row_35_pongs_change_nothing_however_many_come() {
+    let pong = Packet::parse("3").unwrap();
+    for stage in [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket] {
+        let (actions, after) = walk(stage, &[Input::Packet(Ok(&pong)); 1000]);
+        assert_eq!((after, actions.iter().all(|action| *action == Action::Heartbeat)), (stage, true));
+    }
+}
+
+#[test]
+fn whoever_comes_too_late_is_told() {
+    let packet = message("hello");
+    let table = [
+        (Input::Packet(Ok(&packet)), Action::Nothing),
+        (Input::Packet(Err(PacketError::Type)), Action::Nothing),
+        (Input::Poll, Action::RefusePoll),
+        (Input::CandidateOpened, Action::DropCandidate),
+        (Input::Candidate(Ok(&packet)), Action::DropCandidate),
+        (Input::CandidateGone, Action::Nothing),
+    ];
+    for (input, action) in table {
+        assert_eq!(Stage::Closed.step(input), (Stage::Closed, action), "{input:?}");
+    }
+    assert_eq!(Stage::Closed.transport(), None);
+    assert_eq!(Stage::WebSocket.transport(), Some(Transport::WebSocket));
+    assert!(ON_POLLING.iter().all(|stage| stage.transport() == Some(Transport::Polling)));
+    assert_eq!(ON_POLLING.map(Stage::holds_output), [false, false, true]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_appended_is_read_again(
+        packets in proptest::collection::vec(
+            prop_oneof![
+                (0..7_u8, "[^\u{1e}]{0,20}").prop_map(|(kind, data)| (Some(kind), data.into_bytes())),
+                proptest::collection::vec(any::<u8>(), 0..50).prop_map(|bytes| (None, bytes)),
+            ],
+            1..20,
+        ),
+    ) {
+        let packets: Vec<Packet<'_>> = packets
+            .iter()
+            .map(|(kind, data)| match kind.and_then(|kind| PacketType::from_digit(b'0' + kind)) {
+                Some(kind) => Packet::text(kind, std::str::from_utf8(data).unwrap()),
+                None => Packet::Binary(data.into()),
+            })
+            .collect();
+        let mut out = Vec::new();
+        for packet in &packets {
+            payload::append(&mut out, packet).unwrap();
+        }
+        let seen: Result<Vec<_>, _> = decode(&out).unwrap().into_iter().collect();
+        prop_assert_eq!(seen, Ok(packets));
+    }
+
+    #[test]
+    fn any_query_gets_an_answer(query in "(EIO|transport|sid|j|[&=%a-z\\[\\]\u{e4}]|=4|=polling|=websocket){0,40}") {
+        if let Ok(query) = Query::parse(&query) {
+            let _ = admit(&query, "GET", false, Some(Transport::Polling));
+        }
+    }
+}
