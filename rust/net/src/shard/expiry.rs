@@ -25,9 +25,12 @@ enum Look {
 }
 
 impl Shard {
-    pub(super) fn expire(&mut self, handler: &mut impl Handler) {
+    /// Judges every deadline as of `seen_until`: what had come by then has been read. What is due since then is the
+    /// next turn's.
+    pub(super) fn expire(&mut self, seen_until: Millis, handler: &mut impl Handler) {
+        let now = self.cx.now;
         let mut due = std::mem::take(&mut self.due);
-        self.cx.timers.expire(self.cx.now, &mut due);
+        self.cx.timers.expire(seen_until, &mut due);
         for entry in due.drain(..) {
             let Some(session) = self.sessions.at(entry.slot) else { continue };
             // An entry that was overtaken by a nearer deadline, or whose session has gone, means nothing.
@@ -35,9 +38,11 @@ impl Shard {
                 continue;
             }
             session.timer = 0;
+            self.cx.now = seen_until;
             self.guard(entry.slot, handler, |shard, handler| shard.look_at(entry.slot, handler));
         }
         self.due = due;
+        self.cx.now = self.cx.now.max(now);
         if self.stop_at().is_some_and(|at| at <= self.cx.now) {
             self.abandon(handler);
         }

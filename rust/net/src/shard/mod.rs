@@ -173,6 +173,9 @@ impl Shard {
     pub fn turn(&mut self, handler: &mut impl Handler, timeout: Option<Duration>) -> io::Result<Turn> {
         // First, so that what comes in meanwhile is read, handled and answered right after it.
         self.shake_hands(handler);
+        // What has come by this moment is among what the poll finds, however long this process is stopped in it.
+        self.cx.look_at_clock();
+        let seen_until = self.cx.now;
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
@@ -187,7 +190,7 @@ impl Shard {
         // Timeouts are judged only when every session with input has been read once: after a long sleep the answers
         // are there. The kernel hands out readiness in a circle, so that many events have been all sessions' turn.
         if all_seen || self.unseen > self.sessions.len() {
-            self.expire(handler);
+            self.expire(seen_until, handler);
         }
         self.tell_left_out(handler);
         self.settle(handler);
