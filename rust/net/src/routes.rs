@@ -21,7 +21,7 @@ impl Routes {
     pub(crate) fn new(endpoints: &[Endpoint]) -> Result<Self, String> {
         let mut routes = Routes { router: Router::new(), default: None, mounts: Vec::new() };
         for (number, endpoint) in endpoints.iter().enumerate() {
-            if endpoint.http {
+            if endpoint.service.is_below() {
                 let prefix = endpoint.path.as_deref().unwrap_or_default();
                 if !prefix.is_empty() && !prefix.starts_with('/') {
                     return Err(format!("endpoint path {prefix:?} does not begin with '/'"));
@@ -70,6 +70,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Service;
 
     fn routes(paths: &[Option<&str>]) -> Result<Routes, String> {
         let endpoint = |path: &Option<&str>| Endpoint { path: path.map(Into::into), ..Endpoint::default() };
@@ -86,7 +87,10 @@ mod tests {
 
     #[test]
     fn http_is_served_below_prefixes_and_websockets_where_nobody_else_does() {
-        let endpoint = |path: Option<&str>, http| Endpoint { path: path.map(Into::into), http, ..Endpoint::default() };
+        let endpoint = |path: Option<&str>, http| {
+            let service = if http { Service::Http } else { Service::WebSocket };
+            Endpoint { path: path.map(Into::into), service, ..Endpoint::default() }
+        };
         let endpoints = [
             endpoint(None, true),
             endpoint(Some("/api"), true),

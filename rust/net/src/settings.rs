@@ -117,11 +117,28 @@ pub struct Endpoint {
     pub compression: Option<Compression>,
     /// The user decides about each request before it is answered.
     pub asks: bool,
-    /// The shard answers with the server's figures, if the client is one of these; the user is not asked.
-    pub figures: Option<Trust>,
-    /// It serves HTTP: requests that ask for no WebSocket are told by `Handler::exchange`. The path is a prefix: the
+    /// What there is at the path.
+    pub service: Service,
+}
+
+/// What an endpoint serves.
+#[derive(Clone, Debug, Default)]
+pub enum Service {
+    /// WebSockets.
+    #[default]
+    WebSocket,
+    /// HTTP, by the user: requests that ask for no WebSocket are told by `Handler::exchange`. The path is a prefix: the
     /// endpoint takes whatever is below it and no other endpoint takes; `asks` is about the WebSockets among that.
-    pub http: bool,
+    Http,
+    /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
+    Figures(Trust),
+}
+
+impl Service {
+    /// The endpoint's path is a prefix.
+    pub(crate) fn is_below(&self) -> bool {
+        matches!(self, Service::Http)
+    }
 }
 
 /// The proxies before the server.

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hubbub_net::{Answer, Command, Endpoint, Link, Notice, Request, Settings, Verdict};
+use hubbub_net::{Answer, Command, Endpoint, Link, Notice, Request, Service, Settings, Verdict};
 use support::client::Client;
 use support::house::House;
 use support::http::{Visitor, get, http, post, reply};
@@ -332,7 +332,7 @@ fn smuggled_requests_are_not_seen() {
 
 #[test]
 fn an_upgrade_is_for_websockets_and_another_one_is_ignored() {
-    let endpoints = vec![Endpoint { http: true, asks: true, ..Endpoint::default() }];
+    let endpoints = vec![Endpoint { service: Service::Http, asks: true, ..Endpoint::default() }];
     let mut house = House::open(Settings { endpoints, ..support::quiet() }, Manner::default());
     let mut visitor = Visitor::to(&house);
     visitor.client.raw(&get("/h2c", "Upgrade: h2c\r\nConnection: Upgrade\r\n"));

@@ -7,7 +7,9 @@ mod support;
 use std::time::Duration;
 
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Answer, Command, Endpoint, Exposition, Figures, Policy, Reason, Settings, Transport, Trust, Verdict};
+use hubbub_net::{
+    Answer, Command, Endpoint, Exposition, Figures, Policy, Reason, Service, Settings, Transport, Trust, Verdict,
+};
 use support::client::Client;
 use support::house::{House, rooms};
 use support::recorder::{Event, Manner};
@@ -15,7 +17,7 @@ use support::{limited, quiet, serving, text};
 
 fn figures(path: &str, network: &str) -> Endpoint {
     let readers = Trust::parse([network]).unwrap();
-    Endpoint { path: Some(path.into()), figures: Some(readers), ..Endpoint::default() }
+    Endpoint { path: Some(path.into()), service: Service::Figures(readers), ..Endpoint::default() }
 }
 
 fn with_figures() -> Settings {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hubbub_net::{
     Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Limits, Password, Policy,
-    Proxies, Rate, RatePolicy, Settings, TlsFiles, Trust,
+    Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Trust,
 };
 use pyo3::prelude::*;
 
@@ -57,9 +57,15 @@ pub(crate) fn endpoint(endpoint: &Bound<'_, PyAny>) -> PyResult<Endpoint> {
         origins: endpoint.getattr("origins")?.extract()?,
         compression: compression(&endpoint.getattr("compression")?)?,
         asks: !endpoint.getattr("decide")?.is_none(),
-        figures: readers(&endpoint.getattr("readers")?)?,
-        http: !endpoint.getattr("serve")?.is_none(),
+        service: service(endpoint)?,
     })
+}
+
+fn service(endpoint: &Bound<'_, PyAny>) -> PyResult<Service> {
+    if !endpoint.getattr("serve")?.is_none() {
+        return Ok(Service::Http);
+    }
+    Ok(readers(&endpoint.getattr("readers")?)?.map_or(Service::WebSocket, Service::Figures))
 }
 
 /// Reads who may read the figures, by name; `None`: it is an endpoint for sessions.

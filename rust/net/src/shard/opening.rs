@@ -19,7 +19,7 @@ use crate::id::SessionId;
 use crate::link::Link;
 use crate::peer::Peer;
 use crate::session::{Deciding, Phase, Session};
-use crate::settings::Endpoint;
+use crate::settings::{Endpoint, Service};
 
 /// What becomes of a request head.
 enum Opening {
@@ -186,14 +186,14 @@ impl Context {
             return Opening::Refuse { answer, reason: Reason::NotFound, request_line: line };
         };
         let endpoint = &self.server.settings().endpoints[number];
-        if let Some(readers) = &endpoint.figures {
+        if let Service::Figures(readers) = &endpoint.service {
             let (reason, answer) = match self.server.answer_figures(&parsed, readers, session.peer()) {
                 Ok(answer) => (Reason::Handler, answer),
                 Err(refusal) => refusal,
             };
             return Opening::Refuse { answer, reason, request_line: line };
         }
-        if !upgrade && endpoint.http {
+        if !upgrade && matches!(endpoint.service, Service::Http) {
             return match self.exchange(&parsed, line) {
                 Ok((request, exchange)) => {
                     Opening::Serve { request: Request { head, endpoint: number as u32, ..request }, exchange }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hubbub_net::proto::body::BodyReader;
 use hubbub_net::proto::head::{Body, HeadLimits, ResponseHead, Scanner};
 use hubbub_net::proto::response::FieldLines;
-use hubbub_net::{Command, CommandBatch, Endpoint, Link, Parcel, Piece, Reply, Request, SessionId, Settings};
+use hubbub_net::{Command, CommandBatch, Endpoint, Link, Parcel, Piece, Reply, Request, Service, SessionId, Settings};
 
 use super::client::Client;
 use super::house::House;
@@ -14,7 +14,7 @@ use super::recorder::Event;
 
 /// Settings under which everything is HTTP's.
 pub(crate) fn http() -> Settings {
-    Settings { endpoints: vec![Endpoint { http: true, ..Endpoint::default() }], ..quiet() }
+    Settings { endpoints: vec![Endpoint { service: Service::Http, ..Endpoint::default() }], ..quiet() }
 }
 
 pub(crate) fn get(target: &str, fields: &str) -> Vec<u8> {
