@@ -6,20 +6,21 @@ use super::Limits;
 use super::error::PacketError;
 use super::packet::Packet;
 
-/// Brings packets and their attachments together, for one connection. Idle, it takes 8 bytes and owns nothing.
+/// Brings packets and their attachments together, for one connection. Idle, it takes 8 bytes and owns nothing. `A` is
+/// what holds the bytes of an attachment.
 ///
 /// An unfinished packet is kept as long as the caller likes: a time limit, and a look at whether its
 /// [namespace](Packet::namespace) is one that the client is in, are for the caller to see to.
-#[derive(Debug, Default)]
-pub struct Assembler {
+#[derive(Debug)]
+pub struct Assembler<A = Vec<u8>> {
     /// INVARIANT: boxed only while attachments are due.
-    pending: Option<Box<Pending>>,
+    pending: Option<Box<Pending<A>>>,
 }
 
 #[derive(Debug)]
-struct Pending {
+struct Pending<A> {
     packet: Packet<'static>,
-    attachments: Vec<Vec<u8>>,
+    attachments: Vec<A>,
     /// Of the text and of the attachments so far.
     bytes: usize,
 }
@@ -35,16 +36,22 @@ pub enum Progress<'a> {
 
 /// A packet with its attachments.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Assembled {
+pub struct Assembled<A = Vec<u8>> {
     /// The packet.
     pub packet: Packet<'static>,
     /// As many as it announced.
-    pub attachments: Vec<Vec<u8>>,
+    pub attachments: Vec<A>,
 }
 
-impl Assembler {
+impl<A> Default for Assembler<A> {
+    fn default() -> Assembler<A> {
+        Assembler { pending: None }
+    }
+}
+
+impl<A: AsRef<[u8]>> Assembler<A> {
     /// An assembler that waits for nothing.
-    pub fn new() -> Assembler {
+    pub fn new() -> Assembler<A> {
         Assembler::default()
     }
 
@@ -71,11 +78,11 @@ impl Assembler {
     ///
     /// # Errors
     /// None is due, or all together are too large. What was kept is freed.
-    pub fn binary(&mut self, bytes: Vec<u8>, limits: &Limits) -> Result<Option<Assembled>, PacketError> {
+    pub fn binary(&mut self, bytes: A, limits: &Limits) -> Result<Option<Assembled<A>>, PacketError> {
         let Some(pending) = self.pending.as_deref_mut() else {
             return Err(PacketError::AttachmentUnexpected);
         };
-        pending.bytes = pending.bytes.saturating_add(bytes.len());
+        pending.bytes = pending.bytes.saturating_add(bytes.as_ref().len());
         if pending.bytes > limits.max_packet_bytes {
             self.reset();
             return Err(PacketError::TooBig);

@@ -1,6 +1,6 @@
 //! The JSON of a packet, read once from end to end and left as text.
 //!
-//! Refused is what others would not read, or not all alike: more than [`MAX_DEPTH`] arrays and objects in one another,
+//! Refused is what others would not read, or not all alike: more arrays and objects in one another than the limit,
 //! numbers of more than [`MAX_NUMBER_BYTES`] or beyond a double, NaN and Infinity, escaped surrogates that are no pair,
 //! control characters in strings. The text goes out again as it came in, so whatever passes here must be safe for every
 //! other client.
@@ -12,8 +12,11 @@ use smallvec::SmallVec;
 
 use super::error::PacketError;
 
-/// How many arrays and objects may be nested, the outermost counted.
-pub const MAX_DEPTH: u32 = 64;
+/// How many arrays and objects may be nested if nothing else is said, the outermost counted.
+pub const DEFAULT_DEPTH: u32 = 64;
+
+/// The most that may be asked for: what reads JSON here and elsewhere calls itself once for each.
+pub const MAX_DEPTH: u32 = 200;
 
 /// The longest number, in characters. What a JavaScript program writes has 25 at most.
 pub const MAX_NUMBER_BYTES: usize = 1024;
@@ -58,7 +61,8 @@ pub struct Placeholder {
     pub num: u32,
 }
 
-/// Where the placeholders stand in a text that is one JSON value, in order; there are `attachments` to stand for.
+/// Where the placeholders stand in a text that is one JSON value, in order; there are `attachments` to stand for. It is
+/// nested at most [`DEFAULT_DEPTH`] deep.
 ///
 /// An object is a placeholder if its `_placeholder` is `true`. Two may stand for the same attachment, and an attachment
 /// may go without, as in the reference.
@@ -69,7 +73,7 @@ pub fn placeholders(json: &str, attachments: u32) -> Result<Vec<Placeholder>, Pa
     if u32::try_from(json.len()).is_err() {
         return Err(PacketError::TooBig);
     }
-    let mut walk = Walk::new(json, attachments);
+    let mut walk = Walk::new(json, attachments, DEFAULT_DEPTH);
     let peek = walk.peek()?;
     walk.value(peek, 1)?;
     walk.finish()
@@ -80,13 +84,15 @@ pub(super) struct Walk<'j> {
     text: &'j str,
     json: Jiter<'j>,
     attachments: u32,
+    max_depth: u32,
     placeholders: Vec<Placeholder>,
 }
 
 impl<'j> Walk<'j> {
     /// Placeholders are looked for if there are attachments.
-    pub(super) fn new(text: &'j str, attachments: u32) -> Walk<'j> {
-        Walk { text, json: Jiter::new(text.as_bytes()), attachments, placeholders: Vec::new() }
+    pub(super) fn new(text: &'j str, attachments: u32, max_depth: u32) -> Walk<'j> {
+        let max_depth = max_depth.min(MAX_DEPTH);
+        Walk { text, json: Jiter::new(text.as_bytes()), attachments, max_depth, placeholders: Vec::new() }
     }
 
     /// What comes next.
@@ -117,7 +123,7 @@ impl<'j> Walk<'j> {
             Peek::String => self.json.known_bytes().map(drop).map_err(syntax),
             Peek::True | Peek::False => self.json.known_bool(peek).map(drop).map_err(syntax),
             Peek::Null => self.json.known_null().map_err(syntax),
-            Peek::Array | Peek::Object if depth > MAX_DEPTH => Err(PacketError::JsonTooDeep),
+            Peek::Array | Peek::Object if depth > self.max_depth => Err(PacketError::JsonTooDeep),
             Peek::Array => self.array(depth),
             Peek::Object if self.attachments > 0 => self.object_or_placeholder(depth),
             Peek::Object => self.object(depth),

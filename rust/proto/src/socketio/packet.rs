@@ -265,7 +265,7 @@ fn data(kind: Kind, attachments: u32, json: &str, limits: &Limits) -> Result<(Sp
     if json.starts_with([' ', '\t', '\n', '\r']) {
         return Err(PacketError::Json);
     }
-    let mut walk = Walk::new(json, attachments);
+    let mut walk = Walk::new(json, attachments, limits.max_depth);
     let peek = walk.peek()?;
     let mut elements = Spans::new();
     match (kind, peek) {
