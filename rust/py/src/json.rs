@@ -11,9 +11,9 @@
 //!
 //! Subclasses count as what they derive from. Anything else is refused with the path to it.
 
-use hubbub_net::proto::socketio::json::MAX_DEPTH;
+use hubbub_net::proto::message::Kind as Form;
+use hubbub_net::proto::socketio::json::{Build, MAX_DEPTH};
 use hubbub_net::proto::socketio::packet::encode_placeholder;
-use jiter::{FloatMode, PartialMode, PythonParse, StringCacheMode};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -129,7 +129,8 @@ impl Writer {
             self.key(&key)?;
             self.out.push(b':');
             self.value(&value, depth + 1).map_err(|unfit| unfit.inside(|| format!("[{}]", shown(&key))))?;
-            self.has_lookalike |= is_true(&value) && key.cast::<PyString>().is_ok_and(|key| key == "_placeholder");
+            self.has_lookalike |= value.is(PyBool::new(value.py(), true).as_any())
+                && key.cast::<PyString>().is_ok_and(|key| key == "_placeholder");
         }
         self.out.push(b'}');
         Ok(())
@@ -235,63 +236,92 @@ impl Unfit {
     }
 }
 
-/// JSON that has been checked, as Python's values.
-///
-/// # Errors
-/// There is no memory for it.
-pub(crate) fn to_python<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
-    // Keys come again and again; values may be secrets and are not kept.
-    let parse = PythonParse {
-        allow_inf_nan: false,
-        cache_mode: StringCacheMode::Keys,
-        partial_mode: PartialMode::Off,
-        catch_duplicate_keys: false,
-        float_mode: FloatMode::Float,
-    };
-    parse.python_parse(py, json.as_bytes()).map_err(|error| jiter::map_json_error(json.as_bytes(), &error))
+/// Makes Python's values of JSON.
+pub(crate) struct Reader<'py, 'a> {
+    py: Python<'py>,
+    attachments: &'a [PyBackedBytes],
+    /// The first thing that Python could not do.
+    failed: Option<PyErr>,
 }
 
-/// Puts the attachments where their placeholders are: in JSON that was checked with as many attachments, each dict whose
-/// `_placeholder` is `True` is one.
-///
-/// # Errors
-/// Python's own.
-pub(crate) fn fill<'py>(value: Bound<'py, PyAny>, attachments: &[PyBackedBytes]) -> PyResult<Bound<'py, PyAny>> {
-    if let Ok(list) = value.cast_exact::<PyList>() {
-        for (index, item) in list.iter().enumerate() {
-            if is_container(&item) {
-                list.set_item(index, fill(item, attachments)?)?;
-            }
-        }
-    } else if let Ok(dict) = value.cast_exact::<PyDict>() {
-        if let Some(num) = placeholder(dict)? {
-            return match attachments.get(num) {
-                Some(bytes) => Ok(bytes.into_pyobject(value.py())?.into_any()),
-                None => Ok(value),
-            };
-        }
-        for (key, item) in dict.iter().filter(|(_, item)| is_container(item)).collect::<Vec<_>>() {
-            dict.set_item(key, fill(item, attachments)?)?;
+impl<'py, 'a> Reader<'py, 'a> {
+    pub(crate) fn new(py: Python<'py>, attachments: &'a [PyBackedBytes]) -> Self {
+        Reader { py, attachments, failed: None }
+    }
+
+    /// What was made, or `None` of nothing.
+    ///
+    /// # Errors
+    /// Something could not be made: there is no memory for it.
+    pub(crate) fn done(self, value: Option<Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(value.map_or_else(|| self.py.None(), Bound::unbind)),
         }
     }
-    Ok(value)
-}
 
-fn placeholder(dict: &Bound<'_, PyDict>) -> PyResult<Option<usize>> {
-    let py = dict.py();
-    let mark = dict.get_item(pyo3::intern!(py, "_placeholder"))?;
-    if !mark.is_some_and(|mark| is_true(&mark)) {
-        return Ok(None);
+    fn made(&mut self, made: PyResult<Bound<'py, PyAny>>) -> Bound<'py, PyAny> {
+        made.unwrap_or_else(|error| {
+            self.failed.get_or_insert(error);
+            self.py.None().into_bound(self.py)
+        })
     }
-    Ok(dict.get_item(pyo3::intern!(py, "num"))?.and_then(|num| num.extract().ok()))
 }
 
-fn is_true(value: &Bound<'_, PyAny>) -> bool {
-    value.cast_exact::<PyBool>().is_ok_and(|is| is.is_true())
-}
+impl<'py> Build for Reader<'py, '_> {
+    type Value = Bound<'py, PyAny>;
+    type Object = Bound<'py, PyDict>;
+    type Key = Bound<'py, PyAny>;
 
-fn is_container(value: &Bound<'_, PyAny>) -> bool {
-    value.is_exact_instance_of::<PyDict>() || value.is_exact_instance_of::<PyList>()
+    fn null(&mut self) -> Self::Value {
+        self.py.None().into_bound(self.py)
+    }
+
+    fn bool(&mut self, is: bool) -> Self::Value {
+        PyBool::new(self.py, is).to_owned().into_any()
+    }
+
+    fn number(&mut self, number: &str, is_int: bool) -> Self::Value {
+        if let (true, Ok(small)) = (is_int, number.parse::<i64>()) {
+            return PyInt::new(self.py, small).into_any();
+        }
+        let class = if is_int { self.py.get_type::<PyInt>() } else { self.py.get_type::<PyFloat>() };
+        let made = class.call1((number,));
+        self.made(made)
+    }
+
+    fn text(&mut self, text: &str) -> Self::Value {
+        buffers::to_python(self.py, Form::Text, text.as_bytes()).into_bound(self.py)
+    }
+
+    fn array(&mut self, elements: impl ExactSizeIterator<Item = Self::Value>) -> Self::Value {
+        let made = PyList::new(self.py, elements).map(Bound::into_any);
+        self.made(made)
+    }
+
+    fn object(&mut self) -> Self::Object {
+        PyDict::new(self.py)
+    }
+
+    fn key(&mut self, key: &str) -> Self::Key {
+        self.text(key)
+    }
+
+    fn member(&mut self, object: &mut Self::Object, key: Self::Key, value: Self::Value) {
+        if let Err(error) = object.set_item(key, value) {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    fn end(&mut self, object: Self::Object) -> Self::Value {
+        object.into_any()
+    }
+
+    fn placeholder(&mut self, object: Self::Object, num: u32) -> Self::Value {
+        let Some(bytes) = self.attachments.get(num as usize) else { return object.into_any() };
+        let made = bytes.into_pyobject(self.py).map_err(PyErr::from).map(Bound::into_any);
+        self.made(made)
+    }
 }
 
 /// Whether a text stands in JSON as it is.

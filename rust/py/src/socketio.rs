@@ -3,12 +3,12 @@
 use hubbub_net::proto::message::Kind as Form;
 use hubbub_net::proto::socketio::json::MAX_DEPTH;
 use hubbub_net::proto::socketio::packet::{self, Header, Kind, RESERVED_EVENTS};
-use hubbub_net::proto::socketio::{Assembler, Limits, Packet, Progress};
+use hubbub_net::proto::socketio::{Assembled, Assembler, Limits, Packet};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
-use crate::json::{self, Writer};
+use crate::json::{Reader, Writer};
 use crate::{buffers, errors};
 
 /// A packet that has come.
@@ -50,16 +50,10 @@ impl SocketIoPacket {
 }
 
 impl SocketIoPacket {
-    fn new(py: Python<'_>, packet: &Packet<'_>, attachments: &[PyBackedBytes]) -> PyResult<Self> {
-        let json = packet.json();
-        let data = match attachments {
-            _ if json.is_empty() => py.None(),
-            [] => json::to_python(py, json)?.unbind(),
-            _ => json::fill(json::to_python(py, json)?, attachments)?.unbind(),
-        };
+    fn new(py: Python<'_>, packet: &Packet<'_>, data: Py<PyAny>) -> Self {
         let nsp = packet.namespace();
         let nsp = (nsp != "/").then(|| PyString::new(py, nsp).unbind());
-        Ok(SocketIoPacket { kind: packet.kind(), nsp, id: packet.ack(), data })
+        SocketIoPacket { kind: packet.kind(), nsp, id: packet.ack(), data }
     }
 }
 
@@ -97,11 +91,15 @@ impl SocketIoDecoder {
         let Ok(text) = data.cast::<PyString>() else {
             let bytes = PyBackedBytes::from(buffers::to_bytes(data)?);
             let done = self.assembler.binary(bytes, &self.limits).map_err(|error| errors::bad_packet(py, &error))?;
-            return done.map(|done| SocketIoPacket::new(py, &done.packet, &done.attachments)).transpose();
+            let Some(Assembled { packet, attachments }) = done else { return Ok(None) };
+            let mut reader = Reader::new(py, &attachments);
+            let data = packet.build(&mut reader);
+            return Ok(Some(SocketIoPacket::new(py, &packet, reader.done(data)?)));
         };
-        match self.assembler.text(text.to_str()?, &self.limits) {
-            Ok(Progress::Complete(packet)) => SocketIoPacket::new(py, &packet, &[]).map(Some),
-            Ok(Progress::Waiting) => Ok(None),
+        let mut reader = Reader::new(py, &[]);
+        match self.assembler.text_with(text.to_str()?, &self.limits, &mut reader) {
+            Ok(Some((packet, data))) => Ok(Some(SocketIoPacket::new(py, &packet, reader.done(data)?))),
+            Ok(None) => Ok(None),
             Err(error) => Err(errors::bad_packet(py, &error)),
         }
     }

@@ -4,7 +4,8 @@ use std::mem;
 
 use super::Limits;
 use super::error::PacketError;
-use super::packet::Packet;
+use super::json::Build;
+use super::packet::{Built, Packet};
 
 /// Brings packets and their attachments together, for one connection. Idle, it takes 8 bytes and owns nothing. `A` is
 /// what holds the bytes of an attachment.
@@ -61,17 +62,33 @@ impl<A: AsRef<[u8]>> Assembler<A> {
     /// It is no packet, or attachments are due. What was kept is freed.
     #[inline]
     pub fn text<'a>(&mut self, text: &'a str, limits: &Limits) -> Result<Progress<'a>, PacketError> {
+        Ok(match self.text_with(text, limits, &mut ())? {
+            Some((packet, _)) => Progress::Complete(packet),
+            None => Progress::Waiting,
+        })
+    }
+
+    /// The same, for [`Packet::parse_with`]: the packet, if it is whole, and what is made of its data.
+    ///
+    /// # Errors
+    /// As for [`text`](Assembler::text).
+    pub fn text_with<'a, B: Build>(
+        &mut self,
+        text: &'a str,
+        limits: &Limits,
+        build: &mut B,
+    ) -> Result<Option<Built<'a, B>>, PacketError> {
         if self.pending.is_some() {
             self.reset();
             return Err(PacketError::AttachmentExpected);
         }
-        let packet = Packet::parse(text, limits)?;
+        let (packet, value) = Packet::parse_with(text, limits, build)?;
         if packet.attachments() == 0 {
-            return Ok(Progress::Complete(packet));
+            return Ok(Some((packet, value)));
         }
         let (packet, bytes) = (packet.into_owned(), text.len());
         self.pending = Some(Box::new(Pending { packet, attachments: Vec::new(), bytes }));
-        Ok(Progress::Waiting)
+        Ok(None)
     }
 
     /// Takes a binary message; the packet, if it was the last that was due.

@@ -4,7 +4,8 @@
 //! packet = type [ attachments "-" ] [ namespace "," ] [ ack ] [ JSON ]
 //! ```
 //!
-//! JSON is checked here and handed on as text: nothing is made of it. What it is checked for is in [`json`].
+//! JSON is checked here, and handed on as text or as what a [`Build`](json::Build) makes of it. What it is checked for is
+//! in [`json`].
 //!
 //! | module | what it knows |
 //! |---|---|
