@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hubbub_proto::socketio::json::{DEFAULT_DEPTH, MAX_DEPTH, MAX_NUMBER_BYTES, placeholders};
+use hubbub_proto::socketio::json::{Build, DEFAULT_DEPTH, MAX_DEPTH, MAX_NUMBER_BYTES, placeholders};
 use hubbub_proto::socketio::packet::{RESERVED_EVENTS, encode, encode_placeholder};
 use hubbub_proto::socketio::{
     Assembled, Assembler, Consequence, Header, Kind, Limits, Name, Offence, Packet, PacketError, Placeholder, Progress,
@@ -537,6 +537,73 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Values of another parser, made by ours; an attachment's is the text `#num`.
+struct Values;
+
+impl Build for Values {
+    type Value = Value;
+    type Object = serde_json::Map<String, Value>;
+    type Key = String;
+
+    fn null(&mut self) -> Value {
+        Value::Null
+    }
+
+    fn bool(&mut self, is: bool) -> Value {
+        is.into()
+    }
+
+    fn number(&mut self, number: &str, is_int: bool) -> Value {
+        assert_eq!(is_int, !number.contains(['.', 'e', 'E']), "{number}");
+        serde_json::from_str(number).expect("a number to both")
+    }
+
+    fn text(&mut self, text: &str) -> Value {
+        text.into()
+    }
+
+    fn array(&mut self, elements: impl ExactSizeIterator<Item = Value>) -> Value {
+        elements.collect()
+    }
+
+    fn object(&mut self) -> Self::Object {
+        Self::Object::new()
+    }
+
+    fn key(&mut self, key: &str) -> String {
+        key.to_owned()
+    }
+
+    fn member(&mut self, object: &mut Self::Object, key: String, value: Value) {
+        object.insert(key, value);
+    }
+
+    fn end(&mut self, object: Self::Object) -> Value {
+        object.into()
+    }
+
+    fn placeholder(&mut self, object: Self::Object, num: u32) -> Value {
+        assert_eq!(Value::from(object), json!({"_placeholder": true, "num": num}));
+        format!("#{num}").into()
+    }
+}
+
+#[test]
+fn values_are_made_in_the_pass_that_checks_and_attachments_take_their_places() {
+    let limits = Limits::default();
+    let built = |text| Packet::parse_with(text, &limits, &mut Values).unwrap().1;
+    assert_eq!(built("0"), None);
+    assert_eq!(built(r#"4"no""#), Some(json!("no")));
+    assert_eq!(built(r#"0{"a":[1,{"b":null}],"a":2.5}"#), Some(json!({"a": 2.5})));
+    assert_eq!(built(r#"2["\u0061\n",true,[[]],{}]"#), Some(json!(["a\n", true, [[]], {}])));
+    // Where attachments are due nothing is made yet.
+    let text = r#"52-["a",{"_placeholder":true,"num":1},[{"x":{"num":0,"_placeholder":true}}]]"#;
+    assert_eq!(built(text), None);
+    let packet = parse(text).unwrap();
+    assert_eq!(packet.build(&mut Values), Some(json!(["a", "#1", [{"x": "#0"}]])));
+    assert_eq!(parse("1").unwrap().build(&mut Values), None);
+}
+
 fn count_placeholders(value: &Value) -> usize {
     match value {
         Value::Array(array) => array.iter().map(count_placeholders).sum(),
@@ -579,7 +646,11 @@ proptest! {
             encode_placeholder(&mut out, *num);
             prop_assert_eq!(packet.json()[range.clone()].as_bytes(), out);
         }
-        prop_assert_eq!(encoded(&packet), text);
+        prop_assert_eq!(encoded(&packet), &*text);
+        if attachments == 0 {
+            let (_, value) = Packet::parse_with(&text, &Limits::default(), &mut Values).unwrap();
+            prop_assert_eq!(value, serde_json::from_str(&json).ok());
+        }
     }
 
     #[test]
