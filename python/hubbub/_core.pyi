@@ -18,6 +18,7 @@ __all__ = [
     "Draining",
     "Exchange",
     "Load",
+    "MsgpackDecoder",
     "Opening",
     "Pending",
     "Receiving",
@@ -30,6 +31,7 @@ __all__ = [
     "Waiter",
     "mask_kernel",
     "socketio_encode",
+    "socketio_encode_msgpack",
 ]
 
 _Data = str | bytes | bytearray | memoryview
@@ -502,6 +504,49 @@ class SocketIoDecoder:
     def reset(self) -> None:
         """Forgets it."""
 
+@final
+class MsgpackDecoder:
+    """The same for clients with ``socket.io-msgpack-parser``: each message is a packet, and its bytes are in it.
+
+    Args:
+        max_packet_bytes: 1 MiB.
+        max_depth: arrays and maps in one another, the outermost counted; 64, at most 200.
+        max_arguments: of an event or acknowledgement; 256.
+        max_namespace_bytes: with its query; 4,096.
+
+    Raises:
+        ValueError: ``max_depth`` is not from 1 to 200.
+    """
+
+    def __new__(
+        cls,
+        *,
+        max_packet_bytes: int = 1_048_576,
+        max_depth: int = 64,
+        max_arguments: int = 256,
+        max_namespace_bytes: int = 4096,
+    ) -> Self: ...
+    def feed(self, data: str | bytes | bytearray | memoryview) -> SocketIoPacket:
+        """Takes a message of Engine.IO: bytes; text is no packet here.
+
+        A ``Date`` is a ``datetime`` in UTC, ``undefined`` is ``None``. Other extensions of MessagePack are refused, as
+        are dates outside the years 1 to 9999, and keys that are not text.
+
+        Raises:
+            PacketError: as `SocketIoDecoder.feed`.
+        """
+
+    @property
+    def pending_nsp(self) -> None:
+        """``None``: nothing is ever due."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """0."""
+
+    def reset(self) -> None:
+        """Does nothing."""
+
 def socketio_encode(type: int, nsp: str, id: int | None, data: Any, *, max_attachments: int = 10) -> list[str | bytes]:
     """A packet as messages of Engine.IO: first its text, then its attachments.
 
@@ -523,6 +568,17 @@ def socketio_encode(type: int, nsp: str, id: int | None, data: Any, *, max_attac
         ValueError: no such type; not a namespace; a reserved event; too many attachments; an integer beyond what a
             double can hold; lone surrogates; nested deeper than 200, or within itself; bytes beside a dict which says
             ``"_placeholder": True``, because the receiver would put bytes in its place.
+    """
+
+def socketio_encode_msgpack(type: int, nsp: str, id: int | None, data: Any) -> list[bytes]:
+    """The same for ``socket.io-msgpack-parser``: one message, with the bytes in it.
+
+    As `socketio_encode`, but NaN and infinities stay what they are, integers have 64 bits, and a ``datetime`` with a
+    time zone is JavaScript's ``Date``, in milliseconds.
+
+    Raises:
+        TypeError: as `socketio_encode`; a ``datetime`` without a time zone.
+        ValueError: as `socketio_encode`; an integer beyond 64 bits.
     """
 
 # ---- what the extension asks of its callers; these names exist for type checkers only

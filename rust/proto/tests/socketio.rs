@@ -5,13 +5,17 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hubbub_proto::socketio::json::{Build, DEFAULT_DEPTH, MAX_DEPTH, MAX_NUMBER_BYTES, placeholders};
+use hubbub_proto::socketio::json::{DEFAULT_DEPTH, MAX_DEPTH, MAX_NUMBER_BYTES, placeholders};
 use hubbub_proto::socketio::packet::{RESERVED_EVENTS, encode, encode_placeholder};
 use hubbub_proto::socketio::{
     Assembled, Assembler, Consequence, Header, Kind, Limits, Name, Offence, Packet, PacketError, Placeholder, Progress,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+mod values;
+
+use values::Values;
 
 fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
     Packet::parse(text, &Limits::default())
@@ -535,57 +539,6 @@ fn any_json() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
-}
-
-/// Values of another parser, made by ours; an attachment's is the text `#num`.
-struct Values;
-
-impl Build for Values {
-    type Value = Value;
-    type Object = serde_json::Map<String, Value>;
-    type Key = String;
-
-    fn null(&mut self) -> Value {
-        Value::Null
-    }
-
-    fn bool(&mut self, is: bool) -> Value {
-        is.into()
-    }
-
-    fn number(&mut self, number: &str, is_int: bool) -> Value {
-        assert_eq!(is_int, !number.contains(['.', 'e', 'E']), "{number}");
-        serde_json::from_str(number).expect("a number to both")
-    }
-
-    fn text(&mut self, text: &str) -> Value {
-        text.into()
-    }
-
-    fn array(&mut self, elements: impl ExactSizeIterator<Item = Value>) -> Value {
-        elements.collect()
-    }
-
-    fn object(&mut self) -> Self::Object {
-        Self::Object::new()
-    }
-
-    fn key(&mut self, key: &str) -> String {
-        key.to_owned()
-    }
-
-    fn member(&mut self, object: &mut Self::Object, key: String, value: Value) {
-        object.insert(key, value);
-    }
-
-    fn end(&mut self, object: Self::Object) -> Value {
-        object.into()
-    }
-
-    fn placeholder(&mut self, object: Self::Object, num: u32) -> Value {
-        assert_eq!(Value::from(object), json!({"_placeholder": true, "num": num}));
-        format!("#{num}").into()
-    }
 }
 
 #[test]

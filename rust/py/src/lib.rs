@@ -19,7 +19,8 @@
 //! | `objects.rs` | every Python object that is looked up by name |
 //! | `bench.rs` | `Load`: a run of the load generator |
 //! | `socketio.rs` | packets of Socket.IO |
-//! | `json.rs` | Python's values to JSON and back |
+//! | `values.rs` | Python's values walked through, to be written |
+//! | `json.rs`, `msgpack.rs` | Python's values to JSON and MessagePack, and back |
 //! | `errors.rs` | every exception that is raised |
 
 mod bench;
@@ -33,6 +34,7 @@ mod figures;
 mod home;
 mod inbox;
 mod json;
+mod msgpack;
 mod objects;
 mod opening;
 mod scope;
@@ -40,6 +42,7 @@ mod server;
 mod session;
 mod settings;
 mod socketio;
+mod values;
 mod waiting;
 
 #[pyo3::pymodule]
@@ -59,7 +62,7 @@ mod _core {
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]
-    use crate::socketio::{SocketIoDecoder, SocketIoPacket, socketio_encode};
+    use crate::socketio::{MsgpackDecoder, SocketIoDecoder, SocketIoPacket, socketio_encode, socketio_encode_msgpack};
     #[pymodule_export]
     use crate::waiting::{Done, Recv, Wait, Waiter};
 
