@@ -3,13 +3,19 @@
 
 #![no_main]
 
-use hubbub_proto::socketio::json::placeholders;
+use hubbub_proto::socketio::json::{DEFAULT_DEPTH, placeholders};
 use hubbub_proto::socketio::packet::{RESERVED_EVENTS, encode};
 use hubbub_proto::socketio::{Assembler, Header, Kind, Limits, Name, Packet, Progress};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-const LIMITS: Limits = Limits { max_attachments: 3, max_packet_bytes: 500, max_arguments: 10, max_namespace_bytes: 50 };
+const LIMITS: Limits = Limits {
+    max_attachments: 3,
+    max_packet_bytes: 500,
+    max_arguments: 10,
+    max_depth: DEFAULT_DEPTH,
+    max_namespace_bytes: 50,
+};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };

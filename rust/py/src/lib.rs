@@ -18,6 +18,8 @@
 //! | `buffers.rs` | every extraction of bytes from Python objects |
 //! | `objects.rs` | every Python object that is looked up by name |
 //! | `bench.rs` | `Load`: a run of the load generator |
+//! | `socketio.rs` | packets of Socket.IO |
+//! | `json.rs` | Python's values to JSON and back |
 //! | `errors.rs` | every exception that is raised |
 
 mod bench;
@@ -30,12 +32,14 @@ mod exchange;
 mod figures;
 mod home;
 mod inbox;
+mod json;
 mod objects;
 mod opening;
 mod scope;
 mod server;
 mod session;
 mod settings;
+mod socketio;
 mod waiting;
 
 #[pyo3::pymodule]
@@ -54,6 +58,8 @@ mod _core {
     use crate::server::Server;
     #[pymodule_export]
     use crate::session::Session;
+    #[pymodule_export]
+    use crate::socketio::{SocketIoDecoder, SocketIoPacket, socketio_encode};
     #[pymodule_export]
     use crate::waiting::{Done, Recv, Wait, Waiter};
 
