@@ -7,7 +7,7 @@ hub's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,7 @@ class Adapter(Emitter):
 
     # ---- coming and going
 
-    def enter(self, socket: Socket, rooms: Sequence[str]) -> None:
+    def enter(self, socket: Socket, rooms: Iterable[str]) -> None:
         """A socket is connected, and in its own room."""
         enter_room(socket, self._everyone)
         if self._listeners:

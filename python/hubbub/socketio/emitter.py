@@ -117,8 +117,8 @@ def check_handler(event: object, handler: H) -> H:
 def arity(handler: Handler) -> tuple[int, int | None, str | None]:
     """How many positional arguments it needs, how many it takes (``None``: any number), the last one's name."""
     handler = unwrapped(handler)
-    bound = type(handler) is MethodType
-    function = handler.__func__ if bound else handler
+    bound = isinstance(handler, MethodType)
+    function = handler.__func__ if isinstance(handler, MethodType) else handler
     if type(function) is not FunctionType or hasattr(function, "__wrapped__"):
         return arity_by_signature(handler)
     # PERF: each event that asks for an acknowledgement comes here; a signature takes ten times as long.

@@ -14,7 +14,7 @@ from hubbub.socketio.adapter import Adapter
 from hubbub.socketio.emitter import Emitter, Handler
 from hubbub.socketio.errors import AckTimeout, ConnectError
 from hubbub.socketio.middleware import ask, check_middleware, told_to_client
-from hubbub.socketio.operators import BroadcastOperator, Broadcasting
+from hubbub.socketio.operators import Broadcasting, BroadcastOperator
 from hubbub.socketio.packets import CONNECT, EVENT, check_event, encode
 from hubbub.socketio.recovery import Recovery
 from hubbub.socketio.socket import Socket
@@ -124,7 +124,18 @@ class Namespace(Emitter, NamespaceMethods):
         adapter: the rooms.
     """
 
-    __slots__ = ("_ack_ids", "_asking", "_debts", "_middlewares", "_outgoing", "_recovery", "adapter", "name", "server", "sockets")
+    __slots__ = (
+        "_ack_ids",
+        "_asking",
+        "_debts",
+        "_middlewares",
+        "_outgoing",
+        "_recovery",
+        "adapter",
+        "name",
+        "server",
+        "sockets",
+    )
 
     def __init__(self, server: Server, name: str) -> None:
         super().__init__()
@@ -158,7 +169,7 @@ class Namespace(Emitter, NamespaceMethods):
 
     # ---- how: coming and going
 
-    def _add(self, client: Client, auth: dict[str, Any]) -> Steps:
+    def _let_in(self, client: Client, auth: dict[str, Any]) -> Steps:
         """Asks the middleware about a client, and lets it in."""
         socket = Socket(self, client, auth)
         recovery = self._recovery
@@ -232,9 +243,7 @@ class Namespace(Emitter, NamespaceMethods):
         else:
             messages = self._recovery.encode(event, args, how._rooms, how._except, volatile=how._volatile)
         self._tell_outgoing(how, event, args)
-        return self.adapter.broadcast(
-            messages, how._rooms, how._except, compress=how._compress, volatile=how._volatile
-        )
+        return self.adapter.broadcast(messages, how._rooms, how._except, compress=how._compress, volatile=how._volatile)
 
     def _emit_to_one(self, socket: Socket, how: SocketOperator | Plain, event: str, args: Sequence[Any]) -> Any:
         check_event(event)
@@ -267,9 +276,7 @@ class Namespace(Emitter, NamespaceMethods):
         self._debts[ack_id] = debt
         debt.due(self.server._bridge, how._timeout, lambda: debt.settle(AckTimeout(debt.responses), ()))
         self._tell_outgoing(how, event, args)
-        return self.adapter.broadcast(
-            messages, how._rooms, how._except, compress=how._compress, volatile=how._volatile
-        )
+        return self.adapter.broadcast(messages, how._rooms, how._except, compress=how._compress, volatile=how._volatile)
 
     def _take_ack(self, socket: Socket, ack_id: int, args: Sequence[Any]) -> None:
         debt = self._debts.get(ack_id)

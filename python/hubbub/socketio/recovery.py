@@ -1,11 +1,12 @@
-"""Connection state recovery: a client that comes back in time has its id, rooms and data again, and what it has missed.
+"""Connection state recovery: who comes back in time has its id, rooms and data again, and what it has missed.
 
-Each event that is sent to a namespace has a number there, and its offset, `epoch.number`, goes along as the event's last
-argument. A client that comes back says which was the last it has seen. What was sent to its rooms since then is sent
-again; if something of that is not remembered any more, it gets a new id and is told so.
+Each event that is sent to a namespace has a number there, and its offset, `epoch.number`, goes along as the event's
+last argument. A client that comes back says which was the last it has seen. What was sent to its rooms since then is
+sent again; if something of that is not remembered any more, it gets a new id and is told so.
 
 **A session is kept from the moment when its client connects**, not from when it is seen to go: who changes from one
-network to another is back before the server notices. The old connection is closed then. So one id never has two sockets.
+network to another is back before the server notices. The old connection is closed then, so that one id never has two
+sockets.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class ConnectionStateRecovery:
         max_disconnection_duration: seconds that a client may be away, and that events are remembered.
         skip_middlewares: let a client that is recovered in without asking the middleware again.
         max_bytes: of the events that one namespace remembers; beyond that the oldest are forgotten.
-        max_sessions: clients of one namespace that are away and may come back; beyond that the first to go is forgotten.
+        max_sessions: clients of one namespace that are away and may come back; beyond that the first to go is
+            forgotten.
     """
 
     max_disconnection_duration: float = 120.0
@@ -167,7 +169,17 @@ class Session:
 class Log:
     """The last events of a namespace, by room: within bounds of bytes and time."""
 
-    __slots__ = ("_bytes", "_by_room", "_entries", "_forgot", "_forgot_all", "_max_bytes", "_seconds", "epoch", "number")
+    __slots__ = (
+        "_by_room",
+        "_bytes",
+        "_entries",
+        "_forgot",
+        "_forgot_all",
+        "_max_bytes",
+        "_seconds",
+        "epoch",
+        "number",
+    )
 
     def __init__(self, max_bytes: int, seconds: float) -> None:
         #: Which life of the log: an offset of another one means nothing here.

@@ -35,13 +35,13 @@ ATTACHMENTS_TIMEOUT = 60.0
 class Server(NamespaceMethods):
     """A Socket.IO server on a hub: what ``socket.io`` 4 is on Node, for its clients from 3 on.
 
-    Methods that send, and ``on`` and ``use``, are those of the namespace ``/``. What is sent by ``io`` and by sockets takes
-    effect at once and may be awaited.
+    Methods that send, and ``on`` and ``use``, are those of the namespace ``/``. What is sent takes effect at once, and
+    may be awaited. `emit` may be called from any thread, everything else from the event loop's.
 
     Args:
         hub: what carries it; a hub of its own if none is given.
         path: where clients connect.
-        connect_timeout: seconds for a client to ask for a namespace and be let in; then it is closed. ``None``: for ever.
+        connect_timeout: seconds that a client may be in no namespace; then it is closed. ``None``: for ever.
         concurrency: events of one socket that are handled at the same time, if their handlers are coroutines. With 1,
             each waits for the one before it.
         connection_state_recovery: ``True``, or how: clients that lose their connection for a short time have their id,
@@ -99,10 +99,10 @@ class Server(NamespaceMethods):
         """The namespace of this name, which is there from now on; or all those that a pattern or function allows.
 
         Args:
-            name: ``"/chat"``; a compiled pattern, which is searched for in the name; or a function ``(name, auth)`` that
-                returns ``True`` for the names that are allowed, and may be a coroutine function.
+            name: ``"/chat"``; a compiled pattern, which is searched for in the name; or a function ``(name, auth)``
+                that returns ``True`` for the names that are allowed, and may be a coroutine function.
 
-        Clients that ask for a namespace that is neither there nor allowed get ``connect_error`` (``Invalid namespace``).
+        Who asks for a namespace that is neither there nor allowed gets ``connect_error`` (``Invalid namespace``).
         """
         if isinstance(name, re.Pattern) or (callable(name) and not isinstance(name, str)):
             parent = ParentNamespace(self, len(self._parents), name)
@@ -129,7 +129,7 @@ class Server(NamespaceMethods):
     def on(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
     def on(self, event: str, handler: Handler | None = None, /) -> Any:
         """Adds a handler of the namespace ``/``: ``connection`` ``(socket)``; or ``new_namespace`` ``(namespace)``."""
-        return self.sockets.on(event, handler)  # type: ignore[arg-type]
+        return self.sockets.on(event, handler)
 
     @overload
     def once(self, event: str, handler: H, /) -> H: ...
@@ -137,7 +137,7 @@ class Server(NamespaceMethods):
     def once(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
     def once(self, event: str, handler: Handler | None = None, /) -> Any:
         """Adds a handler for the next such event alone."""
-        return self.sockets.once(event, handler)  # type: ignore[arg-type]
+        return self.sockets.once(event, handler)
 
     def off(self, event: str | None = None, handler: Handler | None = None, /) -> None:
         """Takes away a handler; without one, all of the event's; without an event, all there are."""
@@ -204,7 +204,7 @@ class Server(NamespaceMethods):
                     nsp = self._nsps.get(name) or parent._child(name)
                     break
         if nsp is not None:
-            yield from nsp._add(client, auth)
+            yield from nsp._let_in(client, auth)
         else:
             client.joined(name, None)
             if not client.closed:

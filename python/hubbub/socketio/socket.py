@@ -14,8 +14,8 @@ from hubbub.socketio.errors import AckLost, AckTimeout
 from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.lane import Lane
 from hubbub.socketio.middleware import ask, check_middleware
-from hubbub.socketio.operators import BroadcastOperator, Broadcasting, SocketOperator, room_names
-from hubbub.socketio.packets import ACK, DISCONNECT, EVENT, check_event, encode, number_text
+from hubbub.socketio.operators import Broadcasting, BroadcastOperator, SocketOperator, room_names
+from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, encode, number_text
 from hubbub.socketio.steps import Steps, begin, must_wait
 
 if TYPE_CHECKING:
@@ -475,9 +475,7 @@ class Socket(Emitter, Broadcasting):
         self._clean_up()
         for result in waiting:
             yield from self._awaiting("disconnecting", result)
-        yield from self.nsp.server._telling(
-            self._listeners.get("disconnect", ()), "disconnect", reason, description
-        )
+        yield from self.nsp.server._telling(self._listeners.get("disconnect", ()), "disconnect", reason, description)
 
     def _clean_up(self) -> None:
         if not self.connected:
