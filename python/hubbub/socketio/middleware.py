@@ -30,7 +30,7 @@ def ask(middleware: Handler, subject: Any, bridge: Bridge) -> Generator[Awaitabl
     One that takes a second argument is given ``next``, to be called without an argument, or with an error.
     """
     needs, takes, _ = arity(middleware)
-    if needs < 2 and takes is not None and takes < 2:
+    if max(needs, takes or 0) < 2:
         result = middleware(subject)
         if must_wait(result):
             yield result

@@ -188,8 +188,9 @@ class Namespace(Emitter, NamespaceMethods):
             self._cleared()
             return
         self._connect(socket, client, claim)
-        yield from self.server._telling(self._listeners.get("connect", ()), "connection", socket)
-        yield from self.server._telling(self._listeners.get("connection", ()), "connection", socket)
+        # What it sends waits until it has been listened to: a coroutine may add handlers when it has awaited something.
+        handlers = (*self._listeners.get("connect", ()), *self._listeners.get("connection", ()))
+        socket._run(self.server._telling(handlers, "connection", socket))
 
     def _ask(self, socket: Socket) -> Any:
         """Steps that give why the client is not let in; ``None``: it is."""
