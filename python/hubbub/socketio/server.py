@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
 from hubbub.socketio.client import Client
 from hubbub.socketio.deadlines import Deadlines
 from hubbub.socketio.emitter import Handler, fitting
+from hubbub.socketio.errors import AckLost
 from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
 from hubbub.socketio.operators import BroadcastOperator
 from hubbub.socketio.recovery import ConnectionStateRecovery
@@ -230,8 +232,8 @@ class Server(NamespaceMethods):
                 result = handler(*fitting(handler, *args))
                 if must_wait(result):
                     yield result
-            except Exception:
-                logger.exception("the handler of %r has failed", event)
+            except Exception as error:
+                report(event, error)
 
     def _tell(self, handlers: Sequence[Handler], event: str, *args: Any) -> None:
         """Calls each of the handlers; nothing waits for those that are coroutines."""
@@ -245,8 +247,8 @@ class Server(NamespaceMethods):
         def steps() -> Steps:
             try:
                 yield result
-            except Exception:
-                logger.exception("the handler of %r has failed", event)
+            except Exception as error:
+                report(event, error)
 
         waiting = steps()
         self._spawn(lambda: finish(waiting, begin(waiting)))
@@ -263,6 +265,12 @@ class Server(NamespaceMethods):
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r}>"
+
+
+def report(event: str, error: Exception) -> None:
+    """A handler has raised."""
+    if not isinstance(error, (AckLost, ConnectionClosed)):  # That a client has gone is no error of the handler's.
+        logger.error("the handler of %r has failed", event, exc_info=error)
 
 
 def end_reason(code: int, reason: str) -> str:

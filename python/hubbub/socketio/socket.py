@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hubbub.errors import ConnectionClosed
 from hubbub.socketio.acks import Ack, Debt, Reply, as_result, calling, split_callback
 from hubbub.socketio.emitter import Emitter, Handler, check_handler, fitting, takes_ack
 from hubbub.socketio.errors import AckLost, AckTimeout
@@ -376,6 +377,8 @@ class Socket(Emitter, Broadcasting):
             self.nsp._take_ack(self, ack_id, args)
 
     def _failed(self, event: str, error: BaseException) -> None:
+        if isinstance(error, (AckLost, ConnectionClosed)) and not self.connected:
+            return  # That the client has gone is no error of the handler's.
         logger.error("the handler of %r has failed for %r", event, self, exc_info=error)
 
     def _tell_error(self, error: Exception) -> None:
