@@ -256,7 +256,7 @@ class Namespace(Emitter, NamespaceMethods):
             # It is remembered for a client that is away, too.
             messages = self._recovery.encode(event, args, (socket.id,), (), volatile=how._volatile)
         socket._tell_outgoing(event, args)
-        return socket._client.send(messages, compress=how._compress, volatile=how._volatile)
+        return socket._write(messages, compress=how._compress, volatile=how._volatile)
 
     def _emit_for_acks(self, how: BroadcastOperator, event: str, args: Sequence[Any], callback: Handler) -> Any:
         check_event(event)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubbub.errors import ConnectionClosed
 from hubbub.socketio.acks import Ack, Debt, Reply, as_result, calling, split_callback
+from hubbub.socketio.client import NOTHING
 from hubbub.socketio.emitter import Emitter, Handler, check_handler, fitting, takes_ack
 from hubbub.socketio.errors import AckLost, AckTimeout
 from hubbub.socketio.handshake import Handshake
@@ -399,7 +400,12 @@ class Socket(Emitter, Broadcasting):
         return BroadcastOperator(self.nsp, None, (self.id,))
 
     def _send(self, kind: int, ack_id: int | None, data: Sequence[Any] | None) -> Any:
-        return self._client.send(encode(kind, self.nsp.name, ack_id, data))
+        return self._write(encode(kind, self.nsp.name, ack_id, data))
+
+    def _write(self, messages: list[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
+        if self._reason is not None:
+            return NOTHING  # Its connection may go on, and be in the namespace again as somebody else.
+        return self._client.send(messages, compress=compress, volatile=volatile)
 
     def _emit(self, how: SocketOperator | Plain, event: str, args: tuple[Any, ...]) -> Any:
         args, callback = split_callback(args)
@@ -434,7 +440,7 @@ class Socket(Emitter, Broadcasting):
         if how._timeout is not None:
             debt.due(self.nsp.server._bridge, how._timeout, lambda: self._settle(ack_id, AckTimeout()))
         self._tell_outgoing(event, args)
-        return ack_id, self._client.send(messages, compress=how._compress, volatile=how._volatile)
+        return ack_id, self._write(messages, compress=how._compress, volatile=how._volatile)
 
     def _settle(self, ack_id: int, error: Exception | None) -> None:
         debt = None if self._debts is None else self._debts.pop(ack_id, None)
