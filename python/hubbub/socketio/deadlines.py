@@ -22,7 +22,8 @@ class Deadlines:
         self._seconds = seconds
         self._late = late
         self._until: dict[Client, float] = {}
-        self._armed = False
+        #: The event loop whose timer will look; after the hub was stopped, another one.
+        self._armed: Bridge | None = None
 
     def watch(self, client: Client, bridge: Bridge) -> None:
         """Its time begins now."""
@@ -37,14 +38,14 @@ class Deadlines:
         self._until.pop(client, None)
 
     def _arm(self, bridge: Bridge) -> None:
-        if self._armed or not self._until:
+        if self._armed is bridge or not self._until:
             return
-        self._armed = True
+        self._armed = bridge
         first = next(iter(self._until.values()))
         bridge.call_later(max(0.0, first - time.monotonic()), lambda: self._look(bridge))
 
     def _look(self, bridge: Bridge) -> None:
-        self._armed = False
+        self._armed = None
         now = time.monotonic()
         while self._until:
             client, until = next(iter(self._until.items()))

@@ -16,11 +16,13 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hubbub.socketio.packets import EVENT, encode
 
 if TYPE_CHECKING:
+    from hubbub._bridge import Bridge
     from hubbub.socketio.namespace import Namespace
     from hubbub.socketio.socket import Socket
 
@@ -196,6 +198,11 @@ class Log:
         #: The same, for all rooms that are not in it.
         self._forgot_all = 0
 
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest event that is remembered was sent."""
+        return self._entries[0].at if self._entries else None
+
     def offset(self, number: int) -> str:
         return f"{self.epoch}.{number:x}"
 
@@ -270,7 +277,8 @@ class Recovery:
         self._sessions: dict[str, Session] = {}
         #: Those whose clients are away, the first to go first.
         self._away: dict[str, Session] = {}
-        self._armed = False
+        #: The event loop whose timer will look; after the hub was stopped, another one.
+        self._armed: Bridge | None = None
 
     @property
     def is_awaiting(self) -> bool:
@@ -287,6 +295,7 @@ class Recovery:
         if not volatile:
             messages = encode(EVENT, name, None, (event, *args, self._log.offset(self._log.number + 1)))
             self._log.append(rooms, except_, messages)
+            self._arm()
             return messages
         if args and isinstance(args[-1], str):
             # Clients take any text at the end of an event for an offset: this one must be one.
@@ -373,13 +382,20 @@ class Recovery:
         self._away.pop(session.pid, None)
 
     def _arm(self) -> None:
-        if not self._armed and self._away:
-            self._armed = True
-            first = next(iter(self._away.values()))
-            self._nsp.server._bridge.call_later(max(0.0, first.until - time.monotonic()), self._look)
+        """Sees to it that somebody looks when the next event or session is to be forgotten."""
+        bridge = self._nsp.server._bridge
+        if self._armed is bridge:
+            return
+        times = [session.until for session in islice(self._away.values(), 1)]
+        oldest = self._log.oldest
+        if oldest is not None:
+            times.append(oldest + self.options.max_disconnection_duration)
+        if times:
+            self._armed = bridge
+            bridge.call_later(max(0.0, min(times) - time.monotonic()), self._look)
 
     def _look(self) -> None:
-        self._armed = False
+        self._armed = None
         now = time.monotonic()
         while self._away:
             session = next(iter(self._away.values()))
