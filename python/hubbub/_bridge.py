@@ -17,7 +17,7 @@ from hubbub import _core
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["AsyncioBridge", "Bridge", "Flag", "Task", "TrioBridge", "current_bridge"]
+__all__ = ["AsyncioBridge", "Bridge", "Flag", "Task", "Timer", "TrioBridge", "current_bridge"]
 
 
 class Flag(Protocol):
@@ -33,6 +33,12 @@ class Task(Protocol):
 
     def cancel(self) -> object: ...
     def done(self) -> bool: ...
+
+
+class Timer(Protocol):
+    """Something that will be called later."""
+
+    def cancel(self) -> object: ...
 
 
 class Bridge(Protocol):
@@ -51,8 +57,9 @@ class Bridge(Protocol):
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         """Calls back in the loop, from any thread."""
 
-    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Calls back after `delay` seconds."""
+        ...
 
     def flag(self) -> Flag:
         """A new event."""
@@ -114,8 +121,8 @@ class AsyncioBridge:
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(callback)
 
-    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
-        self._loop.call_later(delay, callback)
+    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return self._loop.call_later(delay, callback)
 
     def flag(self) -> asyncio.Event:
         return asyncio.Event()
@@ -180,8 +187,8 @@ class TrioBridge:
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         self._token.run_sync_soon(callback)
 
-    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
-        self._later(delay, callback)
+    def call_later(self, delay: float, callback: Callable[[], object]) -> trio.CancelScope:
+        return self._later(delay, callback)
 
     def flag(self) -> trio.Event:
         import trio
