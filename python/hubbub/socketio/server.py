@@ -199,7 +199,11 @@ class Server(NamespaceMethods):
     def _admit(self, client: Client, name: str, auth: dict[str, Any]) -> Steps:
         """Finds the namespace that a client asks for, and lets it decide."""
         nsp = self._nsps.get(name)
-        if nsp is None and is_name(name):
+        if nsp is not None:
+            # A function is asked about each client, not about the first alone: it may look at who that is.
+            if not (yield from nsp._allows(auth)):
+                nsp = None
+        elif is_name(name):
             for parent in list(self._parents):
                 if (yield from parent._matches(name, auth)):
                     # Somebody else may have asked for it meanwhile.
