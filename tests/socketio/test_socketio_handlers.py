@@ -370,14 +370,13 @@ async def test_what_came_before_the_end_is_handled_before_the_end(serve: Serve) 
         async def disconnect(reason: str, description: object) -> None:
             told.append(reason)
 
-    async with serve(hub) as server:
-        async with joining(server) as peer:
-            for number in range(3):
-                await peer.emit("event", number)
-            await peer.send("1")
-            await until(lambda: not io.sockets.sockets)
-            assert not io.adapter.rooms
-            await until(lambda: len(told) == 5)
+    async with serve(hub) as server, joining(server) as peer:
+        for number in range(3):
+            await peer.emit("event", number)
+        await peer.send("1")
+        await until(lambda: not io.sockets.sockets)
+        assert not io.adapter.rooms
+        await until(lambda: len(told) == 5)
     reason = "client namespace disconnect"
     assert told == [0, 1, 2, (reason, True), reason]
 

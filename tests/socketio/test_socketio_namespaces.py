@@ -93,6 +93,8 @@ async def test_a_pattern_or_a_function_allows_namespaces(serve: Serve, kind: Any
         assert await peer.asked("/room-x") == '4/room-x,{"message":"Invalid namespace"}'
         assert await peer.asked("/members", {"token": "y"}) == '4/members,{"message":"Invalid namespace"}'
         await peer.join("/members", {"token": "x"})
+        async with connecting(server) as other:
+            assert await other.asked("/members", {"token": "y"}) == '4/members,{"message":"Invalid namespace"}'
         for name in ("/room-1", "/room-2"):
             await peer.join(name)
             await peer.settled(name)

@@ -35,7 +35,7 @@ class Client:
         self.ws = ws
         self.sockets: dict[str, Socket] = {}
         self.closed = False
-        self._decoder = Decoder(max_attachments=server.max_attachments)
+        self._decoder = Decoder(max_attachments=server.max_attachments, max_packet_bytes=server.max_packet_bytes)
         #: Namespaces that it has asked for and that have not decided yet.
         self._joining: set[str] | None = None
         #: Namespaces that we have put it out of: what it has sent before it knew is no offence.

@@ -192,6 +192,11 @@ class Namespace(Emitter, NamespaceMethods):
         handlers = (*self._listeners.get("connect", ()), *self._listeners.get("connection", ()))
         socket._run(self.server._telling(handlers, "connection", socket))
 
+    def _allows(self, auth: dict[str, Any]) -> Any:
+        """Steps that give whether a client may ask for this namespace."""
+        return True
+        yield
+
     def _ask(self, socket: Socket) -> Any:
         """Steps that give why the client is not let in; ``None``: it is."""
         for middleware in self._middlewares:
@@ -363,6 +368,9 @@ class ChildNamespace(Namespace):
     def __init__(self, parent: ParentNamespace, name: str) -> None:
         super().__init__(parent.server, name)
         self._parent = parent
+
+    def _allows(self, auth: dict[str, Any]) -> Any:
+        return (yield from self._parent._matches(self.name, auth))
 
     def _cleared(self) -> None:
         if self.sockets or self._asking or not self.server.cleanup_empty_child_namespaces:

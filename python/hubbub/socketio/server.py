@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from hubbub._engineio import EngineIo
 from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
 from hubbub.socketio.client import Client
@@ -49,6 +50,13 @@ class Server(NamespaceMethods):
         connection_state_recovery: ``True``, or how: clients that lose their connection for a short time have their id,
             rooms and data again, and get what they have missed. Each event then has a further argument for clients.
         cleanup_empty_child_namespaces: forget a namespace of a pattern when its last client has gone.
+        origins: as for `Hub`: the pages that may connect; the hub's own if not given.
+        transports: ``"polling"``, ``"websocket"`` or both.
+        allow_upgrades: clients may go on from polls to a WebSocket.
+        ping_interval, ping_timeout: seconds from one ping to the next, and for its answer.
+        upgrade_timeout: seconds for a WebSocket to take over from polls.
+        max_http_buffer_size: bytes of one message, of one packet with its attachments, and of the body of one POST.
+        cookie: the name of a cookie with the Engine.IO id, for load balancers; ``None``: no cookie.
         max_attachments: ``bytes`` in one packet.
         max_namespaces: that one client may be in; it is not let into further ones.
     """
@@ -62,6 +70,14 @@ class Server(NamespaceMethods):
         concurrency: int = 1,
         connection_state_recovery: ConnectionStateRecovery | bool | dict[str, Any] | None = None,
         cleanup_empty_child_namespaces: bool = False,
+        origins: Sequence[str] | None = None,
+        transports: Sequence[str] = ("polling", "websocket"),
+        allow_upgrades: bool = True,
+        ping_interval: float = 25.0,
+        ping_timeout: float = 20.0,
+        upgrade_timeout: float = 10.0,
+        max_http_buffer_size: int = 1_000_000,
+        cookie: str | None = None,
         max_attachments: int = 10,
         max_namespaces: int = 100,
     ) -> None:
@@ -72,12 +88,24 @@ class Server(NamespaceMethods):
         for name, value in (("concurrency", concurrency), ("max_namespaces", max_namespaces)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is a whole number from 1 on, not {value!r}")
-        self.hub = hub or Hub()
+        if not transports or isinstance(transports, str) or not {*transports} <= {"polling", "websocket"}:
+            raise ValueError(f'transports are "polling" and "websocket", not {transports!r}')
+        engine = EngineIo(
+            transports=tuple(transports),
+            allow_upgrades=allow_upgrades,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            upgrade_timeout=upgrade_timeout,
+            max_payload=max_http_buffer_size,
+            cookie=None if cookie is None else (cookie, "; Path=/; HttpOnly; SameSite=Lax"),
+        )
+        self.hub = hub if hub is not None else Hub()
         self.path = path
         self.concurrency = concurrency
         self.connection_state_recovery = ConnectionStateRecovery.read(connection_state_recovery)
         self.cleanup_empty_child_namespaces = cleanup_empty_child_namespaces
         self.max_attachments = max_attachments
+        self.max_packet_bytes = max_http_buffer_size
         self.max_namespaces = max_namespaces
         self._nsps: dict[str, Namespace] = {}
         self._parents: list[ParentNamespace] = []
@@ -89,7 +117,18 @@ class Server(NamespaceMethods):
         )
         #: The namespace ``/``.
         self.sockets = self.of("/")
-        self._attach()
+        self.hub._endpoints.append(
+            {
+                "path": path,
+                "service": "engineio",
+                "engineio": engine,
+                "subprotocols": [],
+                "origins": None if origins is None else list(origins),
+                "on_connection": self._opened,
+                "on_message": self._received,
+                "on_close": self._ended,
+            }
+        )
 
     # ---- namespaces
 
@@ -180,9 +219,6 @@ class Server(NamespaceMethods):
 
     # ---- how: from the hub
 
-    def _attach(self) -> None:
-        raise NotImplementedError
-
     def _opened(self, ws: WebSocket) -> None:
         self._thread = threading.get_ident()
         client = self._clients[ws] = Client(self, ws)
@@ -199,7 +235,11 @@ class Server(NamespaceMethods):
     def _admit(self, client: Client, name: str, auth: dict[str, Any]) -> Steps:
         """Finds the namespace that a client asks for, and lets it decide."""
         nsp = self._nsps.get(name)
-        if nsp is None and is_name(name):
+        if nsp is not None:
+            # A function is asked about each client, not about the first alone: it may look at who that is.
+            if not (yield from nsp._allows(auth)):
+                nsp = None
+        elif is_name(name):
             for parent in list(self._parents):
                 if (yield from parent._matches(name, auth)):
                     # Somebody else may have asked for it meanwhile.

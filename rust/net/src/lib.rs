@@ -8,6 +8,9 @@
 //! | `outbox` | what waits to be written to one socket |
 //! | `rooms`, [`directory`](Directory) | who is in which room: on one shard, and for everyone |
 //! | [`broadcast`](Broadcast) | one message for many |
+//! | [`carrier`](Carrier) | what carries a session, and how a message is written for it |
+//! | `lasting` | what a session has that outlives its connections |
+//! | `history` | what was last said in rooms that remember |
 //! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
 //! | [`exchange`](Reply) | one HTTP request and the response to it |
 //! | [`command`](Command) | what others ask of a shard |
@@ -26,6 +29,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing"))]
 
 mod broadcast;
+mod carrier;
 mod command;
 mod compression;
 mod counters;
@@ -34,7 +38,9 @@ mod directory;
 mod exchange;
 mod figures;
 mod handler;
+mod history;
 mod id;
+mod lasting;
 mod link;
 mod outbox;
 mod peer;
@@ -51,20 +57,22 @@ mod tls;
 mod transport;
 
 pub use broadcast::{Broadcast, Delivery, Target};
-pub use command::{Answer, Command, CommandBatch, Parcel, ShardHandle, Verdict};
+pub use carrier::Carrier;
+pub use command::{Answer, Command, CommandBatch, Moved, Parcel, ShardHandle, Verdict};
 pub use compression::{Compression, CompressionMode, Form};
 pub use counters::Counts;
 pub use directory::{Directory, Joined, Position};
 pub use exchange::{Piece, Reply};
 pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
 pub use handler::{Closed, Handler, Notice, Request};
+pub use history::Stamp;
 pub use hubbub_proto as proto;
 pub use id::SessionId;
 pub use link::Link;
 pub use peer::Trust;
 pub use rate::Rate;
 pub use server::Server;
-pub use settings::{Bind, Endpoint, Limits, Policy, Proxies, RatePolicy, Service, Settings};
+pub use settings::{Bind, Endpoint, EngineIo, Limits, Policy, Proxies, RatePolicy, Service, Settings, Transports};
 pub use shard::{Shard, Turn};
 pub use tls::{CertificateFiles, ClientCertificates, Password, Tls, TlsError, TlsFiles, TlsStream};
 pub use transport::{Address, Stream};

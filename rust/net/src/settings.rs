@@ -78,6 +78,16 @@ pub struct Limits {
     pub ping_timeout: Option<Duration>,
     /// How long the peer may take to answer a Close frame.
     pub close_timeout: Duration,
+    /// How long a session that outlives its connections waits for the next one.
+    pub session_timeout: Duration,
+    /// Messages that a room remembers unless it says otherwise; 0: none.
+    pub history_messages: usize,
+    /// Bytes of messages that a room remembers.
+    pub history_bytes: usize,
+    /// A room in which nothing was said for so long remembers nothing any more.
+    pub history_timeout: Duration,
+    /// Of such a session's messages that a connection has been given, so much is kept for the next one.
+    pub resume_bytes: usize,
 }
 
 impl Default for Limits {
@@ -99,6 +109,11 @@ impl Default for Limits {
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Some(Duration::from_secs(20)),
             close_timeout: Duration::from_secs(5),
+            session_timeout: Duration::from_secs(30),
+            resume_bytes: 64 << 10,
+            history_messages: 0,
+            history_bytes: 1 << 20,
+            history_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -130,11 +145,77 @@ pub enum Service {
     /// HTTP, by the user: requests that ask for no WebSocket are told by `Handler::exchange`. The path is a prefix: the
     /// endpoint takes whatever is below it and no other endpoint takes; `asks` is about the WebSockets among that.
     Http,
+    /// Event streams: sessions that only send.
+    Events,
+    /// Sessions that any of these transports carries, and that outlive their connections.
+    Comet(Transports),
+    /// Engine.IO 4: polls, and the WebSockets that they become.
+    EngineIo(Box<EngineIo>),
     /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
     Figures(Trust),
 }
 
+/// How an endpoint speaks Engine.IO. The defaults are those of the JavaScript server.
+#[derive(Clone, Debug)]
+pub struct EngineIo {
+    /// WebSockets are taken, at once or after polls.
+    pub websocket: bool,
+    /// Polls are taken.
+    pub polling: bool,
+    /// A session may go on from polls to a WebSocket.
+    pub upgrades: bool,
+    /// From one ping to the next.
+    pub ping_interval: Duration,
+    /// The client is given up when nothing came for so long after a ping.
+    pub ping_timeout: Duration,
+    /// A WebSocket that is to take over has so long for it.
+    pub upgrade_timeout: Duration,
+    /// The longest message, and the longest body of a POST, in bytes; the limits of all sessions hold as well.
+    pub max_payload: usize,
+    /// A cookie with the session's id: its name, and what follows the id.
+    pub cookie: Option<(String, String)>,
+}
+
+impl Default for EngineIo {
+    fn default() -> Self {
+        EngineIo {
+            websocket: true,
+            polling: true,
+            upgrades: true,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            max_payload: 1_000_000,
+            cookie: None,
+        }
+    }
+}
+
+/// The transports that an endpoint takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transports {
+    /// WebSockets.
+    pub websocket: bool,
+    /// Event streams.
+    pub eventsource: bool,
+    /// Pages of scripts that do not end.
+    pub iframe: bool,
+    /// Polls.
+    pub polling: bool,
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Transports { websocket: true, eventsource: true, iframe: true, polling: true }
+    }
+}
+
 impl Service {
+    /// It opens sessions by other requests than WebSocket handshakes, too.
+    pub(crate) fn opens_by_http(&self) -> bool {
+        matches!(self, Service::Events | Service::Comet(_) | Service::EngineIo(_))
+    }
+
     /// The endpoint's path is a prefix.
     pub(crate) fn is_below(&self) -> bool {
         matches!(self, Service::Http)
