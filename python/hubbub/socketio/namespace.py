@@ -171,7 +171,7 @@ class Namespace(Emitter, NamespaceMethods):
 
     def _let_in(self, client: Client, auth: dict[str, Any]) -> Steps:
         """Asks the middleware about a client, and lets it in."""
-        socket = Socket(self, client, auth)
+        socket = self.server._socket_type(self, client, auth)
         recovery = self._recovery
         claim = None if recovery is None else recovery.claim(socket, auth)
         self._asking += 1

@@ -18,6 +18,7 @@ from hubbub.socketio.errors import AckLost
 from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
 from hubbub.socketio.operators import BroadcastOperator
 from hubbub.socketio.recovery import ConnectionStateRecovery
+from hubbub.socketio.socket import Socket
 from hubbub.socketio.steps import Steps, begin, finish, must_wait
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Server(NamespaceMethods):
         max_attachments: ``bytes`` in one packet.
         max_namespaces: that one client may be in; it is not let into further ones.
     """
+
+    #: What clients in namespaces are.
+    _socket_type = Socket
 
     def __init__(
         self,

@@ -18,11 +18,11 @@ class SocketIOError(Exception):
     """The base of all of them."""
 
 
-class ConnectionError(SocketIOError):  # noqa: A001 - python-socketio's name
+class ConnectionError(SocketIOError):
     """Something is wrong with a connection."""
 
 
-class ConnectionRefusedError(ConnectionError):  # noqa: A001
+class ConnectionRefusedError(ConnectionError):
     """A ``connect`` handler raises it: the client is not let in, and is told why.
 
     The first argument is the message that the client sees; what follows is its ``data``, a tuple if there are several.
@@ -38,7 +38,7 @@ class ConnectionRefusedError(ConnectionError):  # noqa: A001
         return told
 
 
-class TimeoutError(SocketIOError):  # noqa: A001
+class TimeoutError(SocketIOError):
     """`call` has waited in vain."""
 
 

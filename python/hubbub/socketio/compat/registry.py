@@ -54,7 +54,7 @@ class Registry:
         return register if handler is None else register(handler)
 
     def event(self, *args: Any, **kwargs: Any) -> Any:
-        """Sets a function as the handler of the event that has its name: ``@sio.event``, or with ``(namespace=...)``."""
+        """Sets a function as the handler of the event of its name: ``@sio.event``, ``@sio.event(namespace="/x")``."""
         if len(args) == 1 and not kwargs and callable(args[0]):
             return self.on(args[0].__name__)(args[0])
 
