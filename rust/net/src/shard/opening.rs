@@ -9,11 +9,13 @@ use super::Shard;
 use super::answering::request_line;
 use super::body::TOO_LARGE;
 use super::context::Context;
+use super::files::{NOTHING, Route};
 use super::origins::may_connect;
 use crate::command::{Answer, Verdict};
 use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
 use crate::figures::{Reason, Transport};
+use crate::files::FileAnswer;
 use crate::handler::{Handler, Request};
 use crate::id::SessionId;
 use crate::link::Link;
@@ -21,14 +23,24 @@ use crate::peer::Peer;
 use crate::session::{Deciding, Phase, Session};
 use crate::settings::{Endpoint, Service};
 
+const NO_BODY: &str = "No request body is taken here.";
+
 /// What becomes of a request head.
 enum Opening {
     /// Open the session now.
     Accept { agreed: Agreed, request: Request },
     /// Ask the user first.
-    Ask { agreed: Option<Agreed>, request: Request, request_line: String, exchange: Option<Box<Exchange>> },
+    Ask {
+        agreed: Option<Agreed>,
+        request: Request,
+        request_line: String,
+        exchange: Option<Box<Exchange>>,
+        missed: bool,
+    },
     /// The user serves HTTP there.
     Serve { request: Request, exchange: Box<Exchange> },
+    /// A folder has it.
+    Send { answer: Box<FileAnswer>, exchange: Box<Exchange> },
     /// Answer and close.
     Refuse { answer: Answer, reason: Reason, request_line: String },
 }
@@ -81,19 +93,23 @@ impl Shard {
                 self.cx.accept(session, &key, subprotocol.as_deref(), &fields, Some(request), handler);
                 self.feed_rest(slot, rest, handler);
             }
-            Opening::Ask { agreed, mut request, request_line, exchange } => {
+            Opening::Ask { agreed, mut request, request_line, exchange, missed } => {
                 session.describe_transport(&mut request);
                 let link = Arc::new(Link::new(session.id, session.whence()));
                 session.link = Some(link.clone());
                 let subprotocol = request.subprotocol.clone().map(str::into_string);
                 let (key, packing) = agreed.map_or((None, None), |agreed| (Some(agreed.key), agreed.packing));
-                let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange };
+                let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange, missed };
                 session.phase = Phase::Deciding(Box::new(deciding));
                 handler.request(link, request);
             }
             Opening::Serve { mut request, exchange } => {
                 session.describe_transport(&mut request);
                 self.cx.serve(session, request, exchange, rest, handler);
+                self.settle_session(slot);
+            }
+            Opening::Send { answer, exchange } => {
+                self.cx.send(session, *answer, exchange, rest, handler);
                 self.settle_session(slot);
             }
             Opening::Refuse { answer, reason, request_line } => {
@@ -116,6 +132,10 @@ impl Shard {
                 session.pack(packing, &mut fields);
                 self.cx.accept(session, &key, subprotocol.as_deref(), &fields, None, handler);
                 self.feed_rest(id.slot() as u32, rest, handler);
+            }
+            (Verdict::Accept { .. }, None) if deciding.missed => {
+                let answer = Answer::plain(404, NOTHING);
+                self.cx.refuse_request(session, &answer, Reason::NotFound, request_line, handler);
             }
             (Verdict::Accept { .. }, None) => {
                 self.cx.refuse_request(session, &upgrade_required(), Reason::NotWebSocket, request_line, handler);
@@ -181,9 +201,10 @@ impl Context {
             return Opening::Refuse { answer, reason, request_line: line };
         }
         let upgrade = handshake::is_upgrade(&parsed);
-        let Some((number, path_params)) = self.server.routes().find(parsed.path(), upgrade) else {
-            let answer = Answer::plain(404, "Nothing is served here.");
-            return Opening::Refuse { answer, reason: Reason::NotFound, request_line: line };
+        let (number, path_params, missed) = match self.route(&parsed, upgrade) {
+            Route::Endpoint { number, path_params, missed } => (number, path_params, missed),
+            Route::File(answer) => return self.open_file(answer, &parsed, line),
+            Route::Nobody { answer, reason } => return Opening::Refuse { answer, reason, request_line: line },
         };
         let endpoint = &self.server.settings().endpoints[number];
         if let Service::Figures(readers) = &endpoint.service {
@@ -222,15 +243,25 @@ impl Context {
                 Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line: line },
             }
         } else if parsed.has_body() {
-            let answer = Answer::plain(413, "No request body is taken here.");
-            return Opening::Refuse { answer, reason: Reason::Body, request_line: line };
+            return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line: line };
         } else {
             exchange = Some(Box::new(Exchange::new(&parsed, String::new())));
         }
         request.head = head;
         match agreement {
             Some(agreed) if !endpoint.asks => Opening::Accept { agreed, request },
-            agreed => Opening::Ask { agreed, request, request_line: line, exchange },
+            agreed => Opening::Ask { agreed, request, request_line: line, exchange, missed },
+        }
+    }
+
+    /// A request that a folder answers; or what to answer instead.
+    fn open_file(&self, answer: Box<FileAnswer>, head: &Head<'_>, request_line: String) -> Opening {
+        if head.has_body() {
+            return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line };
+        }
+        match self.exchange(head, request_line) {
+            Ok((_, exchange)) => Opening::Send { answer, exchange },
+            Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
         }
     }
 

@@ -178,6 +178,7 @@ impl Shard {
         session.dirty = false;
         self.cx.top_up(session, handler);
         self.cx.write(session);
+        self.cx.send_directly(session, handler);
         if let Some(link) = &session.link {
             let low_water = self.cx.limits.high_water_bytes / 2;
             if link.set_outbox(session.outbox.len(), low_water)
@@ -347,7 +348,7 @@ impl Context {
     }
 
     /// Nothing can be said any more; what the peer has said before (its Close frame, perhaps) is still read.
-    fn write_failed(&mut self, session: &mut Session) {
+    pub(super) fn write_failed(&mut self, session: &mut Session) {
         session.outbox.clear(&mut self.pool);
         session.broken = true;
         session.hung_up = true;
