@@ -14,6 +14,7 @@ from hubbub.request import Request, Response
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task
+    from hubbub._folders import Folder
     from hubbub.websocket import WebSocket
 
 __all__ = ["Endpoint", "check_handler", "is_coroutine", "only_answers", "report"]
@@ -80,8 +81,10 @@ class Endpoint:
         concurrency: int = 1,
         compression: Compression | None = None,
         readers: list[str] | None = None,
+        folder: Folder | None = None,
     ) -> None:
         self.readers = readers
+        self.folder = folder
         self.path = path
         self.subprotocols = subprotocols
         self.origins = origins

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Limits, Password, Policy,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Folder, Limits, Password, Policy,
     Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Trust,
 };
 use pyo3::prelude::*;
@@ -65,7 +65,25 @@ fn service(endpoint: &Bound<'_, PyAny>) -> PyResult<Service> {
     if !endpoint.getattr("serve")?.is_none() {
         return Ok(Service::Http);
     }
+    if let Some(folder) = folder(&endpoint.getattr("folder")?)? {
+        return Ok(Service::Files(folder));
+    }
     Ok(readers(&endpoint.getattr("readers")?)?.map_or(Service::WebSocket, Service::Figures))
+}
+
+/// Reads `hubbub._folders.Folder`, or `None`.
+fn folder(folder: &Bound<'_, PyAny>) -> PyResult<Option<Folder>> {
+    if folder.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Folder {
+        path: folder.getattr("path")?.extract()?,
+        index: folder.getattr("index")?.extract()?,
+        fields: folder.getattr("headers")?.extract()?,
+        dotfiles: folder.getattr("dotfiles")?.extract()?,
+        follow_symlinks: folder.getattr("follow_symlinks")?.extract()?,
+        cache_bytes: folder.getattr("cache_bytes")?.extract()?,
+    }))
 }
 
 /// Reads who may read the figures, by name; `None`: it is an endpoint for sessions.
