@@ -232,7 +232,7 @@ class Hub:
             headers: further fields of each answer that is not an error.
             dotfiles: serve names that begin with a dot, too. ``/.well-known/`` is always served.
             follow_symlinks: let symbolic links lead out of the folder. If not, they are followed within it.
-            cache_bytes: the most that the contents of small files (up to 64 KiB) may take in memory; 0 keeps none.
+            cache_bytes: the most that the contents of small files (up to 32 KiB) may take in memory; 0 keeps none.
 
         Raises:
             OSError: there is no such folder.

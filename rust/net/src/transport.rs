@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::net::RecvFlags;
+#[cfg(target_os = "linux")]
+use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::outbox::Written;
@@ -75,6 +77,21 @@ impl Stream {
             many => rustix::io::writev(self, many)?,
         };
         Ok(written)
+    }
+
+    /// Writes the first of the pieces, which leaves with the file that follows at once.
+    /// PERF: a packet less for each file (benches/README.md, Static files).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_before_file(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            [head] => Ok(rustix::net::send(self, head, SendFlags::MORE)?),
+            pieces => self.send(pieces),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn send_before_file(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(pieces)
     }
 
     /// The kernel can send a file over it without our reading it.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Folder, Limits, Password, Policy,
-    Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Trust,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Folder, Limits, Password,
+    Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Trust,
 };
 use pyo3::prelude::*;
 

@@ -34,7 +34,7 @@ use crate::settings::{Service, Settings};
 
 /// Files up to this size are read whole, answered in one write with the head, and kept in memory.
 /// PERF: larger ones are sent from the kernel's own memory by sendfile(2), without a copy (benches/README.md, Static files).
-const SMALL_BYTES: u64 = 64 << 10;
+const SMALL_BYTES: u64 = 32 << 10;
 /// A file that changes while it is read is read again, so often.
 const ATTEMPTS: usize = 3;
 
@@ -158,7 +158,7 @@ impl Site {
             && page.seen == turn
         {
             let version = &page.versions[choose(&page.versions, fields)];
-            if version.content.is_some() {
+            if !version.is_to_be_read() {
                 return Ok(version.clone());
             }
         }
@@ -171,17 +171,16 @@ impl Site {
             _ => Page::new(states.iter().map(|(coding, state)| Version::new(path, *coding, state, &self.folder)), turn),
         };
         let at = choose(&page.versions, fields);
-        let version = &page.versions[at];
-        if version.content.is_some() || version.state.len > SMALL_BYTES {
-            return Ok(version.clone());
+        if page.versions[at].is_to_be_read() {
+            let version = &page.versions[at];
+            let (content, state) = self.read(&version.file_name(path))?;
+            if state != version.state {
+                // Replaced between two looks: what was read is what is described.
+                return Ok(Arc::new(Version::new(path, version.coding, &state, &self.folder).with(content)));
+            }
+            page.versions[at] = Arc::new(version.as_ref().clone().with(content));
         }
-        let (content, state) = self.read(&version.file_name(path))?;
-        if state != version.state {
-            // Replaced between two looks: what was read is what is described.
-            return Ok(Arc::new(Version::new(path, version.coding, &state, &self.folder).with(content)));
-        }
-        let version = Arc::new(version.as_ref().clone().with(content));
-        page.versions[at] = version.clone();
+        let version = page.versions[at].clone();
         if page.versions.iter().all(|version| version.is_settled) {
             self.cache.put(path, page);
         }

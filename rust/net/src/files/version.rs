@@ -7,9 +7,9 @@ use bytes::Bytes;
 use hubbub_proto::content::Validators;
 use hubbub_proto::response::FieldLines;
 
-use super::Folder;
 use super::beneath::State;
 use super::kinds::content_type;
+use super::{Folder, SMALL_BYTES};
 use crate::exchange::Reply;
 
 /// A coding that files may lie about in, beside the file itself.
@@ -78,6 +78,11 @@ impl Version {
     /// The same with its content.
     pub(super) fn with(self, content: Vec<u8>) -> Self {
         Version { content: Some(content.into()), ..self }
+    }
+
+    /// It is small, and its content is not here yet.
+    pub(super) fn is_to_be_read(&self) -> bool {
+        self.content.is_none() && self.state.len <= SMALL_BYTES
     }
 
     pub(super) fn coding_name(&self) -> Option<&'static str> {

@@ -211,6 +211,11 @@ impl Session {
         })
     }
 
+    /// The kernel sends a file as soon as the outbox is empty.
+    pub(super) fn is_before_file(&self) -> bool {
+        matches!(&self.phase, Phase::Exchange(exchange) if exchange.file.is_some()) && self.stream.takes_files()
+    }
+
     fn put_back(&mut self, source: Source) {
         if let Some(exchange) = self.exchange() {
             exchange.file = Some(source);

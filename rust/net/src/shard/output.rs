@@ -302,8 +302,12 @@ impl Context {
             return;
         }
         let before = session.outbox.len();
+        let before_file = session.is_before_file();
         let stream = &mut session.stream;
-        let written = match session.outbox.write(&mut self.pool, |pieces| stream.send(pieces)) {
+        let written = match session.outbox.write(&mut self.pool, |pieces| match before_file {
+            false => stream.send(pieces),
+            true => stream.send_before_file(pieces),
+        }) {
             Ok(Written::All) => stream.flush(),
             other => other,
         };
