@@ -12,10 +12,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 /// Something whose links change while it is resolved is tried again, so often.
+#[cfg(target_os = "linux")]
 const ATTEMPTS: usize = 8;
 /// For so long after a change a further one may leave no trace: clocks of file systems are coarse.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -120,9 +121,14 @@ impl Root {
     }
 }
 
+#[cfg(target_os = "linux")]
 const LOOKING: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const LOOKING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
+#[cfg(target_os = "linux")]
 fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    use rustix::fs::ResolveFlags;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     for _ in 1..ATTEMPTS {
         match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
@@ -132,6 +138,11 @@ fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Owne
         }
     }
     Err(Errno::AGAIN)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    open_name_by_name(root, path, flags)
 }
 
 fn open_name_by_name(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -146,8 +157,15 @@ fn open_name_by_name(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result
 }
 
 /// Whether `openat2` is there and allowed.
+#[cfg(target_os = "linux")]
 fn kernel_can() -> bool {
+    use rustix::fs::{CWD, ResolveFlags};
     rustix::fs::openat2(CWD, ".", LOOKING, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kernel_can() -> bool {
+    false
 }
 
 /// Reads into the whole buffer, as far as there is something. Gives how much that was.
@@ -178,26 +196,106 @@ impl State {
         }
     }
 
-    /// The last change was long enough ago that the next one will show.
+    /// The content was changed long enough ago that the next change will have another date.
+    pub(super) fn is_dated(&self, now: SystemTime) -> bool {
+        is_past(self.modified, now)
+    }
+
+    /// Nothing has happened to it for so long that whatever happens next will show. A date of modification can be set to
+    /// anything; the time of the change cannot.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
-        let settled = |(seconds, nanos)| {
-            time(seconds, nanos).is_none_or(|at| now.duration_since(at).is_ok_and(|since| since >= SETTLING))
-        };
-        let ((modified, modified_nanos), (changed, changed_nanos)) = (self.modified, self.changed);
-        settled((modified, modified_nanos)) && settled((changed, changed_nanos))
+        is_past(self.modified, now) && is_past(self.changed, now)
     }
 
     /// `None`: before 1970.
     pub(super) fn modified(&self) -> Option<SystemTime> {
-        time(self.modified.0, self.modified.1)
+        time(self.modified)
     }
 }
 
-fn time(seconds: i64, nanos: u32) -> Option<SystemTime> {
+fn is_past(at: (i64, u32), now: SystemTime) -> bool {
+    time(at).is_none_or(|at| now.duration_since(at).is_ok_and(|since| since >= SETTLING))
+}
+
+fn time((seconds, nanos): (i64, u32)) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::new(u64::try_from(seconds).ok()?, nanos))
 }
 
 #[allow(clippy::unnecessary_cast)]
 fn identity(stat: &Stat) -> (u64, u64) {
     (stat.st_dev as u64, stat.st_ino as u64)
+}
+
+#[cfg(test)]
+impl State {
+    /// Of a file that has not been touched for long.
+    pub(super) fn old(len: u64) -> Self {
+        State { device: 1, inode: 1, len, modified: (1, 0), changed: (1, 0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn place(name: &str) -> PathBuf {
+        let place = std::env::temp_dir().join(format!("hubbub-beneath-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&place);
+        std::fs::create_dir_all(place.join("public/sub")).unwrap();
+        std::fs::write(place.join("public/sub/a"), "inside").unwrap();
+        std::fs::write(place.join("secret"), "secret").unwrap();
+        symlink("../secret", place.join("public/out")).unwrap();
+        symlink("..", place.join("public/up")).unwrap();
+        symlink(place.join("secret"), place.join("public/absolute")).unwrap();
+        symlink("/proc/self/cwd", place.join("public/magic")).unwrap();
+        symlink("sub/a", place.join("public/in")).unwrap();
+        symlink("sub", place.join("public/folder")).unwrap();
+        place
+    }
+
+    #[test]
+    fn nothing_outside_is_opened_whatever_the_kernel_can() {
+        let place = place("outside");
+        for how in [How::Beneath, How::NameByName] {
+            let mut root = Root { how, ..Root::new(place.join("public"), false) };
+            root.refresh().unwrap();
+            let is_file = |path: &str| {
+                let (looked, opened) = (root.look(path.as_bytes()), root.open(path.as_bytes()));
+                let looked = matches!(looked, Ok(Looked::File(_)));
+                assert_eq!(looked, opened.is_ok(), "{how:?} {path}: {opened:?}");
+                looked
+            };
+            assert!(is_file("sub/a"), "{how:?}");
+            for path in ["out", "absolute", "up/secret", "magic/Cargo.toml", "sub", "", "none", "sub/a/b"] {
+                assert!(!is_file(path), "{how:?} {path}");
+            }
+            // Without the kernel's help no link is followed, wherever it leads.
+            for path in ["in", "folder/a"] {
+                assert_eq!(is_file(path), how == How::Beneath, "{how:?} {path}");
+            }
+        }
+        let mut root = Root::new(place.join("public"), true);
+        root.refresh().unwrap();
+        assert_eq!(root.how, How::Following);
+        assert!(root.open(b"out").is_ok());
+        std::fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
+    fn a_change_is_settled_after_two_seconds_whatever_date_it_was_given() {
+        let now = UNIX_EPOCH + Duration::from_secs(100);
+        for (modified, changed, is_dated, is_settled) in [
+            ((90, 0), (90, 0), true, true),
+            ((98, 0), (98, 0), true, true),
+            ((98, 1), (98, 1), false, false),
+            ((90, 0), (99, 0), true, false),
+            ((1000, 0), (90, 0), false, false),
+            ((-5, 0), (90, 0), true, true),
+        ] {
+            let state = State { modified, changed, ..State::old(0) };
+            assert_eq!((state.is_dated(now), state.is_settled(now)), (is_dated, is_settled), "{state:?}");
+        }
+    }
 }

@@ -92,3 +92,46 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Folder;
+    use super::*;
+
+    fn page(path: &[u8], len: usize) -> Page {
+        let version = Version::new(path, None, &State::old(len as u64), &Folder::new("public"));
+        Page::new(std::iter::once(version.with(vec![0; len])), 1)
+    }
+
+    #[test]
+    fn there_is_never_more_than_there_is_room_for() {
+        let mut cache = Cache::new(20 * (PAGE_BYTES + 100));
+        for round in 0..3 {
+            for number in 0..1000 {
+                let path = format!("{number}").into_bytes();
+                cache.put(&path, page(&path, (number * 7 + round) % 3000));
+                assert!(cache.bytes <= cache.max_bytes);
+                assert_eq!(cache.pages.len(), cache.order.len());
+                assert_eq!(cache.bytes, cache.pages.values().map(Page::bytes).sum::<usize>());
+            }
+        }
+        let before = cache.bytes;
+        cache.put(b"huge", page(b"huge", 1 << 20));
+        assert!(cache.get(b"huge").is_none() && cache.bytes == before, "one that never fits drives nobody out");
+        let mut none = Cache::new(0);
+        none.put(b"a", page(b"a", 1));
+        assert!(none.get(b"a").is_none());
+    }
+
+    #[test]
+    fn what_is_asked_for_stays_before_what_is_not() {
+        let mut cache = Cache::new(10 * (PAGE_BYTES + 10));
+        cache.put(b"favourite", page(b"favourite", 10));
+        for number in 0..100 {
+            let path = format!("{number}").into_bytes();
+            cache.put(&path, page(&path, 10));
+            assert!(cache.get(b"favourite").is_some(), "after {number}");
+        }
+        assert!(cache.get(b"0").is_none() && cache.get(b"99").is_some());
+    }
+}

@@ -247,3 +247,62 @@ impl From<Errno> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use hubbub_proto::head::HeadLimits;
+
+    use super::answer::FileContent;
+    use super::*;
+
+    fn ask(site: &mut Site, rest: &str, turn: u64) -> (u16, Option<bytes::Bytes>) {
+        let head = Head::parse(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", &HeadLimits::default()).unwrap();
+        match site.find(rest, &head, turn) {
+            Ok(Found::Answer(FileAnswer { reply, content: FileContent::Bytes(content), .. })) => {
+                (reply.status, Some(content))
+            }
+            Ok(Found::Answer(answer)) => (answer.reply.status, None),
+            Ok(Found::Missing) | Err(_) => (404, None),
+        }
+    }
+
+    #[test]
+    fn a_small_file_that_is_settled_is_kept_in_memory_until_it_changes() {
+        let place = std::env::temp_dir().join(format!("hubbub-files-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&place);
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("small"), "small").unwrap();
+        std::fs::write(place.join("small.gz"), "compressed").unwrap();
+        std::fs::write(place.join("large"), vec![b'x'; SMALL_BYTES as usize + 1]).unwrap();
+        let mut site = Site::new(&Folder::new(&place), 1);
+        let mut turn = 0;
+        let mut next = move || {
+            turn += 1;
+            turn
+        };
+        let (_, first) = ask(&mut site, "/small", next());
+        assert!(site.cache.get(b"small").is_none(), "what has just changed may change again without a trace");
+        // Time is all that it waits for.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while site.cache.get(b"small").is_none() {
+            assert!(Instant::now() < deadline);
+            ask(&mut site, "/small", next());
+        }
+        let (_, kept) = ask(&mut site, "/small", next());
+        let (_, again) = ask(&mut site, "/small", next());
+        let (first, kept, again) = (first.unwrap(), kept.unwrap(), again.unwrap());
+        assert_eq!((first.as_ref(), first == kept), (&b"small"[..], true));
+        assert_eq!((kept.as_ptr() == again.as_ptr(), first.as_ptr() == kept.as_ptr()), (true, false));
+        assert_eq!(ask(&mut site, "/large", next()), (200, None), "large files are left where they are");
+        // A change of the neighbour is one of the file.
+        std::fs::remove_file(place.join("small.gz")).unwrap();
+        let (_, changed) = ask(&mut site, "/small", next());
+        assert!(changed.unwrap().as_ptr() != kept.as_ptr());
+        std::fs::write(place.join("small"), "SMALL").unwrap();
+        assert_eq!(ask(&mut site, "/small", next()).1.unwrap().as_ref(), b"SMALL");
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!(ask(&mut site, "/small", next()), (404, None));
+    }
+}

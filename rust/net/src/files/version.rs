@@ -33,7 +33,7 @@ pub(super) struct Version {
     /// Its place in `CODINGS`; `None`: the file itself.
     pub(super) coding: Option<usize>,
     pub(super) state: State,
-    /// The next change will show. What is not settled is not kept.
+    /// Whatever happens to it next will show. What is not settled is not kept.
     pub(super) is_settled: bool,
     pub(super) etag: String,
     /// `None`: it is in the future (RFC 9110 §8.8.2.1: no Last-Modified MUST be later than the answer).
@@ -47,18 +47,17 @@ pub(super) struct Version {
 impl Version {
     pub(super) fn new(path: &[u8], coding: Option<usize>, state: &State, folder: &Folder) -> Self {
         let now = SystemTime::now();
-        let is_settled = state.is_settled(now);
         let modified = state.modified().filter(|at| *at <= now);
         let (seconds, nanos) = state.modified;
         let stamp = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         // RFC 9110 §8.8.1: what may change again without a trace has a weak tag. §8.8.3.3: codings have tags of their own.
-        let weak = if is_settled { "" } else { "W/" };
+        let weak = if state.is_dated(now) { "" } else { "W/" };
         let suffix = coding.map_or("", |number| CODINGS[number].suffix);
         let etag = format!("{weak}\"{stamp:x}-{:x}{suffix}\"", state.len);
         let mut version = Version {
             coding,
             state: *state,
-            is_settled,
+            is_settled: state.is_settled(now),
             etag,
             modified,
             reply: Arc::new(Reply { status: 200, fields: FieldLines::new() }),
