@@ -17,6 +17,7 @@ from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task
+    from hubbub._folders import Folder
 
 __all__ = ["Endpoint", "check_handler", "is_coroutine", "only_answers", "report"]
 
@@ -93,6 +94,7 @@ class Endpoint:
         engineio: EngineIo | None = None,
         session_type: type[WebSocket] = WebSocket,
         rooms: RoomRule = False,
+        folder: Folder | None = None,
     ) -> None:
         self.readers = readers
         self.service = service
@@ -100,6 +102,7 @@ class Endpoint:
         self.engineio = engineio
         self.session_type = session_type
         self._rooms = rooms
+        self.folder = folder
         self.path = path
         self.subprotocols = subprotocols
         self.origins = origins
