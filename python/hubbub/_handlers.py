@@ -245,12 +245,9 @@ def _ignore(ws: WebSocket, data: str | bytes) -> None:
 
 def _answer(pending: _core.Pending, request: Request, answer: object) -> None:
     try:
-        if answer is None and request.is_websocket:
+        if answer is None:
+            # What is no WebSocket handshake is refused by the network, which knows why.
             pending.accept(request, request.subprotocol, list(request.response_headers.items()))
-        elif answer is None:
-            text = "This is a WebSocket endpoint: connect with a WebSocket client.\n"
-            plain = [("Content-Type", "text/plain; charset=utf-8")]
-            pending.answer(426, [("Upgrade", "websocket"), *plain], text)
         elif isinstance(answer, Response):
             pending.answer(answer.status, answer._fields(), answer.body)
         else:

@@ -32,7 +32,7 @@ pub(super) enum Route {
     Endpoint {
         number: usize,
         path_params: Vec<(String, String)>,
-        /// A folder has been asked before.
+        /// It is there for any path, and a folder has been asked before.
         missed: bool,
     },
     /// A folder, with this.
@@ -61,7 +61,10 @@ impl Context {
                 }
                 // It is for WebSockets at any path: that it would upgrade says nothing of a file.
                 Service::WebSocket if missed && endpoint.path.is_none() && !endpoint.asks => {}
-                _ => return Route::Endpoint { number, path_params, missed },
+                _ => {
+                    let missed = missed && endpoint.path.is_none();
+                    return Route::Endpoint { number, path_params, missed };
+                }
             }
         }
         match head.method {
