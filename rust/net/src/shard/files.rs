@@ -126,8 +126,8 @@ impl Context {
         }
     }
 
-    /// Reads on in the file that the content comes from, as far as the outbox is to be filled, where the kernel cannot send it
-    /// by itself.
+    /// Reads on in the file that the content comes from, as far as the outbox is to be filled, where the kernel cannot
+    /// send it by itself.
     pub(super) fn top_up(&mut self, session: &mut Session, handler: &mut impl Handler) {
         if session.outbox.len() >= self.limits.high_water_bytes.max(PIECE_BYTES) || session.broken {
             return;
