@@ -4,12 +4,12 @@
     python benches/static_files.py [--size 1024] [--connections 64] [--rounds 5] [--duration 3]
     python benches/static_files.py --size 1048576 --connections 16
 
-It needs `wrk`; nginx takes part if it is there. Each server has one core, and wrk another. Servers take turns within each
-round, so that whatever else the machine does meets all alike; the last lines are medians. Before the first round each
-server has to answer with the right bytes. The rivals are installed below .venv/rivals.
+It needs `wrk`; nginx takes part if it is there. Each server has one core, and wrk another. Servers take turns within
+each round, so that whatever else the machine does meets all alike; the last lines are medians. Before the first round
+each server has to answer with the right bytes. The rivals are installed below .venv/rivals.
 
-Requests per second are what the server's core can do only where its load is near 1: `busy` is the share of the time in which
-it ran. CPU time for a request is user and system, of all processes of the server.
+Requests per second are what the server's core can do only where its load is near 1: `busy` is the share of the time in
+which it ran. CPU time for a request is user and system, of all processes of the server.
 """
 
 from __future__ import annotations
@@ -201,10 +201,10 @@ def load(arguments: argparse.Namespace, port: int, duration: float) -> tuple[int
     wrk = ["wrk", "-t1", f"-c{arguments.connections}", f"-d{max(1, round(duration))}s"]
     command = ["taskset", "-c", str(CLIENT_CORE), *wrk, f"http://127.0.0.1:{port}/static/file.css"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "Non-2xx" not in text and "Socket errors" not in text, text
-    requests, rate = re.search(r"(\d+) requests in", text), re.search(r"Requests/sec:\s+([\d.]+)", text)
-    assert requests and rate, text
-    return int(requests[1]), float(rate[1])
+    assert not re.search("Non-2xx|Socket errors", text), text
+    found = re.search(r"(\d+) requests in.*Requests/sec:\s+([\d.]+)", text, re.DOTALL)
+    assert found is not None, text
+    return int(found[1]), float(found[2])
 
 
 def cpu_seconds(leader: int) -> float:

@@ -14,9 +14,10 @@ __all__ = ["Folder", "folder"]
 MAX_AGE = 31_536_000
 
 #: The network says these by itself, for each file.
-_OURS = frozenset(
-    "accept-ranges allow connection content-encoding content-length content-range content-type date etag last-modified"
-    " location transfer-encoding upgrade x-content-type-options".split()
+_OURS = re.compile(
+    "accept-ranges|allow|connection|content-(encoding|length|range|type)|date|etag|last-modified|location|"
+    "transfer-encoding|upgrade|x-content-type-options",
+    re.IGNORECASE,
 )
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -66,7 +67,7 @@ def _fields(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"a header's name is a token, not {name!r}")
-        if name.lower() in _OURS:
+        if _OURS.fullmatch(name):
             raise ValueError(f"{name} is said for each file by itself")
         if not value.isascii() or not value.replace("\t", " ").isprintable():
             raise ValueError(f"a header's value is printable ASCII, not {value!r}")

@@ -274,14 +274,10 @@ class Endpoint:
             self._answer(pending, request, answer)
 
     def _answer(self, pending: _core.Pending, request: Request, answer: object) -> None:
-        opens = request.is_websocket or self.service != "websocket"
         try:
-            if answer is None and opens:
+            if answer is None:
+                # What opens no session is refused by the network, which knows why.
                 pending.accept(request, request.subprotocol, list(request.response_headers.items()))
-            elif answer is None:
-                text = "This is a WebSocket endpoint: connect with a WebSocket client.\n"
-                plain = [("Content-Type", "text/plain; charset=utf-8")]
-                pending.answer(426, [("Upgrade", "websocket"), *plain], text)
             elif isinstance(answer, Response):
                 pending.answer(answer.status, answer._fields(), answer.body)
             else:

@@ -297,14 +297,14 @@ class Hub:
     ) -> None:
         """Answers GET and HEAD below a prefix with the files of a folder.
 
-        The network answers by itself: no handler is called, `on_request` included. What the folder does not have goes on to
-        whoever else serves the path: a folder or an application at the same prefix or a shorter one, then `on_request`; if
-        nobody does, it is 404. So do other methods; if nobody takes them, it is 405. The longest prefix comes first; at the
-        same prefix folders come before applications, in the order in which they were given.
+        The network answers by itself: no handler is called, `on_request` included. What the folder does not have goes
+        on to whoever else serves the path: a folder or an application at the same prefix or a shorter one, then
+        `on_request`; if nobody does, it is 404. So do other methods; if nobody takes them, it is 405. The longest
+        prefix comes first; at the same prefix folders come before applications, in the order in which they were given.
 
-        Beside a file ``app.js`` there may be ``app.js.br``, ``app.js.zst`` and ``app.js.gz``: clients get what they like best,
-        unless it is older than the file. Conditions and ranges are heeded (RFC 9110 §13 and §14); several ranges that are not
-        one piece are answered with the whole file.
+        Beside a file ``app.js`` there may be ``app.js.br``, ``app.js.zst`` and ``app.js.gz``: clients get what they
+        like best, unless it is older than the file. Conditions and ranges are heeded (RFC 9110 §13 and §14); several
+        ranges that are not one piece are answered with the whole file.
 
         Args:
             prefix: ``"/"`` for everything, ``"/assets"``.

@@ -53,16 +53,18 @@ impl Routes {
             }
             routes.router.insert(path.as_str(), number).map_err(|error| format!("endpoint path {path:?}: {error}"))?;
         }
-        // The longest prefix first; of two that are the same, files before who serves everything, then the first one given.
+        // The longest prefix first; of two that are the same, files before who serves everything, then the first one
+        // given.
         routes.mounts.sort_by_key(|mount| (std::cmp::Reverse(mount.prefix.len()), !mount.files));
         Ok(routes)
     }
 
-    /// The endpoints that may serve this path, in the order in which they are to be asked. All but those with files serve
-    /// whatever they are asked for.
+    /// The endpoints that may serve this path, in the order in which they are to be asked. All but those with files
+    /// serve whatever they are asked for.
     ///
-    /// WebSockets: an endpoint with this path, then the longest prefix, then the default. Other requests: an endpoint with this
-    /// path that answers such requests, then prefixes from the longest to the shortest, then the rest, which can only refuse.
+    /// WebSockets: an endpoint with this path, then the longest prefix, then the default. Other requests: an endpoint
+    /// with this path that answers such requests, then prefixes from the longest to the shortest, then the rest, which
+    /// can only refuse.
     pub(crate) fn candidates<'a>(&'a self, path: &'a str, upgrade: bool) -> impl Iterator<Item = Matched> + use<'a> {
         let first = std::iter::once_with(move || {
             let some = upgrade || !self.answering.is_empty();

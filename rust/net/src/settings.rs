@@ -154,8 +154,8 @@ pub enum Service {
     EngineIo(Box<EngineIo>),
     /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
     Figures(Trust),
-    /// Files of a folder. The path is a prefix. The shard answers by itself; what the folder does not have is left to the
-    /// endpoints that come next.
+    /// Files of a folder. The path is a prefix. The shard answers by itself; what the folder does not have is left to
+    /// the endpoints that come next.
     Files(Folder),
 }
 

@@ -115,8 +115,8 @@ impl FileAnswer {
     pub(super) fn to_folder(head: &Head<'_>, folder: &Folder) -> FileAnswer {
         let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut fields = FieldLines::new();
-        // INVARIANT: the path has exactly one `/` at its beginning, and no `\`, or it would name nothing: this leads to no
-        // other host.
+        // INVARIANT: the path has exactly one `/` at its beginning, and no `\`, or it would name nothing: this leads to
+        // no other host.
         push(&mut fields, "Location", &format!("{}/{query}", head.path()));
         folder.fields.iter().for_each(|(name, value)| push(&mut fields, name, value));
         FileAnswer::empty(308, fields)

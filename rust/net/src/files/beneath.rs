@@ -1,11 +1,11 @@
 //! Opens what lies below a folder, and nothing else.
 //!
-//! The kernel keeps the bounds: `openat2` with RESOLVE_BENEATH refuses a path that leads out of the folder, by whatever link
-//! and however the links change meanwhile. Where there is no `openat2` (before Linux 5.6, or behind a filter of system calls)
-//! each name of the path is opened by itself and no symbolic link is followed at all.
+//! The kernel keeps the bounds: `openat2` with RESOLVE_BENEATH refuses a path that leads out of the folder, by whatever
+//! link and however the links change meanwhile. Where there is no `openat2` (before Linux 5.6, or behind a filter of
+//! system calls) each name of the path is opened by itself and no symbolic link is followed at all.
 //!
-//! What is not yet known to be a regular file is opened with O_PATH, which opens no device and wakes nobody at the other end of
-//! a pipe.
+//! What is not yet known to be a regular file is opened with O_PATH, which opens no device and wakes nobody at the
+//! other end of a pipe.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -201,8 +201,8 @@ impl State {
         is_past(self.modified, now)
     }
 
-    /// Nothing has happened to it for so long that whatever happens next will show. A date of modification can be set to
-    /// anything; the time of the change cannot.
+    /// Nothing has happened to it for so long that whatever happens next will show. A date of modification can be set
+    /// to anything; the time of the change cannot.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         is_past(self.modified, now) && is_past(self.changed, now)
     }

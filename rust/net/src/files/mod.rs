@@ -8,8 +8,8 @@
 //! | `kinds.rs` | content types by name |
 //! | `answer.rs` | what a request for a file is answered with |
 //!
-//! Each shard has its own cache, so nothing is locked. Whatever is answered has been looked up in the file system in the same
-//! turn of the shard: what lies in memory saves reading a file, never asking whether it is still the same.
+//! Each shard has its own cache, so nothing is locked. Whatever is answered has been looked up in the file system in
+//! the same turn of the shard: what lies in memory saves reading a file, never asking whether it is still the same.
 
 mod answer;
 mod beneath;
@@ -33,7 +33,7 @@ use self::version::{CODINGS, Version};
 use crate::settings::{Service, Settings};
 
 /// Files up to this size are read whole, answered in one write with the head, and kept in memory.
-/// PERF: larger ones are sent from the kernel's own memory by sendfile(2), without a copy (benches/README.md, Static files).
+/// PERF: larger ones cost less by sendfile(2), without a copy (benches/README.md, Static files).
 const SMALL_BYTES: u64 = 32 << 10;
 /// A file that changes while it is read is read again, so often.
 const ATTEMPTS: usize = 3;

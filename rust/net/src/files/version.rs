@@ -50,7 +50,8 @@ impl Version {
         let modified = state.modified().filter(|at| *at <= now);
         let (seconds, nanos) = state.modified;
         let stamp = i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        // RFC 9110 §8.8.1: what may change again without a trace has a weak tag. §8.8.3.3: codings have tags of their own.
+        // RFC 9110 §8.8.1: what may change again without a trace has a weak tag. §8.8.3.3: codings have tags of their
+        // own.
         let weak = if state.is_dated(now) { "" } else { "W/" };
         let suffix = coding.map_or("", |number| CODINGS[number].suffix);
         let etag = format!("{weak}\"{stamp:x}-{:x}{suffix}\"", state.len);

@@ -32,7 +32,7 @@ pub(super) enum Route {
     Endpoint {
         number: usize,
         path_params: Vec<(String, String)>,
-        /// A folder has been asked before.
+        /// It is there for any path, and a folder has been asked before.
         missed: bool,
     },
     /// A folder, with this.
@@ -61,7 +61,10 @@ impl Context {
                 }
                 // It is for WebSockets at any path: that it would upgrade says nothing of a file.
                 Service::WebSocket if missed && endpoint.path.is_none() && !endpoint.asks => {}
-                _ => return Route::Endpoint { number, path_params, missed },
+                _ => {
+                    let missed = missed && endpoint.path.is_none();
+                    return Route::Endpoint { number, path_params, missed };
+                }
             }
         }
         match head.method {
@@ -123,8 +126,8 @@ impl Context {
         }
     }
 
-    /// Reads on in the file that the content comes from, as far as the outbox is to be filled, where the kernel cannot send it
-    /// by itself.
+    /// Reads on in the file that the content comes from, as far as the outbox is to be filled, where the kernel cannot
+    /// send it by itself.
     pub(super) fn top_up(&mut self, session: &mut Session, handler: &mut impl Handler) {
         if session.outbox.len() >= self.limits.high_water_bytes.max(PIECE_BYTES) || session.broken {
             return;

@@ -16,8 +16,8 @@ pub struct FilePath<'a> {
 /// Reads a request path, or what is left of it behind a prefix. `None`: no file has this name here.
 ///
 /// Paths are not normalized: a browser has done that before it asks, and what is still `..` or `//` in a request is
-/// somebody's attempt. Names are decoded once, so `%252e` is the name `%2e`. Names that begin with a dot are refused unless
-/// `dotfiles`, but for the folder `.well-known` (RFC 8615).
+/// somebody's attempt. Names are decoded once, so `%252e` is the name `%2e`. Names that begin with a dot are refused
+/// unless `dotfiles`, but for the folder `.well-known` (RFC 8615).
 pub fn file_path(path: &str, dotfiles: bool) -> Option<FilePath<'_>> {
     if path.is_empty() || path == "/" {
         return Some(FilePath { path: Cow::Borrowed(b""), folder: !path.is_empty() });
