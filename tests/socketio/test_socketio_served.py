@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from hubbub import Hub
+from hubbub.socketio import Server, served
 from hubbub.socketio.served import client_folder
+from support.http import visiting
+from support.server import Serve
 
 SOURCE = Path(__file__).parents[2] / "python" / "client"
 FILES = {
@@ -70,3 +74,44 @@ def test_the_licences_of_all_that_is_bundled_come_with_it(folder: Path) -> None:
     for name, licence in parts.items():
         assert "Permission is hereby granted, free of charge" in " ".join(licence.split()), name
         assert re.search(r"Copyright \(c\)", licence, re.IGNORECASE), name
+
+
+# ---- served
+
+
+@pytest.mark.anyio
+async def test_a_server_has_its_client_below_its_path(serve: Serve, folder: Path) -> None:
+    hub = Hub()
+    Server(hub)
+    Server(hub, "/other/", serve_client=False)
+    async with serve(hub) as server, visiting(server) as visitor:
+        for name in sorted(FILES):
+            plain = await visitor.get(f"/socket.io/{name}")
+            kind = "application/json" if name.endswith(".map") else "text/javascript; charset=utf-8"
+            assert (plain.status, plain.headers["content-type"]) == (200, kind)
+            assert plain.body == (folder / name).read_bytes()
+            for coding, end in (("br", ".br"), ("gzip", ".gz")):
+                answer = await visitor.get(f"/socket.io/{name}", f"Accept-Encoding: {coding}\r\n")
+                assert (answer.status, answer.headers["content-encoding"]) == (200, coding)
+                assert answer.body == (folder / f"{name}{end}").read_bytes()
+                again = f"Accept-Encoding: {coding}\r\nIf-None-Match: {answer.headers['etag']}\r\n"
+                assert (await visitor.get(f"/socket.io/{name}", again)).status == 304
+        assert (await visitor.get("/socket.io/other.js")).status == 404
+        assert (await visitor.get("/other/socket.io.js")).status == 404
+        # Nor is anything in the way of the server itself.
+        opened = await visitor.get("/socket.io/?EIO=4&transport=polling")
+        assert (opened.status, opened.body[:7]) == (200, b'0{"sid"')
+
+
+@pytest.mark.anyio
+async def test_without_the_files_a_404_says_why(serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(served, "_FOLDER", tmp_path)
+    assert client_folder() is None
+    hub = Hub()
+    Server(hub)
+    async with serve(hub) as server, visiting(server) as visitor:
+        answer = await visitor.get("/socket.io/socket.io.js")
+        assert answer.status == 404
+        assert b"npm was not there when the wheel was built" in answer.body
+        opened = await visitor.get("/socket.io/?EIO=4&transport=polling")
+        assert (opened.status, opened.body[:7]) == (200, b'0{"sid"')

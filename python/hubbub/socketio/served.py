@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["client_folder"]
+if TYPE_CHECKING:
+    from hubbub.hub import Hub
+
+__all__ = ["client_folder", "serve_client"]
+
+_MISSING = (
+    b"The Socket.IO client is not part of this build of hubbub: npm was not there when the wheel was built.\n"
+    b"Take it from the npm package socket.io-client (its folder dist), or build with npm.\n"
+)
 
 #: Put here by python/client/build.mjs when the wheel is built.
 _FOLDER = Path(__file__).parent / "client-dist"
@@ -20,3 +29,21 @@ def client_folder() -> Path | None:
         ``None``: this wheel was built without npm and does not have them.
     """
     return _FOLDER if (_FOLDER / "socket.io.js").is_file() else None
+
+
+def serve_client(hub: Hub, path: str) -> None:
+    """Serves the files below the path of a server; without them, everything there is a 404 that says why."""
+    folder, prefix = client_folder(), path.rstrip("/")
+    if folder is not None:
+        # Clients ask each time whether it is still the same, as they do with the JavaScript server.
+        hub.static(prefix or "/", folder, index=None, max_age=0)
+    else:
+        hub.mount(prefix, _missing)
+
+
+async def _missing(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(_MISSING))]
+    await send({"type": "http.response.start", "status": 404, "headers": fields})
+    await send({"type": "http.response.body", "body": _MISSING})

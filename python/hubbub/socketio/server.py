@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from hubbub._engineio import EngineIo
 from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
+from hubbub.socketio import served
 from hubbub.socketio.client import Client
 from hubbub.socketio.deadlines import Deadlines
 from hubbub.socketio.emitter import Handler, fitting
@@ -58,6 +59,7 @@ class Server(NamespaceMethods):
         upgrade_timeout: seconds for a WebSocket to take over from polls.
         max_http_buffer_size: bytes of one message, of one packet with its attachments, and of the body of one POST.
         cookie: the name of a cookie with the Engine.IO id, for load balancers; ``None``: no cookie.
+        serve_client: the client for browsers is at ``socket.io.js`` below the path, and in its other forms.
         max_attachments: ``bytes`` in one packet.
         max_namespaces: that one client may be in; it is not let into further ones.
     """
@@ -82,6 +84,7 @@ class Server(NamespaceMethods):
         upgrade_timeout: float = 10.0,
         max_http_buffer_size: int = 1_000_000,
         cookie: str | None = None,
+        serve_client: bool = True,
         max_attachments: int = 10,
         max_namespaces: int = 100,
     ) -> None:
@@ -133,6 +136,8 @@ class Server(NamespaceMethods):
                 "on_close": self._ended,
             }
         )
+        if serve_client:
+            served.serve_client(self.hub, path)
 
     # ---- namespaces
 
