@@ -33,6 +33,15 @@ logger = logging.getLogger("hubbub")
 
 H = TypeVar("H", bound=Handler)
 
+#: What the core says of the end of a connection, and what that is in socket.io. Everything else is "transport close".
+END_REASONS = {
+    "ping timeout": "ping timeout",
+    "not come back": "ping timeout",
+    "parse error": "parse error",
+    "transport error": "transport error",
+    "reset": "transport error",
+}
+
 #: Seconds that the attachments of a packet may take to come.
 ATTACHMENTS_TIMEOUT = 60.0
 
@@ -239,7 +248,9 @@ class Server(NamespaceMethods):
     def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
         client = self._clients.pop(ws, None)
         if client is not None:
-            client.end(end_reason(code, reason), (code, reason))
+            serving = self.hub._serving
+            leaving = serving is not None and serving.leaving and code == 1001
+            client.end("server shutting down" if leaving else end_reason(reason), (code, reason))
 
     def _admit(self, client: Client, name: str, auth: dict[str, Any]) -> Steps:
         """Finds the namespace that a client asks for, and lets it decide."""
@@ -322,8 +333,9 @@ def report(event: str, error: Exception) -> None:
         logger.error("the handler of %r has failed", event, exc_info=error)
 
 
-def end_reason(code: int, reason: str) -> str:
-    """Why a connection has ended, in the words of socket.io."""
-    if reason in ("ping timeout", "transport error", "transport close", "server shutting down"):
-        return reason
+def end_reason(text: str) -> str:
+    """Why a connection has ended, in the words of socket.io; `text` is the core's."""
+    for words, reason in END_REASONS.items():
+        if words in text:
+            return reason
     return "transport close"

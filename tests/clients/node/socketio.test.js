@@ -165,6 +165,8 @@ test("who is refused is told why, and may try again", async () => {
 test("the server ends a socket, or its connection", async () => {
   for (const close of [false, true]) {
     const socket = await connected();
+    const { engine } = socket.io;
+    if (TRANSPORTS === "polling,websocket" && engine.transport.name === "polling") await once(engine, "upgrade");
     socket.emit("disconnect me", close);
     assert.equal(await told(socket, "disconnect"), "io server disconnect");
     socket.close();
