@@ -85,7 +85,7 @@ class BaseServer(Registry):
     def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
         """The rooms that a client is in, its own among them."""
         socket = self._find_socket(sid, namespace)
-        return [] if socket is None else [given_room(name) for name in socket.rooms]
+        return [] if socket is None else [given_room(name) for name in socket.rooms | {sid}]
 
     def transport(self, sid: str, namespace: str | None = None) -> str:
         """``"polling"`` or ``"websocket"``."""
