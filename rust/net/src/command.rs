@@ -1,7 +1,6 @@
 //! What others ask of a shard: commands, posted in batches, with one wake-up however many wait.
 
 use std::fs::File;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -15,6 +14,7 @@ use crate::broadcast::Broadcast;
 use crate::compression::Form;
 use crate::exchange::{Piece, Reply};
 use crate::id::SessionId;
+use crate::peer::Peer;
 use crate::transport::Stream;
 
 /// Something for a shard to do. For a session that has ended, every command does nothing.
@@ -51,8 +51,8 @@ pub enum Command {
     /// The body of the request is wanted: if the client waits to be asked for it, it is asked.
     Want(SessionId),
     /// A connection that another shard has accepted.
-    Adopt(Stream, Option<SocketAddr>),
-    /// There is room for further connections.
+    Adopt(Stream, Peer),
+    /// There is room for further connections, or a guest to be let in.
     Accept,
     /// Take no further connections; drop those whose request has not come.
     StopAccepting,

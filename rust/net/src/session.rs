@@ -144,11 +144,11 @@ pub(crate) struct Farewell {
 }
 
 impl Session {
-    pub(crate) fn new(stream: Stream, id: SessionId, peer: Option<SocketAddr>, now: Millis) -> Self {
+    pub(crate) fn new(stream: Stream, id: SessionId, peer: Peer, now: Millis) -> Self {
         Session {
             stream,
             id,
-            phase: Phase::Handshake(Box::new(Handshake::new(Peer::new(peer), Vec::new(), false))),
+            phase: Phase::Handshake(Box::new(Handshake::new(peer, Vec::new(), false))),
             reader: Reader::new(Role::Server),
             outbox: Outbox::default(),
             packing: None,
