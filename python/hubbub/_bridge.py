@@ -7,9 +7,17 @@ park a task. Sessions that are served by coroutines run in tasks that this modul
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hubbub import _core
@@ -17,7 +25,10 @@ from hubbub import _core
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["AsyncioBridge", "Bridge", "Flag", "Task", "TrioBridge", "current_bridge"]
+__all__ = ["AsyncioBridge", "Bridge", "Flag", "Start", "Task", "TrioBridge", "current_bridge"]
+
+#: Runs a coroutine as a task.
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
 
 class Flag(Protocol):
@@ -74,6 +85,17 @@ class Bridge(Protocol):
     def ending(self) -> AbstractContextManager[None]:
         """Ends the block with what a handler raises to end the program: KeyboardInterrupt, SystemExit."""
         ...
+
+    def beside(self) -> AbstractAsyncContextManager[Start]:
+        """Runs tasks while the block runs; they are cancelled at its end, which waits for them."""
+        ...
+
+    async def receive(self, sock: socket.socket, most: int) -> bytes:
+        """Waits for bytes of a socket that does not block; none at its end."""
+        ...
+
+    async def send(self, sock: socket.socket, data: bytes) -> None:
+        """Waits until a socket that does not block has taken all of it."""
 
 
 def current_bridge() -> Bridge:
@@ -143,6 +165,29 @@ class AsyncioBridge:
 
     def ending(self) -> AbstractContextManager[None]:
         return nullcontext()  # asyncio lets it out of the loop by itself
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[Start]:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def start(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            task = self._loop.create_task(work())
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        try:
+            yield start
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def receive(self, sock: socket.socket, most: int) -> bytes:
+        return await self._loop.sock_recv(sock, most)
+
+    async def send(self, sock: socket.socket, data: bytes) -> None:
+        await self._loop.sock_sendall(sock, data)
 
 
 class TrioBridge:
@@ -223,6 +268,33 @@ class TrioBridge:
             yield
         if self._fatal is not None:
             raise self._fatal
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[Start]:
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            yield nursery.start_soon
+            nursery.cancel_scope.cancel()
+
+    async def receive(self, sock: socket.socket, most: int) -> bytes:
+        import trio
+
+        while True:
+            try:
+                return sock.recv(most)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(sock)
+
+    async def send(self, sock: socket.socket, data: bytes) -> None:
+        import trio
+
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[sock.send(view) :]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(sock)
 
     # ---- how
 

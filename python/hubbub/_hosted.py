@@ -1,0 +1,329 @@
+"""The hub as an ASGI 3 application, for another server to host.
+
+There is one implementation of sessions and rooms, the network's. So the host's clients are let in to a server that
+listens nowhere, each by one end of a socket pair; at the other end stands a `_core.Guest`, which makes bytes of the
+host's events and events of the server's bytes. This module carries both.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from hubbub import _core
+from hubbub._bridge import current_bridge
+from hubbub._serving import Serving
+
+if TYPE_CHECKING:
+    from hubbub._bridge import Bridge, Flag, Start
+    from hubbub.hub import Hub
+
+__all__ = ["Hosted"]
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+logger = logging.getLogger("hubbub")
+
+#: Clients that may wait while as many as allowed are connected; further ones are refused.
+_BACKLOG = 2048
+#: Bytes taken from the hub at a time: what it writes at a time.
+_RECEIVE_BYTES = 65536
+#: As much lies between the hub's outbox and the host, in the kernel: beside it the outbox's limits count.
+_BUFFER_BYTES = 65536
+
+
+class Hosted:
+    """A hub as an ASGI 3 application; made by `Hub.asgi`.
+
+    The host's lifespan starts and stops the hub. Where the host has none, or the application is mounted in another one,
+    ``async with`` does; failing that, the first client starts it, and it ends with the process.
+    """
+
+    def __init__(self, hub: Hub, shutdown_timeout: float, access_log: bool) -> None:
+        self._hub = hub
+        self._shutdown_timeout = shutdown_timeout
+        self._access_log = access_log
+        self._serving: Serving | None = None
+        #: Set when it has started, or has failed to.
+        self._settled: Flag | None = None
+        self._ending: AbstractContextManager[None] | None = None
+
+    async def __aenter__(self) -> Hosted:
+        serving = await self._start()
+        self._ending = serving.bridge.ending()
+        self._ending.__enter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        serving, ending = self._serving, self._ending
+        self._serving = self._settled = self._ending = None
+        try:
+            if ending is not None:
+                ending.__exit__(*error)
+        finally:
+            if serving is not None:
+                await self._hub._end(serving, self._shutdown_timeout)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "http":
+            await self._answer(scope, receive, send)
+        elif kind == "websocket":
+            await self._converse(scope, receive, send)
+        else:
+            raise RuntimeError(f"the hub speaks http, websocket and lifespan, not {kind!r}")
+
+    # ---- the run
+
+    async def _start(self) -> Serving:
+        if self._hub._running is not None:
+            raise RuntimeError("this hub is running already")
+        bridge = current_bridge()
+        serving = Serving(self._hub, bridge, ("guests", _BACKLOG), 0, self._access_log, None)
+        self._settled = settled = bridge.flag()
+        try:
+            await self._hub._begin(serving)
+        except BaseException:
+            self._settled = None
+            await self._hub._end(serving, 0)
+            raise
+        finally:
+            settled.set()
+        self._serving = serving
+        return serving
+
+    async def _started(self) -> Serving:
+        """The hub's run, which the first client begins if nobody else has."""
+        while self._serving is None:
+            if self._settled is None:
+                return await self._start()
+            await self._settled.wait()
+        return self._serving
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.__aenter__()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        try:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        finally:
+            await self.__aexit__(None, None, None)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _let_in(self, scope: MutableMapping[str, Any]) -> _Wire:
+        serving = await self._started()
+        client = scope.get("client")
+        address = (str(client[0]), int(client[1] or 0)) if client else None
+        secure = scope.get("scheme") in ("https", "wss")
+        sock = socket.socket(fileno=serving.server.let_in(address, secure))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        return _Wire(sock, serving.bridge)
+
+    # ---- HTTP
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        body: Event = {"more_body": True}
+        if not any(name.lower() == b"expect" for name, _ in scope["headers"]):
+            body = await receive()
+            if body["type"] == "http.disconnect":
+                return
+        guest = _guest(scope, scope["method"], False)
+        try:
+            request = guest.request(bytes(body.get("body", b"")), not body.get("more_body", False))
+            wire = await self._let_in(scope)
+        except (ConnectionRefusedError, ValueError) as error:
+            await _refuse("http.response", send, error)
+            return
+        async with wire:
+            wire.start(partial(_upload, wire, guest, request, body, receive))
+            try:
+                async for data in wire:
+                    for event in guest.feed(data):
+                        await send(event)
+                    if guest.complete:
+                        return
+                    if guest.continued:
+                        wire.wanted.set()
+            except OSError:
+                return  # the client has gone
+        if not wire.gone:
+            # What the host has sent so far must not pass for the whole.
+            raise RuntimeError("the response has been cut off")
+
+    # ---- WebSockets
+
+    async def _converse(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        guest = _guest(scope, "GET", True)
+        tells = "websocket.http.response" in (scope.get("extensions") or {})
+        try:
+            request = guest.request(b"", True)
+            wire = await self._let_in(scope)
+        except (ConnectionRefusedError, ValueError) as error:
+            if tells:
+                await _refuse("websocket.http.response", send, error)
+            else:
+                await send({"type": "websocket.close"})
+            return
+        async with wire:
+            wire.start(partial(_listen, wire, guest, request, receive))
+            await _speak(wire, guest, send, tells)
+
+
+async def _upload(wire: _Wire, guest: _core.Guest, request: bytes, body: Event, receive: Receive) -> None:
+    """Takes the request to the hub, and drops the connection when the client has gone."""
+    await wire.send(request)
+    if "type" not in body:
+        # RFC 9110 §10.1.1: the client waits to be asked for its body. The host asks when the body is received.
+        await wire.wanted.wait()
+    while body.get("more_body", False):
+        body = await receive()
+        if body["type"] == "http.disconnect":
+            wire.drop()
+            return
+        await wire.send(guest.content(bytes(body.get("body", b"")), not body.get("more_body", False)))
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    wire.drop()
+
+
+async def _listen(wire: _Wire, guest: _core.Guest, request: bytes, receive: Receive) -> None:
+    """Takes to the hub what the client says."""
+    await wire.send(request)
+    while True:
+        event = await receive()
+        if event["type"] == "websocket.receive":
+            data = event.get("bytes")
+            await wire.send(guest.message(event["text"] if data is None else data))
+            continue
+        wire.gone = True
+        code = event.get("code")
+        frame = guest.close(1005 if code is None else code, event.get("reason") or "")
+        if frame is None:
+            wire.drop()
+        else:
+            await wire.send(frame)
+        return
+
+
+async def _speak(wire: _Wire, guest: _core.Guest, send: Send, tells: bool) -> None:
+    """Takes to the client what the hub says."""
+    accepted = closed = False
+    async for data in wire:
+        for event in guest.feed(data):
+            kind = event["type"]
+            if wire.gone or closed:
+                continue
+            if kind == "websocket.http.response.start" and not tells:
+                event, closed = {"type": "websocket.close"}, True
+            accepted |= kind == "websocket.accept"
+            closed |= kind == "websocket.close"
+            try:
+                await send(event)
+            except Exception as error:
+                # It has gone in the meantime; the host tells how, to whoever receives.
+                logger.debug("the host does not take %r any more: %r", kind, error)
+                wire.gone = True
+        if guest.complete:
+            return
+        if replies := guest.replies():
+            # Not from here: were the hub's end full, nobody would empty ours.
+            wire.start(partial(wire.send, replies))
+    if accepted and not (wire.gone or closed):
+        # The hub has dropped the connection. A host can only close it.
+        await send({"type": "websocket.close", "code": 1011, "reason": ""})
+
+
+class _Wire:
+    """The client's end of a socket pair. ``async with`` it; what it has started ends with the block."""
+
+    #: Runs something that ends with the block.
+    start: Start
+
+    def __init__(self, sock: socket.socket, bridge: Bridge) -> None:
+        self._sock = sock
+        self._bridge = bridge
+        self._beside = bridge.beside()
+        self._turn = bridge.semaphore(1)
+        #: The client has gone: nothing can be told it any more.
+        self.gone = False
+        #: The body of the request is wanted.
+        self.wanted = bridge.flag()
+
+    async def __aenter__(self) -> _Wire:
+        self.start = await self._beside.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        try:
+            return await self._beside.__aexit__(*error)
+        finally:
+            self._sock.close()
+
+    def __aiter__(self) -> _Wire:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data = await self._bridge.receive(self._sock, _RECEIVE_BYTES)
+        except ConnectionError:
+            data = b""
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+    async def send(self, data: bytes) -> None:
+        """One at a time: frames do not mix."""
+        async with self._turn:
+            with suppress(ConnectionError):  # who reads hears of it
+                await self._bridge.send(self._sock, data)
+
+    def drop(self) -> None:
+        """The client is lost: so is the connection to the hub."""
+        self.gone = True
+        self._sock.shutdown(socket.SHUT_RDWR)
+
+
+def _guest(scope: MutableMapping[str, Any], method: str, upgrade: bool) -> _core.Guest:
+    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    server = scope.get("server")
+    host = f"{server[0]}:{server[1]}" if server and server[1] else "localhost"
+    return _core.Guest(method, _target(scope), headers, host.encode("latin-1", "replace"), upgrade)
+
+
+def _target(scope: MutableMapping[str, Any]) -> bytes:
+    """The path below the host's ``root_path`` as it came, or as near to that as the host tells, and the query."""
+    raw: bytes = (scope.get("raw_path") or b"").partition(b"?")[0] or _quoted(scope["path"])
+    root = _quoted(scope.get("root_path") or "").rstrip(b"/")
+    if root and raw.startswith(root) and raw[len(root) :][:1] in (b"", b"/"):
+        raw = raw[len(root) :]
+    query: bytes = scope.get("query_string") or b""
+    return (raw or b"/") + (b"?" + query if query else b"")
+
+
+def _quoted(path: str) -> bytes:
+    # RFC 3986 §3.3: what a path may have without being encoded.
+    return quote(path, safe="/:@!$&'()*+,;=~-._").encode()
+
+
+async def _refuse(kind: str, send: Send, error: Exception) -> None:
+    """Answers what the hub never hears of: it takes nobody more, or the host has let through what is no request."""
+    busy = isinstance(error, ConnectionRefusedError)
+    body = b"Service Unavailable\n" if busy else b"Bad Request\n"
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    await send({"type": f"{kind}.start", "status": 503 if busy else 400, "headers": headers})
+    await send({"type": f"{kind}.body", "body": body, "more_body": False})
