@@ -25,10 +25,11 @@ from hubbub import _core
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["AsyncioBridge", "Bridge", "Flag", "Start", "Task", "TrioBridge", "current_bridge"]
+__all__ = ["AsyncioBridge", "Bridge", "Flag", "Start", "Task", "TrioBridge", "Work", "current_bridge"]
 
-#: Runs a coroutine as a task.
-Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
+Work = Callable[[], Coroutine[Any, Any, None]]
+#: Runs something as a task.
+Start = Callable[[Work], object]
 
 
 class Flag(Protocol):
@@ -55,7 +56,7 @@ class Bridge(Protocol):
     def stop_watching(self) -> None:
         """Ends the watching."""
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Task:
+    def spawn(self, work: Work) -> Task:
         """Runs a coroutine as a task of the loop."""
         ...
 
@@ -127,7 +128,7 @@ class AsyncioBridge:
             self._loop.remove_reader(self._fd)
             self._fd = -1
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    def spawn(self, work: Work) -> asyncio.Task[None]:
         task = self._loop.create_task(work())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -170,7 +171,7 @@ class AsyncioBridge:
     async def beside(self) -> AsyncIterator[Start]:
         tasks: set[asyncio.Task[None]] = set()
 
-        def start(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def start(work: Work) -> None:
             task = self._loop.create_task(work())
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -214,7 +215,7 @@ class TrioBridge:
             self._watch.cancel()
             self._watch = None
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _TrioTask:
+    def spawn(self, work: Work) -> _TrioTask:
         import trio
 
         task = _TrioTask(trio.CancelScope())
@@ -315,7 +316,7 @@ class TrioBridge:
                 if not watch.cancel_called:
                     self._call(server.turn)
 
-    async def _run(self, task: _TrioTask, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _run(self, task: _TrioTask, work: Work) -> None:
         import trio
 
         try:

@@ -20,7 +20,7 @@ from hubbub._bridge import current_bridge
 from hubbub._serving import Serving
 
 if TYPE_CHECKING:
-    from hubbub._bridge import Bridge, Flag, Start
+    from hubbub._bridge import Bridge, Flag, Start, Work
     from hubbub.hub import Hub
 
 __all__ = ["Hosted"]
@@ -149,16 +149,13 @@ class Hosted:
             return
         async with wire:
             wire.start(partial(_upload, wire, guest, request, body, receive))
-            try:
-                async for data in wire:
-                    for event in guest.feed(data):
-                        await send(event)
-                    if guest.complete:
-                        return
-                    if guest.continued:
-                        wire.wanted.set()
-            except OSError:
-                return  # the client has gone
+            async for data in wire:
+                for event in guest.feed(data):
+                    await wire.tell(send, event)
+                if guest.complete:
+                    return
+                if guest.continued:
+                    wire.wanted.set()
         if not wire.gone:
             # What the host has sent so far must not pass for the whole.
             raise RuntimeError("the response has been cut off")
@@ -211,8 +208,9 @@ async def _listen(wire: _Wire, guest: _core.Guest, request: bytes, receive: Rece
             await wire.send(guest.message(event["text"] if data is None else data))
             continue
         wire.gone = True
-        code = event.get("code")
-        frame = guest.close(1005 if code is None else code, event.get("reason") or "")
+        code, reason = event.get("code") or 1005, event.get("reason")
+        # uvicorn says 1005 of a client that is lost, too; of one that has sent a Close frame it names the reason.
+        frame = None if code == 1005 and reason is None else guest.close(code, reason or "")
         if frame is None:
             wire.drop()
         else:
@@ -226,23 +224,17 @@ async def _speak(wire: _Wire, guest: _core.Guest, send: Send, tells: bool) -> No
     async for data in wire:
         for event in guest.feed(data):
             kind = event["type"]
-            if wire.gone or closed:
-                continue
             if kind == "websocket.http.response.start" and not tells:
-                event, closed = {"type": "websocket.close"}, True
+                event = {"type": "websocket.close"}
+            if not closed:
+                await wire.tell(send, event)
             accepted |= kind == "websocket.accept"
-            closed |= kind == "websocket.close"
-            try:
-                await send(event)
-            except Exception as error:
-                # It has gone in the meantime; the host tells how, to whoever receives.
-                logger.debug("the host does not take %r any more: %r", kind, error)
-                wire.gone = True
+            if event["type"] == "websocket.close":
+                closed = True
+                wire.reply(guest.close(event.get("code", 1000), event.get("reason", "")) or b"")
+        wire.reply(guest.replies())
         if guest.complete:
             return
-        if replies := guest.replies():
-            # Not from here: were the hub's end full, nobody would empty ours.
-            wire.start(partial(wire.send, replies))
     if accepted and not (wire.gone or closed):
         # The hub has dropped the connection. A host can only close it.
         await send({"type": "websocket.close", "code": 1011, "reason": ""})
@@ -251,13 +243,11 @@ async def _speak(wire: _Wire, guest: _core.Guest, send: Send, tells: bool) -> No
 class _Wire:
     """The client's end of a socket pair. ``async with`` it; what it has started ends with the block."""
 
-    #: Runs something that ends with the block.
-    start: Start
-
     def __init__(self, sock: socket.socket, bridge: Bridge) -> None:
         self._sock = sock
         self._bridge = bridge
         self._beside = bridge.beside()
+        self._start: Start | None = None
         self._turn = bridge.semaphore(1)
         #: The client has gone: nothing can be told it any more.
         self.gone = False
@@ -265,7 +255,7 @@ class _Wire:
         self.wanted = bridge.flag()
 
     async def __aenter__(self) -> _Wire:
-        self.start = await self._beside.__aenter__()
+        self._start = await self._beside.__aenter__()
         return self
 
     async def __aexit__(self, *error: Any) -> bool | None:
@@ -286,16 +276,45 @@ class _Wire:
             raise StopAsyncIteration
         return data
 
+    def start(self, work: Work) -> None:
+        """Runs something that ends with the block."""
+        assert self._start is not None
+        self._start(partial(self._guarded, work))
+
+    async def _guarded(self, work: Work) -> None:
+        try:
+            await work()
+        except Exception:
+            logger.exception("a client of the host's was dropped")
+            self.drop()
+
+    async def tell(self, send: Send, event: Event) -> None:
+        """Gives the host something for the client, unless that has gone."""
+        if self.gone:
+            return
+        try:
+            await send(event)
+        except Exception as error:
+            # It has gone in the meantime; the host tells how, to whoever receives.
+            logger.debug("the host does not take %r any more: %r", event["type"], error)
+            self.gone = True
+
     async def send(self, data: bytes) -> None:
         """One at a time: frames do not mix."""
         async with self._turn:
             with suppress(ConnectionError):  # who reads hears of it
                 await self._bridge.send(self._sock, data)
 
+    def reply(self, data: bytes) -> None:
+        """Sends without waiting: were the hub's end full, nobody would empty this one meanwhile."""
+        if data:
+            self.start(partial(self.send, data))
+
     def drop(self) -> None:
         """The client is lost: so is the connection to the hub."""
         self.gone = True
-        self._sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
 
 def _guest(scope: MutableMapping[str, Any], method: str, upgrade: bool) -> _core.Guest:
