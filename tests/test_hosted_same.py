@@ -35,6 +35,7 @@ OURS = {
     "test_both_sides_may_close_at_once": "nor with which code",
     "test_abort_drops_the_connection_without_a_close_frame": "ASGI cannot drop a connection: it is closed with 1011",
     "test_a_protocol_error_closes_with_1002_and_says_what_it_was": "frames are read by the host",
+    "test_a_send_that_waits_can_be_cancelled_and_has_sent_its_message": "a message goes to the host as a whole",
     "test_text_that_is_no_utf8_closes_with_1007": "frames are read by the host",
 }
 HYPERCORN = dict.fromkeys(

@@ -321,7 +321,8 @@ def _guest(scope: MutableMapping[str, Any], method: str, upgrade: bool) -> _core
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
     server = scope.get("server")
     host = f"{server[0]}:{server[1]}" if server and server[1] else "localhost"
-    return _core.Guest(method, _target(scope), headers, host.encode("latin-1", "replace"), upgrade)
+    http1 = scope.get("http_version", "1.1").startswith("1")
+    return _core.Guest(method, _target(scope), headers, host.encode("latin-1", "replace"), http1, upgrade)
 
 
 def _target(scope: MutableMapping[str, Any]) -> bytes:

@@ -224,6 +224,11 @@ impl Session {
         matches!(self.phase, Phase::Open)
     }
 
+    /// A request is coming in or being answered: there is no WebSocket, not yet or at all.
+    pub(crate) fn is_request(&self) -> bool {
+        matches!(self.phase, Phase::Handshake(_) | Phase::Deciding(_) | Phase::Exchange(_))
+    }
+
     pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
         match &mut self.phase {
             Phase::Exchange(exchange) => Some(exchange),

@@ -29,6 +29,8 @@ pub struct Guest {
     target: PyBackedBytes,
     fields: Vec<(PyBackedBytes, PyBackedBytes)>,
     host: PyBackedBytes,
+    /// The client speaks HTTP/1: fields that concern its connection mean something to it.
+    http1: bool,
     upgrade: bool,
     state: Mutex<State>,
 }
@@ -82,11 +84,12 @@ impl Guest {
         target: PyBackedBytes,
         headers: Vec<(PyBackedBytes, PyBackedBytes)>,
         host: PyBackedBytes,
+        http1: bool,
         upgrade: bool,
     ) -> Self {
         let reader = Reader::new(&method);
         let state = State { reader, chunked: false, continued: false, closed: false, replies: Vec::new() };
-        Guest { method, target, fields: headers, host, upgrade, state: Mutex::new(state) }
+        Guest { method, target, fields: headers, host, http1, upgrade, state: Mutex::new(state) }
     }
 
     /// The request, with the beginning of its body; `last`: that is all of it.
@@ -222,7 +225,7 @@ impl Guest {
             event.set_item(intern!(py, "type"), kind)?;
             event.set_item(intern!(py, "status"), head.status)?;
         }
-        event.set_item(intern!(py, "headers"), headers(py, head)?)?;
+        event.set_item(intern!(py, "headers"), headers(py, head, self.http1)?)?;
         Ok(event)
     }
 
@@ -250,17 +253,20 @@ fn put(out: &mut Vec<u8>, body: &[u8], chunked: bool, last: bool) {
 }
 
 /// Pairs of bytes, the names in lower case, but for what is the host's to say.
-fn headers<'py>(py: Python<'py>, head: &ResponseHead<'_>) -> PyResult<Bound<'py, PyList>> {
-    const HOSTS: [&[u8]; 7] = [
+fn headers<'py>(py: Python<'py>, head: &ResponseHead<'_>, http1: bool) -> PyResult<Bound<'py, PyList>> {
+    const HOSTS: [&[u8]; 6] = [
         b"connection",
         b"keep-alive",
         b"transfer-encoding",
-        b"upgrade",
         b"date",
         b"sec-websocket-accept",
         b"sec-websocket-protocol",
     ];
-    let kept = head.fields.iter().filter(|field| !is_one_of(field.name.as_bytes(), &HOSTS));
+    // RFC 9110 §15.5.22: a 426 MUST say what to upgrade to.
+    let upgrades = http1 && head.status == 426;
+    let kept = head.fields.iter().filter(|field| {
+        !is_one_of(field.name.as_bytes(), &HOSTS) && (upgrades || !field.name.eq_ignore_ascii_case("upgrade"))
+    });
     let pairs = kept.map(|field| {
         let name = PyBytes::new(py, field.name.to_ascii_lowercase().as_bytes());
         PyTuple::new(py, [name, PyBytes::new(py, field.value)])
