@@ -30,7 +30,7 @@ def serve(request: pytest.FixtureRequest, anyio_backend_name: str) -> Hosted:
 
 #: What is different, and why. The guide says it, too ("Hosted by another server").
 OURS = {
-    "test_a_client_that_does_not_answer_a_close_is_dropped": "hosts do not tell whether a client has answered our Close",
+    "test_a_client_that_does_not_answer_a_close_is_dropped": "hosts do not tell whether it has answered",
     "test_waiting_for_the_close_can_be_cancelled": "nor when",
     "test_both_sides_may_close_at_once": "nor with which code",
     "test_abort_drops_the_connection_without_a_close_frame": "ASGI cannot drop a connection: it is closed with 1011",

@@ -364,7 +364,9 @@ class _Lifespan:
         elif kind == "lifespan.shutdown.complete":
             self._stopped.set()
         elif kind == "lifespan.shutdown.failed":
-            logger.error("the application failed to shut down: %s", event.get("message", ""))
+            # Where nobody has asked for it, the event loop has ended under the application.
+            if self._stopping.is_set():
+                logger.error("the application failed to shut down: %s", event.get("message", ""))
             self._stopped.set()
         else:
             raise RuntimeError(f"{kind!r} cannot be sent in a lifespan")

@@ -87,6 +87,14 @@ class Bridge(Protocol):
         """Ends the block with what a handler raises to end the program: KeyboardInterrupt, SystemExit."""
         ...
 
+    def is_here(self) -> bool:
+        """The loop that runs this is the bridge's."""
+        ...
+
+    def is_over(self) -> bool:
+        """The loop will not run any more."""
+        ...
+
     def beside(self) -> AbstractAsyncContextManager[Start]:
         """Runs tasks while the block runs; they are cancelled at its end, which waits for them."""
         ...
@@ -166,6 +174,12 @@ class AsyncioBridge:
 
     def ending(self) -> AbstractContextManager[None]:
         return nullcontext()  # asyncio lets it out of the loop by itself
+
+    def is_here(self) -> bool:
+        return asyncio.get_running_loop() is self._loop
+
+    def is_over(self) -> bool:
+        return self._loop.is_closed()
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[Start]:
@@ -269,6 +283,20 @@ class TrioBridge:
             yield
         if self._fatal is not None:
             raise self._fatal
+
+    def is_here(self) -> bool:
+        import trio
+
+        return trio.lowlevel.current_trio_token() is self._token
+
+    def is_over(self) -> bool:
+        import trio
+
+        try:
+            self._token.run_sync_soon(lambda: None)
+        except trio.RunFinishedError:
+            return True
+        return False
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[Start]:

@@ -103,11 +103,20 @@ class Hosted:
 
     async def _started(self) -> Serving:
         """The hub's run, which the first client begins if nobody else has."""
-        while self._serving is None:
-            if self._settled is None:
+        while True:
+            serving = self._serving
+            if serving is None and self._settled is not None:
+                await self._settled.wait()
+            elif serving is None:
                 return await self._start()
-            await self._settled.wait()
-        return self._serving
+            elif serving.bridge.is_here():
+                return serving
+            elif serving.bridge.is_over():
+                # Without a lifespan nobody has stopped it.
+                serving.server.release()
+                self._serving = self._settled = self._hub._running = self._hub._serving = None
+            else:
+                raise RuntimeError("this hub runs in another event loop")
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -319,6 +328,9 @@ class _Wire:
 
 def _guest(scope: MutableMapping[str, Any], method: str, upgrade: bool) -> _core.Guest:
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    if upgrade and not any(name.lower() == b"sec-websocket-protocol" for name, _ in headers):
+        # Some hosts tell it apart from the fields.
+        headers += [(b"sec-websocket-protocol", name.encode("latin-1")) for name in scope.get("subprotocols") or ()]
     server = scope.get("server")
     host = f"{server[0]}:{server[1]}" if server and server[1] else "localhost"
     http1 = scope.get("http_version", "1.1").startswith("1")

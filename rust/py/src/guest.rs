@@ -97,11 +97,10 @@ impl Guest {
         let mut fields = self.fields(body.is_empty() && !last);
         let (mut out, own) = (Vec::new(), key([0; 16]));
         if self.upgrade {
-            let theirs = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"sec-websocket-key"));
             fields.push((b"connection", b"Upgrade"));
             fields.push((b"upgrade", b"websocket"));
             fields.push((b"sec-websocket-version", b"13"));
-            fields.push((b"sec-websocket-key", theirs.map_or(own.as_bytes(), |(_, value)| value)));
+            fields.push((b"sec-websocket-key", own.as_bytes()));
         } else {
             fields.push((b"connection", b"close"));
         }
