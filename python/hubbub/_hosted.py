@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -186,8 +186,9 @@ class Hosted:
                 await send({"type": "websocket.close"})
             return
         async with wire:
-            wire.start(partial(_listen, wire, guest, request, receive))
-            await _speak(wire, guest, send, tells)
+            async with wire.listening(partial(_listen, wire, guest, request, receive)):
+                farewell = await _speak(wire, guest, send)
+            await _part(wire, guest, send, farewell, tells)
 
 
 async def _upload(wire: _Wire, guest: _core.Guest, request: bytes, body: Event, receive: Receive) -> None:
@@ -227,26 +228,37 @@ async def _listen(wire: _Wire, guest: _core.Guest, request: bytes, receive: Rece
         return
 
 
-async def _speak(wire: _Wire, guest: _core.Guest, send: Send, tells: bool) -> None:
-    """Takes to the client what the hub says."""
-    accepted = closed = False
+async def _speak(wire: _Wire, guest: _core.Guest, send: Send) -> list[Event]:
+    """Takes to the client what the hub says, up to its farewell, and gives that: its Close frame, or its refusal."""
     async for data in wire:
-        for event in guest.feed(data):
-            kind = event["type"]
-            if kind == "websocket.http.response.start" and not tells:
-                event = {"type": "websocket.close"}
-            if not closed:
+        events: list[Event] = [*guest.feed(data)]
+        for at, event in enumerate(events):
+            if event["type"] not in ("websocket.accept", "websocket.send"):
+                return events[at:]
+            await wire.tell(send, event)
+        if replies := guest.replies():
+            # Not from here: were the hub's end full, nobody would empty this one meanwhile.
+            wire.start(partial(wire.send, replies))
+    # The hub has dropped the connection. A host can only close it.
+    return [{"type": "websocket.close", "code": 1011, "reason": ""}]
+
+
+async def _part(wire: _Wire, guest: _core.Guest, send: Send, farewell: list[Event], tells: bool) -> None:
+    event = farewell[0]
+    if event["type"] == "websocket.close":
+        await wire.tell(send, event)
+        # Hosts do not tell, or not truly, whether and how the client has answered. It is taken to have done as it must.
+        await wire.end(guest.close(event["code"], event["reason"]) or b"")
+    elif not tells:
+        await wire.tell(send, {"type": "websocket.close"})
+    else:
+        for event in farewell:
+            await wire.tell(send, event)
+        while not guest.complete and (data := await wire.receive()):
+            for event in guest.feed(data):
                 await wire.tell(send, event)
-            accepted |= kind == "websocket.accept"
-            if event["type"] == "websocket.close":
-                closed = True
-                wire.reply(guest.close(event.get("code", 1000), event.get("reason", "")) or b"")
-        wire.reply(guest.replies())
-        if guest.complete:
-            return
-    if accepted and not (wire.gone or closed):
-        # The hub has dropped the connection. A host can only close it.
-        await send({"type": "websocket.close", "code": 1011, "reason": ""})
+        # uvicorn knows in the loop's next turn only that it has answered, and would say that it has not.
+        await wire.pause()
 
 
 class _Wire:
@@ -277,13 +289,20 @@ class _Wire:
         return self
 
     async def __anext__(self) -> bytes:
+        if data := await self.receive():
+            return data
+        raise StopAsyncIteration
+
+    async def receive(self) -> bytes:
+        """What the hub says; nothing at its end."""
         try:
-            data = await self._bridge.receive(self._sock, _RECEIVE_BYTES)
+            return await self._bridge.receive(self._sock, _RECEIVE_BYTES)
         except ConnectionError:
-            data = b""
-        if not data:
-            raise StopAsyncIteration
-        return data
+            return b""
+
+    async def pause(self) -> None:
+        """Lets the loop take a turn."""
+        await self._bridge.wait(self._bridge.flag(), 0)
 
     def start(self, work: Work) -> None:
         """Runs something that ends with the block."""
@@ -308,16 +327,31 @@ class _Wire:
             logger.debug("the host does not take %r any more: %r", event["type"], error)
             self.gone = True
 
+    @asynccontextmanager
+    async def listening(self, listen: Work) -> AsyncIterator[None]:
+        """Listens to the client while the block runs. What it has begun to say to the hub is said to its end.
+
+        After the block nobody receives from the host any more: granian closes no WebSocket while somebody does.
+        """
+        async with self._bridge.beside() as start:
+            start(partial(self._guarded, listen))
+            yield
+            await self._turn.acquire()
+
     async def send(self, data: bytes) -> None:
         """One at a time: frames do not mix."""
         async with self._turn:
-            with suppress(ConnectionError):  # who reads hears of it
-                await self._bridge.send(self._sock, data)
+            await self._write(data)
 
-    def reply(self, data: bytes) -> None:
-        """Sends without waiting: were the hub's end full, nobody would empty this one meanwhile."""
-        if data:
-            self.start(partial(self.send, data))
+    async def end(self, last: bytes) -> None:
+        """The last that is sent, after `listening`; then the hub closes."""
+        await self._write(last)
+        async for _ in self:
+            pass
+
+    async def _write(self, data: bytes) -> None:
+        with suppress(ConnectionError):  # who reads hears of it
+            await self._bridge.send(self._sock, data)
 
     def drop(self) -> None:
         """The client is lost: so is the connection to the hub."""
