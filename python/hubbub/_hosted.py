@@ -33,6 +33,8 @@ logger = logging.getLogger("hubbub")
 
 #: Clients that may wait while as many as allowed are connected; further ones are refused.
 _BACKLOG = 2048
+#: Seconds after which a host that is told to close is taken to wait for somebody to receive.
+_CLOSE_TIME = 0.25
 #: Bytes taken from the hub at a time: what it writes at a time.
 _RECEIVE_BYTES = 65536
 #: As much lies between the hub's outbox and the host, in the kernel: beside it the outbox's limits count.
@@ -139,7 +141,7 @@ class Hosted:
         secure = scope.get("scheme") in ("https", "wss")
         sock = socket.socket(fileno=serving.server.let_in(address, secure))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        return _Wire(sock, serving.bridge)
+        return _Wire(sock, serving.bridge, self._hub.limits.close_timeout)
 
     # ---- HTTP
 
@@ -188,7 +190,7 @@ class Hosted:
         async with wire:
             async with wire.listening(partial(_listen, wire, guest, request, receive)):
                 farewell = await _speak(wire, guest, send)
-            await _part(wire, guest, send, farewell, tells)
+            await _part(wire, guest, receive, send, farewell, tells)
 
 
 async def _upload(wire: _Wire, guest: _core.Guest, request: bytes, body: Event, receive: Receive) -> None:
@@ -243,10 +245,13 @@ async def _speak(wire: _Wire, guest: _core.Guest, send: Send) -> list[Event]:
     return [{"type": "websocket.close", "code": 1011, "reason": ""}]
 
 
-async def _part(wire: _Wire, guest: _core.Guest, send: Send, farewell: list[Event], tells: bool) -> None:
+async def _part(
+    wire: _Wire, guest: _core.Guest, receive: Receive, send: Send, farewell: list[Event], tells: bool
+) -> None:
     event = farewell[0]
     if event["type"] == "websocket.close":
-        await wire.tell(send, event)
+        if not wire.gone:
+            await _close(wire, event, receive, send)
         # Hosts do not tell, or not truly, whether and how the client has answered. It is taken to have done as it must.
         await wire.end(guest.close(event["code"], event["reason"]) or b"")
     elif not tells:
@@ -258,13 +263,41 @@ async def _part(wire: _Wire, guest: _core.Guest, send: Send, farewell: list[Even
             for event in guest.feed(data):
                 await wire.tell(send, event)
         # uvicorn knows in the loop's next turn only that it has answered, and would say that it has not.
-        await wire.pause()
+        await wire.wait(wire.flag(), 0)
+
+
+async def _close(wire: _Wire, event: Event, receive: Receive, send: Send) -> None:
+    """Lets the host close the WebSocket, and takes what it still has of the client's."""
+    told, over = wire.flag(), wire.flag()
+
+    async def close() -> None:
+        await wire.tell(send, event)
+        told.set()
+
+    async def forget() -> None:
+        try:
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+        except Exception as error:
+            logger.debug("the host gives no end: %r", error)
+        told.set()
+        over.set()
+
+    async with wire.beside() as start:
+        start(close)
+        # granian does not close while somebody receives, hypercorn not while nobody does.
+        await wire.wait(told, _CLOSE_TIME)
+        start(forget)
+        await wire.wait(told, wire.close_timeout)
+        await wire.wait(over, wire.close_timeout)
 
 
 class _Wire:
     """The client's end of a socket pair. ``async with`` it; what it has started ends with the block."""
 
-    def __init__(self, sock: socket.socket, bridge: Bridge) -> None:
+    def __init__(self, sock: socket.socket, bridge: Bridge, close_timeout: float) -> None:
+        self.close_timeout = close_timeout
+        self.flag, self.wait, self.beside = bridge.flag, bridge.wait, bridge.beside
         self._sock = sock
         self._bridge = bridge
         self._beside = bridge.beside()
@@ -300,10 +333,6 @@ class _Wire:
         except ConnectionError:
             return b""
 
-    async def pause(self) -> None:
-        """Lets the loop take a turn."""
-        await self._bridge.wait(self._bridge.flag(), 0)
-
     def start(self, work: Work) -> None:
         """Runs something that ends with the block."""
         assert self._start is not None
@@ -333,7 +362,7 @@ class _Wire:
 
         After the block nobody receives from the host any more: granian closes no WebSocket while somebody does.
         """
-        async with self._bridge.beside() as start:
+        async with self.beside() as start:
             start(partial(self._guarded, listen))
             yield
             await self._turn.acquire()
