@@ -273,7 +273,9 @@ impl Shard {
                     if event.is_readable() || event.is_error() {
                         session.readable = true;
                         session.hung_up |= event.is_read_closed() || event.is_error();
-                        session.broken |= event.is_error();
+                        // Who closes a unix socket will read no response. An open session's messages, which may wait for
+                        // room in the inbox, are read all the same.
+                        session.broken |= event.is_error() || (event.is_write_closed() && session.is_request());
                         self.cx.mark_ready(session);
                     }
                 }
