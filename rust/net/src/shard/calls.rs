@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Shard;
+use super::clients::TOO_MANY;
 use super::context::Context;
 use super::opening::Agreed;
 use super::wishes::{Named, Wish, preflight, unknown};
@@ -12,6 +13,7 @@ use crate::figures::Reason;
 use crate::handler::{Handler, Request};
 use crate::lasting::Lasting;
 use crate::link::Link;
+use crate::server::Full;
 use crate::session::{Deciding, Phase, Plan, Session};
 
 /// A request for a session, with all that is needed to open one.
@@ -71,7 +73,7 @@ impl Shard {
                     return self.refuse_call(slot, opening, handler);
                 }
                 let fields = std::mem::take(&mut opening.plan.fields);
-                let post = Post { session: named.id, secret: named.secret, body: Vec::new(), fields };
+                let post = Post { session: named.id, secret: named.secret, body: Some(Vec::new()), fields };
                 self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
                 self.posted(slot, handler);
             }
@@ -145,8 +147,10 @@ impl Shard {
         let now = self.cx.now;
         let lasting = plan.dialect.and_then(Lasting::new);
         let peer = self.sessions.at(slot)?.whence();
-        let away = match (lasting, exchange, self.cx.server.room_for_connection()) {
-            (Some(lasting), Some(exchange), Ok(())) => {
+        // Handshakes under way do not matter: this one is about to end.
+        let room = self.cx.server.room_for_connection() != Err(Full::Sessions);
+        let away = match (lasting, exchange) {
+            (Some(lasting), Some(exchange)) if room => {
                 let id = self.sessions.insert(|id| Session::away(id, peer, lasting, now)).map(|session| session.id);
                 id.map(|id| (id, exchange))
             }
@@ -169,6 +173,13 @@ impl Shard {
         self.cx.begin_exchange(session, exchange);
         let poll = session.id;
         let away = self.sessions.get(id)?;
+        // It counts beside its connections: otherwise one of them could open any number.
+        if !self.cx.seat(away) {
+            let fields = plan.fields.clone();
+            self.drop_session(id.slot() as u32, None, handler);
+            self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields, handler);
+            return None;
+        }
         if let Some(lasting) = away.lasting_mut() {
             lasting.poll = Some(poll);
         }
@@ -218,6 +229,9 @@ impl Context {
     fn begin_exchange(&mut self, session: &mut Session, mut exchange: Box<Exchange>) {
         exchange.progress = self.now;
         session.until = 0;
+        // The link is for what it knows of the client; the user is told neither the beginning nor the end.
+        session.link = Some(Arc::new(Link::new(session.id, session.whence())));
+        session.told = true;
         session.phase = Phase::Exchange(exchange);
         self.handshake_over(session);
         self.counts.requests += 1;

@@ -14,6 +14,8 @@ use crate::lasting::{Dialect, Secret, read_sid};
 use crate::session::Plan;
 use crate::settings::{Endpoint, Service, Transports};
 
+const NO_BODY: &str = "No request body is taken here.";
+
 /// What is asked for.
 pub(super) enum Wish {
     /// A new session.
@@ -61,10 +63,15 @@ pub(super) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Resul
     if head.method == "OPTIONS" && !upgrade {
         return Ok((Wish::Preflight, Plan { fields, ..Plan::default() }));
     }
-    match &endpoint.service {
-        Service::Comet(transports) => read_comet(head, upgrade, *transports, fields),
-        _ => read_events(head, upgrade, fields),
-    }
+    let read = match &endpoint.service {
+        Service::Comet(transports) => read_comet(head, upgrade, *transports, fields.clone()),
+        _ => read_events(head, upgrade, fields.clone()),
+    };
+    // A page from another origin is to know why.
+    read.map_err(|(reason, mut answer)| {
+        answer.fields.extend(fields);
+        (reason, answer)
+    })
 }
 
 fn read_events(head: &Head<'_>, upgrade: bool, fields: Fields) -> Result<(Wish, Plan), Refusal> {
@@ -73,6 +80,9 @@ fn read_events(head: &Head<'_>, upgrade: bool, fields: Fields) -> Result<(Wish, 
     }
     if head.method != "GET" {
         return refuse_method("GET");
+    }
+    if head.has_body() {
+        return refuse(413, NO_BODY);
     }
     Ok((Wish::Open, Plan { carrier: Carrier::Events, dialect: None, since: place(head), fields }))
 }
@@ -97,6 +107,9 @@ fn read_comet(head: &Head<'_>, upgrade: bool, transports: Transports, fields: Fi
     }
     if head.method != "GET" {
         return refuse_method("GET, POST");
+    }
+    if head.has_body() {
+        return refuse(413, NO_BODY);
     }
     let accepts_events = || head.fields.has_token("accept", "text/event-stream");
     let (carrier, lasts) = match query.transport {
@@ -145,15 +158,15 @@ fn place(head: &Head<'_>) -> Option<Since> {
 
 /// What the response says to a page from another origin; or that it may not ask.
 fn cross_origin(head: &Head<'_>, endpoint: &Endpoint) -> Result<Fields, Refusal> {
-    let Ok(Some(origin)) = head.one("origin") else { return Ok(Vec::new()) };
-    let Ok(origin) = std::str::from_utf8(origin) else {
-        return Err((Reason::Origin, Answer::plain(403, "This origin may not connect.")));
-    };
-    let host = head.host().unwrap_or_default();
     // What browsers do without our leave, a page of any origin may do; it cannot read the answer.
     let Some(allowed) = &endpoint.origins else { return Ok(Vec::new()) };
+    let refusal = || (Reason::Origin, Answer::plain(403, "This origin may not connect."));
+    // Two of them are no browser's, and nobody knows which one counts.
+    let Some(origin) = head.one("origin").map_err(|_| refusal())? else { return Ok(Vec::new()) };
+    let origin = std::str::from_utf8(origin).map_err(|_| refusal())?;
+    let host = head.host().unwrap_or_default();
     if !may_connect(allowed, origin, host) {
-        return Err((Reason::Origin, Answer::plain(403, "This origin may not connect.")));
+        return Err(refusal());
     }
     let mut fields = vec![("Vary".into(), "Origin".into())];
     if !is_same_host(origin, host) {
@@ -177,7 +190,10 @@ pub(super) fn preflight(mut fields: Fields) -> Answer {
 
 /// There is no such session.
 pub(super) fn unknown() -> Refusal {
-    (Reason::NotFound, Answer::plain(404, "No session has this sid, or none with this cursor: it has ended, or was never there."))
+    (
+        Reason::NotFound,
+        Answer::plain(404, "No session has this sid, or none with this cursor: it has ended, or was never there."),
+    )
 }
 
 pub(super) fn refuse<T>(status: u16, text: &str) -> Result<T, Refusal> {
