@@ -83,7 +83,7 @@ impl Shard {
         let key = opening.agreed.as_ref().map(|agreed| agreed.key.as_str()).unwrap_or_default();
         let subprotocol = opening.request.subprotocol.as_deref();
         self.cx.write_opening(session, &opening.plan, key, subprotocol, &opening.plan.fields);
-        self.cx.announce(session, true);
+        self.cx.announce(session, true, false);
         let carrier = session.carrier;
         let limit = self.cx.limits.resume_bytes;
         let pool = &mut self.cx.pool;
@@ -91,11 +91,12 @@ impl Shard {
             session.outbox.gather(pool, |out| lasting.replay(carrier, out));
             lasting.shrink(limit + session.outbox.len());
         }
+        session.ping_micros = self.cx.micros;
         if !session.is_open() {
             // It has ended while its client was away.
             self.cx.say_why(session);
-        } else if let Some(interval) = self.cx.limits.ping_interval {
-            let due = self.cx.now + millis(interval);
+        } else if let Some(interval) = self.cx.heartbeat(session).0 {
+            let due = self.cx.now + interval;
             self.cx.arm(session, due);
         }
         self.cx.mark_dirty(session);
