@@ -101,6 +101,8 @@ pub struct Moved {
     pub(crate) peer: Peer,
     pub(crate) place: Option<Household>,
     pub(crate) received: Vec<u8>,
+    /// It counts among the handshakes under way.
+    pub(crate) pending: bool,
 }
 
 /// A message's bytes on their way to a shard.

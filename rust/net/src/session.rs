@@ -9,7 +9,7 @@ use hubbub_proto::message::Reader;
 use hubbub_proto::{Role, Violation};
 use thin_vec::ThinVec;
 
-use crate::broadcast::{Broadcast, Target};
+use crate::broadcast::Broadcast;
 use crate::carrier::Carrier;
 use crate::compression::{Own, Packing};
 use crate::exchange::Exchange;
@@ -164,6 +164,8 @@ pub(crate) struct Rare {
     pub(crate) since: Option<Since>,
     /// Rooms of which it is still to be told what it has missed.
     pub(crate) missed: Vec<Arc<str>>,
+    /// Rooms of which it has been told.
+    pub(crate) caught_up: Vec<Arc<str>>,
 }
 
 /// The Close frames of both directions.
@@ -227,10 +229,7 @@ impl Session {
     /// What it is still to be told includes this broadcast.
     pub(crate) fn misses_this(&self, broadcast: &Broadcast) -> bool {
         let missed = self.rare.as_ref().map(|rare| &rare.missed);
-        match (&broadcast.target, broadcast.stamp, missed) {
-            (Target::Rooms(names), Some(_), Some(missed)) => names.iter().any(|name| missed.contains(name)),
-            _ => false,
-        }
+        broadcast.stamp.is_some() && missed.is_some_and(|missed| broadcast.is_for_any(missed))
     }
 
     /// It has no connection of its own just now.

@@ -439,9 +439,12 @@ impl Shard {
 
     /// Ends a membership.
     pub fn leave(&mut self, id: SessionId, room: &str) {
-        if self.sessions.get(id).is_some() {
-            self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
+        let Some(session) = self.sessions.get(id) else { return };
+        if let Some(rare) = session.rare.as_mut() {
+            rare.missed.retain(|missed| &**missed != room);
+            rare.caught_up.retain(|known| &**known != room);
         }
+        self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
     }
 
     fn resume(&mut self, id: SessionId, handler: &mut impl Handler) {
