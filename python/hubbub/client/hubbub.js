@@ -1,0 +1,399 @@
+/**
+ * One connection to a comet endpoint of a hubbub server, whatever carries it, in the spirit of the browser's WebSocket:
+ *
+ *     import { connect } from "/hubbub.js";
+ *     const socket = connect("/push", { rooms: ["news"] });
+ *     socket.onmessage = ({ data }) => console.log(data);
+ *
+ * hubbub.d.ts says what each name means.
+ */
+
+const DEFAULTS = {
+  transports: ["websocket", "eventsource", "polling"],
+  rooms: [],
+  openTimeout: 5_000,
+  backoffBase: 1_000,
+  backoffCap: 30_000,
+  maxQueued: 1_000,
+  maxQueuedBytes: 1 << 20,
+  withCredentials: false,
+};
+
+const CONNECTING = 0;
+const OPEN = 1;
+const CLOSING = 2;
+const CLOSED = 3;
+
+/** After these nobody comes again: the end was meant, or would be the same again. Codes from 3000 on are programs' own. */
+const isTerminal = (code) => [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes(code) || code >= 3000;
+
+/** A connection that has lasted so long has worked: the next wait is a short one again. */
+const STABLE = 5_000;
+
+/** Between the packets of an HTTP body, and how many the server takes. */
+const SEPARATOR = "\x1e";
+const MAX_PACKETS = 4_096;
+
+const utf8 = new TextEncoder();
+
+export const connect = (url, options) => new Socket(url, options);
+
+export class Socket extends EventTarget {
+  static CONNECTING = CONNECTING;
+  static OPEN = OPEN;
+  static CLOSING = CLOSING;
+  static CLOSED = CLOSED;
+
+  readyState = CONNECTING;
+  transport = null;
+  sid = null;
+  onopen = null;
+  onmessage = null;
+  onclose = null;
+  onreconnecting = null;
+
+  #url;
+  #options;
+  /** What `send` took and no transport has: `{ data, size }`. */
+  #queue = [];
+  #queuedBytes = 0;
+  /** How many messages of this session have come. */
+  #cursor = 0;
+  /** What the server said when the session opened. */
+  #info = {};
+  /** One attempt, or what came of it. None while it waits for the next. */
+  #link;
+  /** The best transport that has worked. */
+  #best;
+  #failures = 0;
+  #openedAt = 0;
+  #heardAt = 0;
+  /** For opening, for silence, for the wait between attempts, for closing: never two at a time. */
+  #timer;
+  #ending;
+  #over = new AbortController();
+
+  constructor(url, options) {
+    super();
+    this.#options = { ...DEFAULTS, ...options };
+    for (const name of this.#options.transports) {
+      if (!Object.hasOwn(transports, name)) throw new TypeError(`unknown transport: ${name}`);
+    }
+    for (const type of ["open", "message", "close", "reconnecting"]) {
+      this.addEventListener(type, (event) => this[`on${type}`]?.(event));
+    }
+    const { document, location } = globalThis;
+    this.#url = new URL(url, document?.baseURI ?? location?.href);
+    this.#url.protocol = this.#url.protocol.replace("ws", "http");
+
+    const listen = (target, type, listener) => target?.addEventListener?.(type, listener, this.#over);
+    listen(globalThis, "online", () => {
+      this.#best = undefined; // this network may carry what the last one did not
+      this.#hurry();
+    });
+    listen(globalThis, "offline", () => this.#link?.end(1006, "offline"));
+    listen(document, "visibilitychange", () => document.visibilityState === "visible" && this.#hurry());
+    listen(globalThis, "pagehide", (event) => this.#leave(event));
+    listen(globalThis, "pageshow", ({ persisted }) => persisted && this.#attempt());
+    queueMicrotask(() => this.#attempt());
+  }
+
+  get bufferedAmount() {
+    return this.#queuedBytes + (this.#link?.bufferedAmount?.() ?? 0);
+  }
+
+  get queued() {
+    return this.#queue.length;
+  }
+
+  send(data) {
+    if (this.readyState > OPEN) throw new DOMException("the socket is closed", "InvalidStateError");
+    if (typeof data !== "string") data = copied(data);
+    const size = data.byteLength ?? utf8.encode(data).length;
+    const { maxQueued, maxQueuedBytes } = this.#options;
+    if (size > this.#info.maxPayload) throw new RangeError(`the server takes ${this.#info.maxPayload} bytes at most`);
+    if (this.queued >= maxQueued || this.bufferedAmount + size > maxQueuedBytes) {
+      throw new DOMException("too much waits to be sent", "QuotaExceededError");
+    }
+    this.#queue.push({ data, size });
+    this.#queuedBytes += size;
+    if (this.readyState === OPEN) this.#link.pull();
+  }
+
+  close(code = 1000, reason = "") {
+    if (code !== 1000 && !(code >= 3000 && code <= 4999)) throw new RangeError(`1000 or 3000 to 4999, not ${code}`);
+    if (this.readyState > OPEN) return;
+    const wasOpen = this.readyState === OPEN;
+    this.readyState = CLOSING;
+    this.#ending = { code, reason };
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#ended(), wasOpen ? this.#options.openTimeout : 0);
+    if (wasOpen) this.#link.close(code, reason);
+    else this.#drop();
+  }
+
+  // ---- trying
+
+  /** Tries each transport, first the best that has worked. */
+  #attempt() {
+    if (this.readyState !== CONNECTING) return;
+    const names = this.#options.transports;
+    const first = Math.max(names.indexOf(this.#best), 0);
+    this.#climb([...names.slice(first), ...names.slice(0, first)]);
+  }
+
+  #climb([transport, ...others]) {
+    this.#drop();
+    if (!transport) return this.#wait();
+    const { openTimeout, rooms, withCredentials } = this.#options;
+    const aborter = new AbortController();
+    const { signal } = aborter;
+    const mine = (does) => (...args) => signal.aborted || does(...args);
+    const link = (this.#link = {
+      aborter,
+      signal,
+      withCredentials,
+      /** Where it opens, and where it goes on. */
+      opening: () => this.#address({ transport, resume: 1 }, rooms),
+      going: () => this.#address({ transport }, []),
+      next: () => this.#next(),
+      body: () => this.#body(),
+      packet: mine((packet) => this.#packet(transport, packet)),
+      end: mine((code = 1006, reason = "") => {
+        if (this.readyState === CONNECTING && !isTerminal(code)) this.#climb(others);
+        else this.#ended(code, reason);
+      }),
+    });
+    this.#timer = setTimeout(link.end, openTimeout);
+    try {
+      Object.assign(link, transports[transport](link));
+    } catch {
+      link.end(); // it is not known here, or not allowed
+    }
+  }
+
+  #wait() {
+    const { backoffBase, backoffCap } = this.#options;
+    const delay = Math.random() * Math.min(backoffCap, backoffBase * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#timer = setTimeout(() => this.#attempt(), delay);
+    this.#tell("reconnecting", { attempt: this.#failures, delay });
+  }
+
+  /** Somebody looks, or the network is back: no time to wait, or to trust in what has long been silent. */
+  #hurry() {
+    if (this.readyState === OPEN) this.#watch();
+    else if (!this.#link) this.#attempt();
+  }
+
+  #address(parameters, rooms) {
+    const url = new URL(this.#url);
+    const session = this.sid && { sid: this.sid, cursor: this.#cursor };
+    for (const [name, value] of Object.entries({ ...parameters, ...session })) url.searchParams.set(name, value);
+    for (const room of rooms) url.searchParams.append("room", room);
+    return url.href;
+  }
+
+  // ---- what comes
+
+  #packet(transport, packet) {
+    this.#heardAt = Date.now();
+    if (typeof packet !== "string") return this.#message(packet);
+    const content = packet.slice(1);
+    switch (packet[0]) {
+      case "0":
+        return this.#opened(transport, JSON.parse(content));
+      case "1": {
+        const { code, reason } = JSON.parse(content);
+        return this.#link.end(code, reason);
+      }
+      case "2":
+        return this.#link.pong?.();
+      case "4":
+        return this.#message(content);
+      case "b":
+        return this.#message(decoded(content).buffer);
+      case "t": // a text that this transport cannot carry as it is
+        return this.#message(new TextDecoder("utf-8", { ignoreBOM: true }).decode(decoded(content)));
+    }
+  }
+
+  #opened(transport, info) {
+    const names = this.#options.transports;
+    if (!this.#best || names.indexOf(transport) < names.indexOf(this.#best)) this.#best = transport;
+    const { sid, recovered } = (this.#info = info);
+    if (!recovered) this.#cursor = 0;
+    this.#openedAt = Date.now();
+    Object.assign(this, { readyState: OPEN, transport, sid });
+    this.#watch();
+    this.#link.pull();
+    this.#tell("open", { recovered, transport, sid });
+  }
+
+  #message(data) {
+    this.#cursor += 1;
+    this.#tell("message", { data });
+  }
+
+  /** Looks again when the server should have been heard; by the clock, which goes on while a machine sleeps. */
+  #watch() {
+    const { pingInterval, pingTimeout } = this.#info;
+    const left = this.#heardAt + pingInterval + pingTimeout - Date.now();
+    clearTimeout(this.#timer);
+    if (left > 0) this.#timer = setTimeout(() => this.#watch(), left);
+    else this.#link.end(1006, "nothing was heard");
+  }
+
+  // ---- what goes
+
+  #next() {
+    const { data, size } = this.#queue.shift() ?? { size: 0 };
+    this.#queuedBytes -= size;
+    return data;
+  }
+
+  /** As many messages as the server takes in one body. Base64 is longer by a third. */
+  #body() {
+    const packets = [];
+    for (let size = 0; this.queued && packets.length < MAX_PACKETS; ) {
+      size += this.#queue[0].size * 1.4 + 5;
+      if (packets.length && size > this.#info.maxPayload) break;
+      packets.push(encoded(this.#next()));
+    }
+    return packets.join(SEPARATOR);
+  }
+
+  // ---- ends
+
+  #ended(code, reason) {
+    const terminal = this.readyState === CLOSING || isTerminal(code);
+    this.#drop();
+    this.readyState = terminal ? CLOSED : CONNECTING;
+    if (Date.now() - this.#openedAt > STABLE) this.#failures = 0;
+    if (terminal) this.#over.abort();
+    this.#tell("close", { code, reason, terminal, ...this.#ending });
+    if (this.readyState === CONNECTING && !this.#link) this.#wait();
+  }
+
+  #drop() {
+    clearTimeout(this.#timer);
+    this.#link?.aborter.abort();
+    this.#link = undefined;
+    this.transport = null;
+  }
+
+  /** The page goes, and its session with it. Should it come back (bfcache), it gets a new one. */
+  #leave({ persisted }) {
+    this.#link?.leave?.(persisted);
+    const wasOpen = this.readyState === OPEN;
+    this.#drop();
+    this.sid = null;
+    if (!wasOpen) return;
+    this.readyState = CONNECTING;
+    this.#tell("close", { code: 1001, reason: "the page was left", terminal: false });
+  }
+
+  #tell(type, fields) {
+    this.dispatchEvent(Object.assign(new Event(type), fields));
+  }
+}
+
+/** Each gives `link` its packets, and an end when it fails; it gives back how to send what waits, and how to go. */
+const transports = {
+  websocket(link) {
+    const socket = new WebSocket(link.opening().replace("http", "ws"));
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => link.packet(data);
+    socket.onclose = ({ code, reason }) => link.end(code, reason);
+    link.signal.onabort = () => socket.close();
+    return {
+      bufferedAmount: () => socket.bufferedAmount,
+      pull() {
+        let data;
+        while (socket.readyState === OPEN && (data = link.next()) !== undefined) {
+          socket.send(typeof data === "string" ? `4${data}` : data);
+        }
+      },
+      pong: () => socket.send("3"),
+      close: (code, reason) => socket.close(code, reason),
+      leave: (persisted) => persisted && socket.close(1000), // else the browser does, with 1001
+    };
+  },
+
+  eventsource(link) {
+    const source = new EventSource(link.opening(), link);
+    const packets = { session: "0", close: "1", ping: "2", message: "4", binary: "b", text: "t" };
+    for (const [type, kind] of Object.entries(packets)) {
+      source.addEventListener(type, ({ data }) => link.packet(kind + data));
+    }
+    source.onerror = () => link.end(); // by itself it would come back with the cursor that it began with
+    link.signal.onabort = () => source.close();
+    return posting(link);
+  },
+
+  polling(link) {
+    const poll = async (url) => {
+      while (!link.signal.aborted) {
+        const body = await ask(link, url);
+        body.split(SEPARATOR).forEach(link.packet);
+        url = link.going();
+      }
+    };
+    poll(`${link.opening()}&wait=0`).catch(() => link.end());
+    return posting(link);
+  },
+};
+
+/** The half that sends, of what receives otherwise: one POST at a time, of all that waits and fits. */
+function posting(link) {
+  const post = (body, init) => ask(link, link.going(), { method: "POST", body, ...init });
+  let busy = false;
+  let ending = false;
+  const run = async () => {
+    for (let body; (body = link.body()) || ending; ) {
+      await post(body || "1");
+      if (!body) return link.end();
+    }
+    busy = false;
+  };
+  const pull = () => {
+    if (busy) return;
+    busy = true;
+    run().catch(() => link.end());
+  };
+  return {
+    pull,
+    close() {
+      ending = true;
+      pull();
+    },
+    leave: () => post("1", { keepalive: true, signal: null }).catch(() => {}),
+  };
+}
+
+async function ask({ end, signal, withCredentials }, url, init) {
+  const credentials = withCredentials ? "include" : "same-origin";
+  const answer = await fetch(url, { cache: "no-store", credentials, signal, ...init });
+  const body = await answer.text();
+  if (answer.ok) return body;
+  // Who may not come need not come again. What else is wrong may be put right.
+  end({ 401: 1008, 403: 1008, 413: 1009 }[answer.status], `HTTP ${answer.status}`);
+  throw new Error(body);
+}
+
+const decoded = (base64) => Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
+
+/** A message as a packet of a body. */
+function encoded(data) {
+  const isText = typeof data === "string";
+  if (isText && !data.includes(SEPARATOR)) return `4${data}`;
+  const bytes = isText ? utf8.encode(data) : new Uint8Array(data);
+  return (isText ? "t" : "b") + btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ""));
+}
+
+/** The bytes as they are now: whoever sends may use the buffer again. */
+function copied(data) {
+  if (data instanceof ArrayBuffer) return data.slice();
+  if (!ArrayBuffer.isView(data)) throw new TypeError("send takes a string, an ArrayBuffer or a view of one");
+  return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
+}
