@@ -1,5 +1,5 @@
 /**
- * One connection to a comet endpoint of a hubbub server, whatever carries it, in the spirit of the browser's WebSocket:
+ * A session with a hubbub server, whatever carries it:
  *
  *     import { connect } from "/hubbub.js";
  *     const socket = connect("/push", { rooms: ["news"] });
@@ -24,26 +24,25 @@ const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
 
-/** After these nobody comes again: the end was meant, or would be the same again. Codes from 3000 on are programs' own. */
+/** The end was meant, or would come again. Codes from 3000 on are programs' own. */
 const isTerminal = (code) => [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes(code) || code >= 3000;
 
-/** A connection that has lasted so long has worked: the next wait is a short one again. */
+/** A connection that lasted so long has worked: the next wait is a short one again. */
 const STABLE = 5_000;
 
 /** Between the packets of an HTTP body, and how many the server takes. */
 const SEPARATOR = "\x1e";
 const MAX_PACKETS = 4_096;
 
+/** So long a session may wait for its next connection. */
+const LINGER = 30_000;
+
 const utf8 = new TextEncoder();
+const sizeOf = (text) => utf8.encode(text).length;
 
 export const connect = (url, options) => new Socket(url, options);
 
 export class Socket extends EventTarget {
-  static CONNECTING = CONNECTING;
-  static OPEN = OPEN;
-  static CLOSING = CLOSING;
-  static CLOSED = CLOSED;
-
   readyState = CONNECTING;
   transport = null;
   sid = null;
@@ -54,14 +53,14 @@ export class Socket extends EventTarget {
 
   #url;
   #options;
-  /** What `send` took and no transport has: `{ data, size }`. */
+  /** What no transport has taken: `{ data, size }`. */
   #queue = [];
   #queuedBytes = 0;
   /** How many messages of this session have come. */
   #cursor = 0;
   /** What the server said when the session opened. */
   #info = {};
-  /** One attempt, or what came of it. None while it waits for the next. */
+  /** An attempt, or what came of it. None while it waits for the next. */
   #link;
   /** The best transport that has worked. */
   #best;
@@ -109,7 +108,7 @@ export class Socket extends EventTarget {
   send(data) {
     if (this.readyState > OPEN) throw new DOMException("the socket is closed", "InvalidStateError");
     if (typeof data !== "string") data = copied(data);
-    const size = data.byteLength ?? utf8.encode(data).length;
+    const size = data.byteLength ?? sizeOf(data);
     const { maxQueued, maxQueuedBytes } = this.#options;
     if (size > this.#info.maxPayload) throw new RangeError(`the server takes ${this.#info.maxPayload} bytes at most`);
     if (this.queued >= maxQueued || this.bufferedAmount + size > maxQueuedBytes) {
@@ -122,6 +121,7 @@ export class Socket extends EventTarget {
 
   close(code = 1000, reason = "") {
     if (code !== 1000 && !(code >= 3000 && code <= 4999)) throw new RangeError(`1000 or 3000 to 4999, not ${code}`);
+    if (sizeOf(reason) > 123) throw new RangeError("a reason has 123 bytes at most");
     if (this.readyState > OPEN) return;
     const wasOpen = this.readyState === OPEN;
     this.readyState = CLOSING;
@@ -180,7 +180,7 @@ export class Socket extends EventTarget {
     this.#tell("reconnecting", { attempt: this.#failures, delay });
   }
 
-  /** Somebody looks, or the network is back: no time to wait, or to trust in what has long been silent. */
+  /** Somebody looks, or the network is back. */
   #hurry() {
     if (this.readyState === OPEN) this.#watch();
     else if (!this.#link) this.#attempt();
@@ -235,7 +235,7 @@ export class Socket extends EventTarget {
     this.#tell("message", { data });
   }
 
-  /** Looks again when the server should have been heard; by the clock, which goes on while a machine sleeps. */
+  /** Looks again when the server should have been heard, by the clock: it goes on while a machine sleeps. */
   #watch() {
     const { pingInterval, pingTimeout } = this.#info;
     const left = this.#heardAt + pingInterval + pingTimeout - Date.now();
@@ -285,12 +285,12 @@ export class Socket extends EventTarget {
   /** The page goes, and its session with it. Should it come back (bfcache), it gets a new one. */
   #leave({ persisted }) {
     this.#link?.leave?.(persisted);
+    if (this.readyState === CLOSING) return this.#ended();
     const wasOpen = this.readyState === OPEN;
     this.#drop();
     this.sid = null;
-    if (!wasOpen) return;
     this.readyState = CONNECTING;
-    this.#tell("close", { code: 1001, reason: "the page was left", terminal: false });
+    if (wasOpen) this.#tell("close", { code: 1001, reason: "the page was left", terminal: false });
   }
 
   #tell(type, fields) {
@@ -298,14 +298,17 @@ export class Socket extends EventTarget {
   }
 }
 
-/** Each gives `link` its packets, and an end when it fails; it gives back how to send what waits, and how to go. */
+Object.assign(Socket, { CONNECTING, OPEN, CLOSING, CLOSED });
+
+/** Each gives `link` packets and an end, and returns how to send and how to go. */
 const transports = {
   websocket(link) {
     const socket = new WebSocket(link.opening().replace("http", "ws"));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => link.packet(data);
     socket.onclose = ({ code, reason }) => link.end(code, reason);
-    link.signal.onabort = () => socket.close();
+    // A Close frame would end the session. The server drops this connection when the session goes on over another.
+    link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0);
     return {
       bufferedAmount: () => socket.bufferedAmount,
       pull() {
@@ -344,7 +347,7 @@ const transports = {
   },
 };
 
-/** The half that sends, of what receives otherwise: one POST at a time, of all that waits and fits. */
+/** How to send where it receives otherwise: one POST at a time, of all that waits and fits. */
 function posting(link) {
   const post = (body, init) => ask(link, link.going(), { method: "POST", body, ...init });
   let busy = false;
@@ -388,7 +391,7 @@ function encoded(data) {
   const isText = typeof data === "string";
   if (isText && !data.includes(SEPARATOR)) return `4${data}`;
   const bytes = isText ? utf8.encode(data) : new Uint8Array(data);
-  return (isText ? "t" : "b") + btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ""));
+  return (isText ? "t" : "b") + btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
 /** The bytes as they are now: whoever sends may use the buffer again. */
