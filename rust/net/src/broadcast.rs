@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hubbub_proto::frame::{self, Header, Opcode};
 use hubbub_proto::message::Kind;
 
+use crate::carrier::{Carrier, OTHERS};
 use crate::compression::{Codecs, Form, Packing, WINDOWS, window_place};
 use crate::counters::Counts;
 use crate::id::SessionId;
@@ -39,6 +40,8 @@ pub struct Broadcast {
     /// The compressed frame for each window size, made by the first shard that has a member for it and shared by all
     /// members that get messages without reference to earlier ones; `None` in it: it would not be shorter.
     packed: [OnceLock<Option<Bytes>>; WINDOWS],
+    /// The message as other carriers than a WebSocket have it, made for the first member that needs it.
+    carried: [OnceLock<Bytes>; OTHERS],
 }
 
 impl Broadcast {
@@ -68,11 +71,18 @@ impl Broadcast {
             form,
             payload_len: payload.len(),
             packed: Default::default(),
+            carried: Default::default(),
         }
     }
 
-    pub(crate) fn frame(&self) -> &Bytes {
-        &self.frame
+    /// The message as this carrier has it.
+    pub(crate) fn carried(&self, carrier: Carrier) -> &Bytes {
+        match (carrier, self.form.kind) {
+            (Carrier::WebSocket, _) | (Carrier::Packets, Kind::Binary) => &self.frame,
+            (other, kind) => {
+                self.carried[usize::from(other.number()) - 1].get_or_init(|| other.encode(kind, self.payload()))
+            }
+        }
     }
 
     pub(crate) fn form(&self) -> Form {

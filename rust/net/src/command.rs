@@ -15,6 +15,8 @@ use crate::broadcast::Broadcast;
 use crate::compression::Form;
 use crate::exchange::{Piece, Reply};
 use crate::id::SessionId;
+use crate::peer::Peer;
+use crate::places::Household;
 use crate::transport::Stream;
 
 /// Something for a shard to do. For a session that has ended, every command does nothing.
@@ -52,6 +54,8 @@ pub enum Command {
     Want(SessionId),
     /// A connection that another shard has accepted.
     Adopt(Stream, Option<SocketAddr>),
+    /// A connection that asks for a session of this shard.
+    Move(Box<Moved>),
     /// There is room for further connections.
     Accept,
     /// Take no further connections; drop those whose request has not come.
@@ -80,11 +84,21 @@ impl Command {
             | Command::Want(id) => Some(*id),
             Command::Broadcast(_)
             | Command::Adopt(..)
+            | Command::Move(_)
             | Command::Accept
             | Command::StopAccepting
             | Command::Stop(..) => None,
         }
     }
+}
+
+/// A connection on its way from one shard to another.
+#[derive(Debug)]
+pub struct Moved {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    pub(crate) place: Option<Household>,
+    pub(crate) received: Vec<u8>,
 }
 
 /// A message's bytes on their way to a shard.

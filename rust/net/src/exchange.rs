@@ -7,6 +7,8 @@ use hubbub_proto::body::BodyReader;
 use hubbub_proto::head::Head;
 use hubbub_proto::response::FieldLines;
 
+use crate::id::SessionId;
+use crate::lasting::Secret;
 use crate::timers::Millis;
 
 /// The head of a response.
@@ -68,10 +70,36 @@ pub(crate) struct Exchange {
     /// The user has been told that the client has sent FIN.
     pub(crate) told_end: bool,
     pub(crate) answering: Answering,
+    pub(crate) purpose: Purpose,
     /// What the rest of the content is read from, and how much that is.
     pub(crate) file: Option<(File, u64)>,
     /// When the peer last sent something of the body, or took something of the response.
     pub(crate) progress: Millis,
+}
+
+/// Whom a request is for.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// The user answers it.
+    Served,
+    /// The shard answers it at once.
+    Own,
+    /// It waits for what there is for this session; the response has these fields.
+    Poll(SessionId, Fields),
+    /// It brings packets for its session.
+    Post(Box<Post>),
+}
+
+/// Fields of a response, already checked.
+pub(crate) type Fields = Vec<(String, String)>;
+
+/// Packets that come in.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) session: SessionId,
+    pub(crate) secret: Secret,
+    pub(crate) body: Vec<u8>,
+    pub(crate) fields: Fields,
 }
 
 /// How far the response is.
@@ -113,6 +141,7 @@ impl Exchange {
             expects: false,
             told_end: false,
             answering: Answering::Waiting,
+            purpose: Purpose::Served,
             file: None,
             progress: 0,
         }

@@ -8,6 +8,8 @@
 //! | `outbox` | what waits to be written to one socket |
 //! | `rooms`, [`directory`](Directory) | who is in which room: on one shard, and for everyone |
 //! | [`broadcast`](Broadcast) | one message for many |
+//! | [`carrier`](Carrier) | what carries a session, and how a message is written for it |
+//! | `lasting` | what a session has that outlives its connections |
 //! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
 //! | [`exchange`](Reply) | one HTTP request and the response to it |
 //! | [`command`](Command) | what others ask of a shard |
@@ -26,6 +28,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing"))]
 
 mod broadcast;
+mod carrier;
 mod command;
 mod compression;
 mod counters;
@@ -35,6 +38,7 @@ mod exchange;
 mod figures;
 mod handler;
 mod id;
+mod lasting;
 mod link;
 mod outbox;
 mod peer;
@@ -51,7 +55,8 @@ mod tls;
 mod transport;
 
 pub use broadcast::{Broadcast, Delivery, Target};
-pub use command::{Answer, Command, CommandBatch, Parcel, ShardHandle, Verdict};
+pub use carrier::Carrier;
+pub use command::{Answer, Command, CommandBatch, Moved, Parcel, ShardHandle, Verdict};
 pub use compression::{Compression, CompressionMode, Form};
 pub use counters::Counts;
 pub use directory::{Directory, Joined, Position};
@@ -64,7 +69,7 @@ pub use link::Link;
 pub use peer::Trust;
 pub use rate::Rate;
 pub use server::Server;
-pub use settings::{Bind, Endpoint, Limits, Policy, Proxies, RatePolicy, Service, Settings};
+pub use settings::{Bind, Endpoint, Limits, Policy, Proxies, RatePolicy, Service, Settings, Transports};
 pub use shard::{Shard, Turn};
 pub use tls::{CertificateFiles, ClientCertificates, Password, Tls, TlsError, TlsFiles, TlsStream};
 pub use transport::{Address, Stream};

@@ -9,6 +9,8 @@ use crate::settings::Endpoint;
 pub(crate) struct Routes {
     router: Router<usize>,
     default: Option<usize>,
+    /// Endpoints of the router that take other requests than WebSocket handshakes.
+    by_http: Vec<usize>,
     /// Those that serve HTTP, by prefix without a `/` at the end, the longest first.
     mounts: Vec<(String, usize)>,
 }
@@ -19,7 +21,7 @@ pub(crate) type Matched = (usize, Vec<(String, String)>);
 impl Routes {
     /// Reads the patterns; says which one cannot be served and why.
     pub(crate) fn new(endpoints: &[Endpoint]) -> Result<Self, String> {
-        let mut routes = Routes { router: Router::new(), default: None, mounts: Vec::new() };
+        let mut routes = Routes { router: Router::new(), default: None, by_http: Vec::new(), mounts: Vec::new() };
         for (number, endpoint) in endpoints.iter().enumerate() {
             if endpoint.service.is_below() {
                 let prefix = endpoint.path.as_deref().unwrap_or_default();
@@ -28,6 +30,9 @@ impl Routes {
                 }
                 routes.mounts.push((prefix.trim_end_matches('/').to_owned(), number));
                 continue;
+            }
+            if endpoint.service.opens_by_http() {
+                routes.by_http.push(number);
             }
             let Some(path) = &endpoint.path else {
                 routes.default = Some(number);
@@ -44,12 +49,16 @@ impl Routes {
     }
 
     /// WebSockets: an endpoint with this path, then one that serves HTTP below a prefix, then the default. Other
-    /// requests are first of all for those that serve HTTP.
+    /// requests are first of all for those that serve HTTP, unless an endpoint of this path takes them.
     pub(crate) fn find(&self, path: &str, upgrade: bool) -> Option<Matched> {
-        if !upgrade && let Some(number) = self.mount(path, 0) {
+        let exact = self.router.at(path).ok();
+        if !upgrade
+            && exact.as_ref().is_none_or(|found| !self.by_http.contains(found.value))
+            && let Some(number) = self.mount(path, 0)
+        {
             return Some((number, Vec::new()));
         }
-        if let Ok(found) = self.router.at(path) {
+        if let Some(found) = exact {
             let params = found.params.iter().map(|(name, value)| (name.into(), value.into()));
             return Some((*found.value, params.collect()));
         }

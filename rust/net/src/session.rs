@@ -9,9 +9,11 @@ use hubbub_proto::message::Reader;
 use hubbub_proto::{Role, Violation};
 use thin_vec::ThinVec;
 
+use crate::carrier::Carrier;
 use crate::compression::{Own, Packing};
 use crate::exchange::Exchange;
 use crate::id::SessionId;
+use crate::lasting::{Dialect, Lasting};
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::peer::Peer;
@@ -60,6 +62,17 @@ pub(crate) struct Deciding {
     pub(crate) rest: Vec<u8>,
     /// What an answer becomes after which the connection may go on.
     pub(crate) exchange: Option<Box<Exchange>>,
+    pub(crate) plan: Plan,
+}
+
+/// How a session is to open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) carrier: Carrier,
+    /// It outlives its connections.
+    pub(crate) dialect: Option<Dialect>,
+    /// Fields of the response that opens it, already checked.
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Handshake {
@@ -98,6 +111,7 @@ pub(crate) struct Session {
     pub(crate) mark: u32,
     /// How the peer has broken the protocol; said as soon as what came before has been handled, or by `until`.
     pub(crate) broke: Option<Violation>,
+    pub(crate) carrier: Carrier,
     /// Nothing has come since the last keepalive ping.
     pub(crate) pinged: bool,
     /// The pong to that ping has not come.
@@ -134,6 +148,8 @@ pub(crate) struct Rare {
     /// Where the rate of messages is bounded: what it has sent.
     pub(crate) full_at: FullAt,
     pub(crate) farewell: Farewell,
+    /// What outlives its connections.
+    pub(crate) lasting: Option<Box<Lasting>>,
 }
 
 /// The Close frames of both directions.
@@ -163,6 +179,7 @@ impl Session {
             timer: 0,
             mark: 0,
             broke: None,
+            carrier: Carrier::WebSocket,
             pinged: false,
             awaits_pong: false,
             readable: true,
@@ -177,6 +194,34 @@ impl Session {
             told: false,
             pending: true,
         }
+    }
+
+    /// A session that has no connection of its own.
+    pub(crate) fn away(id: SessionId, peer: Peer, lasting: Lasting, now: Millis) -> Self {
+        let mut session = Session::new(Stream::Away, id, None, now);
+        session.phase = Phase::Handshake(Box::new(Handshake::new(peer, Vec::new(), false)));
+        (session.readable, session.pending) = (false, false);
+        session.carrier = Carrier::Polling;
+        session.rare.get_or_insert_default().lasting = Some(Box::new(lasting));
+        session
+    }
+
+    /// It has no connection of its own just now.
+    pub(crate) fn is_away(&self) -> bool {
+        self.stream.is_away()
+    }
+
+    pub(crate) fn lasting(&self) -> Option<&Lasting> {
+        self.rare.as_ref()?.lasting.as_deref()
+    }
+
+    pub(crate) fn lasting_mut(&mut self) -> Option<&mut Lasting> {
+        self.rare.as_mut()?.lasting.as_deref_mut()
+    }
+
+    /// Bytes that wait for its client.
+    pub(crate) fn backlog(&self) -> usize {
+        if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.outbox.len() }
     }
 
     pub(crate) fn slot(&self) -> u32 {

@@ -78,6 +78,10 @@ pub struct Limits {
     pub ping_timeout: Option<Duration>,
     /// How long the peer may take to answer a Close frame.
     pub close_timeout: Duration,
+    /// How long a session that outlives its connections waits for the next one.
+    pub session_timeout: Duration,
+    /// Of such a session's messages that a connection has been given, so much is kept for the next one.
+    pub resume_bytes: usize,
 }
 
 impl Default for Limits {
@@ -99,6 +103,8 @@ impl Default for Limits {
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Some(Duration::from_secs(20)),
             close_timeout: Duration::from_secs(5),
+            session_timeout: Duration::from_secs(30),
+            resume_bytes: 64 << 10,
         }
     }
 }
@@ -130,11 +136,39 @@ pub enum Service {
     /// HTTP, by the user: requests that ask for no WebSocket are told by `Handler::exchange`. The path is a prefix: the
     /// endpoint takes whatever is below it and no other endpoint takes; `asks` is about the WebSockets among that.
     Http,
+    /// Event streams: sessions that only send.
+    Events,
+    /// Sessions that any of these transports carries, and that outlive their connections.
+    Comet(Transports),
     /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
     Figures(Trust),
 }
 
+/// The transports that an endpoint takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transports {
+    /// WebSockets.
+    pub websocket: bool,
+    /// Event streams.
+    pub eventsource: bool,
+    /// Pages of scripts that do not end.
+    pub iframe: bool,
+    /// Polls.
+    pub polling: bool,
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Transports { websocket: true, eventsource: true, iframe: true, polling: true }
+    }
+}
+
 impl Service {
+    /// It opens sessions by other requests than WebSocket handshakes, too.
+    pub(crate) fn opens_by_http(&self) -> bool {
+        matches!(self, Service::Events | Service::Comet(_))
+    }
+
     /// The endpoint's path is a prefix.
     pub(crate) fn is_below(&self) -> bool {
         matches!(self, Service::Http)

@@ -31,6 +31,12 @@ kinds! {
     Transport {
         /// RFC 6455.
         WebSocket => "websocket",
+        /// An event stream.
+        EventSource => "eventsource",
+        /// A page of scripts that does not end.
+        Iframe => "iframe",
+        /// Polls; sessions between two connections are among them.
+        Polling => "polling",
     }
 }
 
@@ -109,6 +115,14 @@ impl Default for Tables {
 impl Tables {
     pub(crate) fn session_opened(&self, transport: Transport) {
         add(&self.opened[transport as usize]);
+    }
+
+    /// A session is carried by something else now.
+    pub(crate) fn session_moved(&self, from: Transport, to: Transport) {
+        if from != to {
+            add(&self.closed[from as usize]);
+            add(&self.opened[to as usize]);
+        }
     }
 
     pub(crate) fn session_closed(&self, transport: Transport, code: CloseCode) {

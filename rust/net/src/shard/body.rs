@@ -6,7 +6,7 @@ use super::Shard;
 use super::context::{Context, millis};
 use super::exchange::DRAIN_BYTES;
 use crate::command::Answer;
-use crate::exchange::{Answering, Exchange};
+use crate::exchange::{Answering, Exchange, Purpose};
 use crate::figures::Reason;
 use crate::handler::Handler;
 use crate::session::{Phase, Session};
@@ -56,6 +56,11 @@ impl Context {
                     self.mark_dirty(session);
                 } else if exchange.received > max.max(DRAIN_BYTES) {
                     self.linger(session);
+                }
+            }
+            Ok(()) if !matches!(exchange.purpose, Purpose::Served) => {
+                if let Purpose::Post(post) = &mut exchange.purpose {
+                    post.body.extend_from_slice(&gathered);
                 }
             }
             Ok(()) => {

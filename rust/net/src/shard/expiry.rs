@@ -5,8 +5,10 @@ use hubbub_proto::frame::{self, Opcode};
 
 use super::Shard;
 use super::context::{Context, millis};
+use crate::carrier::Carrier;
 use crate::exchange::Exchange;
 use crate::handler::Handler;
+use crate::lasting::Lasting;
 use crate::session::{Phase, Session};
 use crate::timers::Millis;
 
@@ -20,6 +22,8 @@ enum Look {
     HandshakeExpired,
     /// The body of its request is.
     BodyExpired,
+    /// Its connection is given up.
+    Lose(&'static str),
     /// Take it away.
     Drop(Option<&'static str>),
 }
@@ -55,7 +59,12 @@ impl Shard {
             Look::Never => {}
             Look::HandshakeExpired => self.handshake_expired(slot, handler),
             Look::BodyExpired => self.body_expired(slot, handler),
+            Look::Lose(cause) => self.lose_connection(slot, cause, handler),
             Look::Drop(cause) => self.drop_session(slot, cause, handler),
+        }
+        if let Some(id) = self.sessions.at(slot).filter(|session| session.lasting().is_some()).map(|session| session.id)
+        {
+            self.answer_posts(id, handler);
         }
     }
 }
@@ -102,6 +111,13 @@ impl Context {
             self.execute(session, handler);
             return if session.is_open() { Look::At(session.until) } else { Look::Never };
         }
+        if session.is_away() {
+            return match self.look_at_away(session) {
+                Look::At(at) => soonest(next, Some(at)).map_or(Look::Never, Look::At),
+                Look::Never => next.map_or(Look::Never, Look::At),
+                other => other,
+            };
+        }
         if let Err(deadline) = self.check_progress(session) {
             match deadline {
                 at @ Some(_) => next = soonest(next, at),
@@ -112,15 +128,43 @@ impl Context {
                 }
             }
         }
-        match self.check_keepalive(session) {
+        let kept = match session.carrier.is_stream() {
+            true => self.keep_stream_alive(session).ok_or(Silent),
+            false => self.check_keepalive(session),
+        };
+        match kept {
             Ok(at) => next = soonest(next, at),
             Err(Silent) => {
                 self.counts.ping_timeouts += 1;
+                if session.lasting().is_some_and(Lasting::resumes) {
+                    return Look::Lose("keepalive ping timeout");
+                }
                 self.fail(session, CloseCode::INTERNAL_ERROR, "keepalive ping timeout", handler);
                 return Look::Never;
             }
         }
         next.map_or(Look::Never, Look::At)
+    }
+
+    /// A session without a connection of its own: a poll that has waited for long enough is answered, and a client that
+    /// does not come again is given up.
+    fn look_at_away(&mut self, session: &mut Session) -> Look {
+        let (now, last) = (self.now, session.last_received);
+        let Some(lasting) = session.lasting() else { return Look::Never };
+        if lasting.poll.is_none() {
+            let due = last + millis(self.limits.session_timeout);
+            if due > now {
+                return Look::At(due);
+            }
+            self.counts.session_timeouts += 1;
+            return Look::Drop(Some("the client has not come back"));
+        }
+        let Some(interval) = self.limits.ping_interval.map(millis) else { return Look::Never };
+        if last + interval > now {
+            return Look::At(last + interval);
+        }
+        self.signal(session, |carrier, out| carrier.write_heartbeat(out, true));
+        Look::At(now + interval)
     }
 
     /// `Ok`: no message is unfinished. `Err(Some)`: one is, look again then. `Err(None)`: it has stood still too long.
@@ -174,10 +218,14 @@ impl Context {
         (session.pinged, session.awaits_pong) = (true, true);
         session.ping_micros = self.micros;
         let payload = self.micros.to_be_bytes();
+        let carrier = session.carrier;
         // Nobody is given up who has not been asked. Where nobody is ever given up, a peer with a backlog need not get
         // one ping after the other behind it.
         if self.limits.ping_timeout.is_some() || session.outbox.len() < self.limits.high_water_bytes {
-            session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Ping, &payload, None));
+            session.outbox.gather(&mut self.pool, |out| match carrier {
+                Carrier::Packets => carrier.write_heartbeat(out, true),
+                _ => frame::encode(out, Opcode::Ping, &payload, None),
+            });
             self.mark_dirty(session);
         }
     }

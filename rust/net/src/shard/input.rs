@@ -9,6 +9,7 @@ use hubbub_proto::message::{Event, Kind};
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
+use crate::carrier::Carrier;
 use crate::handler::Handler;
 use crate::session::{Phase, Session};
 
@@ -16,6 +17,9 @@ use crate::session::{Phase, Session};
 const DIRECT_RECEIVES: usize = 16;
 /// A ping is answered at once while less than this waits to be written; beyond, only the newest is.
 const PONG_BACKLOG: usize = 4096;
+
+const ENDED: &str = "the peer closed the connection";
+const TALKED: &str = "the client has sent something behind its request";
 
 /// What one receive call has brought.
 enum Received {
@@ -50,7 +54,7 @@ impl Shard {
         if session.is_waiting() {
             // What is there stays in the kernel, so that TCP pushes back; but a reset is final.
             if session.broken {
-                self.drop_session(slot, Some("connection reset by peer"), handler);
+                self.lose_connection(slot, "connection reset by peer", handler);
             } else if session.hung_up {
                 session.tell_hang_up(handler);
             }
@@ -72,7 +76,7 @@ impl Shard {
         match received {
             Received::Full(len) | Received::Short(len) => self.take(slot, len, handler),
             Received::Empty => {}
-            Received::End => self.drop_session(slot, Some("the peer closed the connection"), handler),
+            Received::End => self.lose_connection(slot, ENDED, handler),
             Received::Lost(error) => self.lose(slot, &error, handler),
         }
         self.settle_session(slot);
@@ -110,7 +114,11 @@ impl Shard {
         self.cx.counts.bytes_in += len as u64;
         match session.phase {
             Phase::Handshake(_) => self.receive_head(slot, len, handler),
-            Phase::Exchange(_) => self.cx.receive_body(session, &self.buffer[..len], handler),
+            Phase::Exchange(_) => {
+                self.cx.receive_body(session, &self.buffer[..len], handler);
+                self.posted(slot, handler);
+            }
+            Phase::Open if session.carrier.is_stream() => self.lose_connection(slot, TALKED, handler),
             Phase::Open | Phase::Closing => self.cx.feed(session, &mut self.buffer[..len], handler),
             // The last word is spoken: what still comes is read only so that the peer sees our end.
             Phase::Lingering | Phase::Deciding(_) => {}
@@ -121,7 +129,7 @@ impl Shard {
     fn lose(&mut self, slot: u32, error: &io::Error, handler: &mut impl Handler) {
         match self.sessions.at(slot) {
             Some(session) if session.stream.has_failed() => self.cx.fail_tls(session, error, handler),
-            _ => self.drop_session(slot, Some(&lost(error)), handler),
+            _ => self.lose_connection(slot, &lost(error), handler),
         }
     }
 
@@ -155,7 +163,7 @@ impl Shard {
                 }
                 Received::Empty => {}
                 Received::End => {
-                    self.drop_session(slot, Some("the peer closed the connection"), handler);
+                    self.lose_connection(slot, ENDED, handler);
                     return true;
                 }
                 Received::Lost(error) => {
@@ -246,9 +254,16 @@ impl Context {
             Event::Message { kind, payload } => {
                 // After our Close frame the user has turned away: messages are discarded.
                 if session.is_open() {
-                    handed.messages += 1;
-                    handed.bytes += payload.as_slice().len();
-                    handler.message(session.id, kind, payload);
+                    let len = match (session.carrier, kind) {
+                        (Carrier::Packets, Kind::Text) => self.heed_packet(session, payload, handler),
+                        _ => {
+                            let len = payload.as_slice().len();
+                            handler.message(session.id, kind, payload);
+                            Some(len)
+                        }
+                    };
+                    handed.messages += u32::from(len.is_some());
+                    handed.bytes += len.unwrap_or(0);
                 }
             }
             Event::Compressed { kind, payload } => {

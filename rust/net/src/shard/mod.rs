@@ -1,12 +1,14 @@
 //! A shard: one readiness poll, the sockets it owns, their timers, and its part of every room.
 //!
 //! Input flows through `accept` → `clients` → (`shaking`) → `opening` → `input`, at the speed that `pace` allows, or
-//! `exchange` for HTTP; output through `output`; `closing` and `expiry` end things.
+//! `exchange` for HTTP; `wishes` and `calls` for sessions that `polling`, `carrying` and `resuming` look after; output through `output`; `closing` and `expiry` end things.
 //! Only the thread that drives the shard touches any of it; everyone else posts commands.
 
 mod accept;
 mod answering;
 mod body;
+mod calls;
+mod carrying;
 mod clients;
 mod closing;
 mod context;
@@ -17,8 +19,11 @@ mod opening;
 mod origins;
 mod output;
 mod pace;
+mod polling;
 mod quota;
+mod resuming;
 mod shaking;
+mod wishes;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -210,12 +215,15 @@ impl Shard {
     /// Writes what the outboxes hold, one vectored write per session that has something.
     pub fn flush(&mut self, handler: &mut impl Handler) {
         let mut dirty = std::mem::take(&mut self.cx.dirty);
-        for slot in dirty.drain(..) {
-            self.guard(slot, handler, |shard, handler| shard.flush_session(slot, handler));
+        // Twice: what waits for a poll goes from the session to the connection, and from there out.
+        for _ in 0..2 {
+            for slot in dirty.drain(..) {
+                self.guard(slot, handler, |shard, handler| shard.flush_session(slot, handler));
+            }
+            std::mem::swap(&mut dirty, &mut self.cx.dirty);
         }
-        if self.cx.dirty.is_empty() {
-            self.cx.dirty = dirty;
-        }
+        // What the second round has left is the next flush's.
+        std::mem::swap(&mut dirty, &mut self.cx.dirty);
         self.settle(handler);
     }
 
@@ -351,6 +359,7 @@ impl Shard {
             Command::Cut(id) => self.cut(id),
             Command::Want(id) => self.want(id),
             Command::Adopt(stream, peer) => self.adopt(stream, peer, handler),
+            Command::Move(moved) => self.take_over_connection(*moved, handler),
             Command::Accept => self.acceptor.wake(),
             Command::StopAccepting => self.stop_accepting(handler),
             Command::Stop(code, reason, grace) => self.stop(code, &reason, grace, handler),
@@ -361,7 +370,7 @@ impl Shard {
     fn take_over(&mut self, id: SessionId, len: usize, handler: &mut impl Handler) {
         let Some(session) = self.sessions.get(id) else { return };
         if let Some(link) = &session.link {
-            link.take_posted(len, session.outbox.len());
+            link.take_posted(len, session.backlog());
         }
         if session.is_open() && session.broke.is_some() {
             self.cx.execute(session, handler);
@@ -431,6 +440,7 @@ impl Shard {
         if session.readable || session.holds() {
             self.cx.mark_ready(session);
         }
+        self.answer_posts(id, handler);
     }
 }
 
