@@ -106,7 +106,7 @@ export class Socket extends EventTarget {
   /**
    * Ends the session, once what waits has been sent if there is a connection. `close` is told of with these values.
    *
-   * @param code 1000, the default, or 3000 to 4999. Over event streams and polls the server is told 1000 in any case.
+   * @param code 1000, the default, or 3000 to 4999.
    * @param reason At most 123 bytes of UTF-8.
    * @throws RangeError It is another code.
    */

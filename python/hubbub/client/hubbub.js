@@ -67,7 +67,7 @@ export class Socket extends EventTarget {
   #failures = 0;
   #openedAt = 0;
   #heardAt = 0;
-  /** For opening, for silence, for the wait between attempts, for closing: never two at a time. */
+  /** For opening, for silence, for the next attempt, for closing: never two at a time. */
   #timer;
   #ending;
   #over = new AbortController();
@@ -180,7 +180,6 @@ export class Socket extends EventTarget {
     this.#tell("reconnecting", { attempt: this.#failures, delay });
   }
 
-  /** Somebody looks, or the network is back. */
   #hurry() {
     if (this.readyState === OPEN) this.#watch();
     else if (!this.#link) this.#attempt();
@@ -198,6 +197,8 @@ export class Socket extends EventTarget {
 
   #packet(transport, packet) {
     this.#heardAt = Date.now();
+    // A poll of a session that is still there brings only what is new.
+    if (this.readyState === CONNECTING && packet[0] !== "0") this.#opened(transport, { ...this.#info, recovered: true });
     if (typeof packet !== "string") return this.#message(packet);
     const content = packet.slice(1);
     switch (packet[0]) {
@@ -238,13 +239,12 @@ export class Socket extends EventTarget {
   /** Looks again when the server should have been heard, by the clock: it goes on while a machine sleeps. */
   #watch() {
     const { pingInterval, pingTimeout } = this.#info;
-    const left = this.#heardAt + pingInterval + pingTimeout - Date.now();
     clearTimeout(this.#timer);
+    if (!pingInterval) return; // the server gives no sign of life
+    const left = this.#heardAt + pingInterval + (pingTimeout || pingInterval) - Date.now();
     if (left > 0) this.#timer = setTimeout(() => this.#watch(), left);
     else this.#link.end(1006, "nothing was heard");
   }
-
-  // ---- what goes
 
   #next() {
     const { data, size } = this.#queue.shift() ?? { size: 0 };
@@ -347,15 +347,15 @@ const transports = {
   },
 };
 
-/** How to send where it receives otherwise: one POST at a time, of all that waits and fits. */
+/** To send by POST: one at a time, all that waits and fits. */
 function posting(link) {
   const post = (body, init) => ask(link, link.going(), { method: "POST", body, ...init });
   let busy = false;
-  let ending = false;
+  let ending;
   const run = async () => {
-    for (let body; (body = link.body()) || ending; ) {
-      await post(body || "1");
-      if (!body) return link.end();
+    for (let body; (body = link.body() || ending); ) {
+      await post(body);
+      if (body === ending) return link.end();
     }
     busy = false;
   };
@@ -366,11 +366,11 @@ function posting(link) {
   };
   return {
     pull,
-    close() {
-      ending = true;
+    close(code, reason) {
+      ending = `1${code} ${reason}`;
       pull();
     },
-    leave: () => post("1", { keepalive: true, signal: null }).catch(() => {}),
+    leave: () => post("11001", { keepalive: true, signal: null }).catch(() => {}),
   };
 }
 
@@ -379,7 +379,7 @@ async function ask({ end, signal, withCredentials }, url, init) {
   const answer = await fetch(url, { cache: "no-store", credentials, signal, ...init });
   const body = await answer.text();
   if (answer.ok) return body;
-  // Who may not come need not come again. What else is wrong may be put right.
+  // Who may not come need not come again.
   end({ 401: 1008, 403: 1008, 413: 1009 }[answer.status], `HTTP ${answer.status}`);
   throw new Error(body);
 }
@@ -394,7 +394,7 @@ function encoded(data) {
   return (isText ? "t" : "b") + btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
 
-/** The bytes as they are now: whoever sends may use the buffer again. */
+/** Whoever sends may use the buffer again. */
 function copied(data) {
   if (data instanceof ArrayBuffer) return data.slice();
   if (!ArrayBuffer.isView(data)) throw new TypeError("send takes a string, an ArrayBuffer or a view of one");
