@@ -62,8 +62,8 @@ export class Socket extends EventTarget {
   #info = {};
   /** An attempt, or what came of it. None while it waits for the next. */
   #link;
-  /** The best transport that has worked. */
-  #best;
+  /** The number of the best transport that has worked. */
+  #best = Infinity;
   #failures = 0;
   #openedAt = 0;
   #heardAt = 0;
@@ -87,10 +87,10 @@ export class Socket extends EventTarget {
 
     const listen = (target, type, listener) => target?.addEventListener?.(type, listener, this.#over);
     listen(globalThis, "online", () => {
-      this.#best = undefined; // this network may carry what the last one did not
+      this.#best = Infinity; // this network may carry what the last one did not
       this.#hurry();
     });
-    listen(globalThis, "offline", () => this.#link?.end(1006, "offline"));
+    listen(globalThis, "offline", () => this.#link?.end({ reason: "offline" }));
     listen(document, "visibilitychange", () => document.visibilityState === "visible" && this.#hurry());
     listen(globalThis, "pagehide", (event) => this.#leave(event));
     listen(globalThis, "pageshow", ({ persisted }) => persisted && this.#attempt());
@@ -110,7 +110,7 @@ export class Socket extends EventTarget {
     if (typeof data !== "string") data = copied(data);
     const size = data.byteLength ?? sizeOf(data);
     const { maxQueued, maxQueuedBytes } = this.#options;
-    if (size > this.#info.maxPayload) throw new RangeError(`the server takes ${this.#info.maxPayload} bytes at most`);
+    if (size > this.#info.maxPayload) throw new RangeError("the server takes no message so long");
     if (this.queued >= maxQueued || this.bufferedAmount + size > maxQueuedBytes) {
       throw new DOMException("too much waits to be sent", "QuotaExceededError");
     }
@@ -121,15 +121,15 @@ export class Socket extends EventTarget {
 
   close(code = 1000, reason = "") {
     if (code !== 1000 && !(code >= 3000 && code <= 4999)) throw new RangeError(`1000 or 3000 to 4999, not ${code}`);
-    if (sizeOf(reason) > 123) throw new RangeError("a reason has 123 bytes at most");
+    if (sizeOf(reason) > 123) throw new RangeError("the reason is too long");
     if (this.readyState > OPEN) return;
     const wasOpen = this.readyState === OPEN;
     this.readyState = CLOSING;
     this.#ending = { code, reason };
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ended(), wasOpen ? this.#options.openTimeout : 0);
     if (wasOpen) this.#link.close(code, reason);
     else this.#drop();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#ended(), wasOpen ? this.#options.openTimeout : 0);
   }
 
   // ---- trying
@@ -138,8 +138,7 @@ export class Socket extends EventTarget {
   #attempt() {
     if (this.readyState !== CONNECTING) return;
     const names = this.#options.transports;
-    const first = Math.max(names.indexOf(this.#best), 0);
-    this.#climb([...names.slice(first), ...names.slice(0, first)]);
+    this.#climb([...names.slice(this.#best), ...names.slice(0, this.#best)]);
   }
 
   #climb([transport, ...others]) {
@@ -159,16 +158,17 @@ export class Socket extends EventTarget {
       next: () => this.#next(),
       body: () => this.#body(),
       packet: mine((packet) => this.#packet(transport, packet)),
-      end: mine((code = 1006, reason = "") => {
+      /** Takes whatever says why: an event, an error, a packet. */
+      end: mine(({ code = 1006, reason = "" }) => {
         if (this.readyState === CONNECTING && !isTerminal(code)) this.#climb(others);
         else this.#ended(code, reason);
       }),
     });
-    this.#timer = setTimeout(link.end, openTimeout);
+    this.#timer = setTimeout(link.end, openTimeout, {});
     try {
       Object.assign(link, transports[transport](link));
     } catch {
-      link.end(); // it is not known here, or not allowed
+      link.end({}); // it is not known here, or not allowed
     }
   }
 
@@ -204,10 +204,8 @@ export class Socket extends EventTarget {
     switch (packet[0]) {
       case "0":
         return this.#opened(transport, JSON.parse(content));
-      case "1": {
-        const { code, reason } = JSON.parse(content);
-        return this.#link.end(code, reason);
-      }
+      case "1":
+        return this.#link.end(JSON.parse(content));
       case "2":
         return this.#link.pong?.();
       case "4":
@@ -220,8 +218,7 @@ export class Socket extends EventTarget {
   }
 
   #opened(transport, info) {
-    const names = this.#options.transports;
-    if (!this.#best || names.indexOf(transport) < names.indexOf(this.#best)) this.#best = transport;
+    this.#best = Math.min(this.#best, this.#options.transports.indexOf(transport));
     const { sid, recovered } = (this.#info = info);
     if (!recovered) this.#cursor = 0;
     this.#openedAt = Date.now();
@@ -243,7 +240,7 @@ export class Socket extends EventTarget {
     if (!pingInterval) return; // the server gives no sign of life
     const left = this.#heardAt + pingInterval + (pingTimeout || pingInterval) - Date.now();
     if (left > 0) this.#timer = setTimeout(() => this.#watch(), left);
-    else this.#link.end(1006, "nothing was heard");
+    else this.#link.end({ reason: "nothing was heard" });
   }
 
   #next() {
@@ -306,7 +303,7 @@ const transports = {
     const socket = new WebSocket(link.opening().replace("http", "ws"));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => link.packet(data);
-    socket.onclose = ({ code, reason }) => link.end(code, reason);
+    socket.onclose = link.end;
     // A Close frame would end the session. The server drops this connection when the session goes on over another.
     link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0);
     return {
@@ -329,7 +326,7 @@ const transports = {
     for (const [type, kind] of Object.entries(packets)) {
       source.addEventListener(type, ({ data }) => link.packet(kind + data));
     }
-    source.onerror = () => link.end(); // by itself it would come back with the cursor that it began with
+    source.onerror = link.end; // by itself it would come back with the cursor that it began with
     link.signal.onabort = () => source.close();
     return posting(link);
   },
@@ -342,7 +339,7 @@ const transports = {
         url = link.going();
       }
     };
-    poll(`${link.opening()}&wait=0`).catch(() => link.end());
+    poll(`${link.opening()}&wait=0`).catch(link.end);
     return posting(link);
   },
 };
@@ -355,14 +352,15 @@ function posting(link) {
   const run = async () => {
     for (let body; (body = link.body() || ending); ) {
       await post(body);
-      if (body === ending) return link.end();
+      if (body === ending) return link.end({});
     }
     busy = false;
   };
   const pull = () => {
     if (busy) return;
     busy = true;
-    run().catch(() => link.end());
+    // Of the end of the session, the other half knows more.
+    run().catch((error) => error.status === 404 || link.end(error));
   };
   return {
     pull,
@@ -374,14 +372,14 @@ function posting(link) {
   };
 }
 
-async function ask({ end, signal, withCredentials }, url, init) {
+async function ask({ signal, withCredentials }, url, init) {
   const credentials = withCredentials ? "include" : "same-origin";
   const answer = await fetch(url, { cache: "no-store", credentials, signal, ...init });
   const body = await answer.text();
   if (answer.ok) return body;
+  const { status } = answer;
   // Who may not come need not come again.
-  end({ 401: 1008, 403: 1008, 413: 1009 }[answer.status], `HTTP ${answer.status}`);
-  throw new Error(body);
+  throw { status, code: { 401: 1008, 403: 1008, 413: 1009 }[status], reason: `HTTP ${status}` };
 }
 
 const decoded = (base64) => Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
@@ -397,6 +395,6 @@ function encoded(data) {
 /** Whoever sends may use the buffer again. */
 function copied(data) {
   if (data instanceof ArrayBuffer) return data.slice();
-  if (!ArrayBuffer.isView(data)) throw new TypeError("send takes a string, an ArrayBuffer or a view of one");
+  if (!ArrayBuffer.isView(data)) throw new TypeError("neither text nor bytes");
   return data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
 }
