@@ -160,6 +160,7 @@ export class Socket extends EventTarget {
       packet: mine((packet) => this.#packet(transport, packet)),
       /** Takes whatever says why: an event, an error, a packet. */
       end: mine(({ code = 1006, reason = "" }) => {
+        if (code !== 1006) this.sid = null; // the session has ended, not only the connection
         if (this.readyState === CONNECTING && !isTerminal(code)) this.#climb(others);
         else this.#ended(code, reason);
       }),
@@ -198,7 +199,7 @@ export class Socket extends EventTarget {
   #packet(transport, packet) {
     this.#heardAt = Date.now();
     // A poll of a session that is still there brings only what is new.
-    if (this.readyState === CONNECTING && packet[0] !== "0") this.#opened(transport, { ...this.#info, recovered: true });
+    if (this.readyState === CONNECTING && packet > "2") this.#opened(transport, { ...this.#info, recovered: true });
     if (typeof packet !== "string") return this.#message(packet);
     const content = packet.slice(1);
     switch (packet[0]) {
@@ -233,7 +234,7 @@ export class Socket extends EventTarget {
     this.#tell("message", { data });
   }
 
-  /** Looks again when the server should have been heard, by the clock: it goes on while a machine sleeps. */
+  /** By the clock, which goes on while a machine sleeps. */
   #watch() {
     const { pingInterval, pingTimeout } = this.#info;
     clearTimeout(this.#timer);
@@ -249,7 +250,7 @@ export class Socket extends EventTarget {
     return data;
   }
 
-  /** As many messages as the server takes in one body. Base64 is longer by a third. */
+  /** What the server takes in one body. Base64 is longer by a third. */
   #body() {
     const packets = [];
     for (let size = 0; this.queued && packets.length < MAX_PACKETS; ) {
