@@ -306,7 +306,7 @@ const transports = {
     socket.onmessage = ({ data }) => link.packet(data);
     socket.onclose = link.end;
     // A Close frame would end the session. The server drops this connection when the session goes on over another.
-    link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0);
+    link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0).unref?.();
     return {
       bufferedAmount: () => socket.bufferedAmount,
       pull() {
