@@ -1,9 +1,9 @@
-"""A clock in every browser: one broadcast a second, carried by polls, long polls, an iframe, an event stream, a WebSocket.
+"""One clock, one broadcast a second, carried by polls, long polls, an iframe, an event stream and a WebSocket.
 
     python app.py [--host HOST] [--port PORT] [--io-threads N]
 
-The pages are in ``public``, with a module for each way. All their sessions are in the room "clock"; what one of them says
-is told to all.
+The pages are in ``public``, with a module for each way. All their sessions are in the room "clock"; what one of them
+says is told to all.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -20,8 +21,6 @@ ATTACK = "<img src=x onerror=\"document.title='broken'\"><script>document.title=
 @pytest.fixture(scope="module")
 def clocks() -> Iterator[tuple[Program, int]]:
     """examples/clocks and its port, on every address of this machine."""
-    import sys
-
     command = [sys.executable, str(ROOT / "examples/clocks/app.py"), "--host", "0.0.0.0", "--port", "0"]
     with running(command) as program:
         yield program, program.wait_for_port()
@@ -97,7 +96,7 @@ def test_a_clock_goes_on_by_each_way(browser: Chrome, clocks: tuple[Program, int
     """
     times = browser.execute_async_script(script)
     seconds = [sum(int(part) * 60**power for power, part in enumerate(reversed(time.split(":")))) for time in times]
-    assert [(after - before) % 86_400 for before, after in zip(seconds, seconds[1:], strict=False)] == [1, 1]
+    assert [(after - before) % 86_400 for before, after in itertools.pairwise(seconds)] == [1, 1]
 
 
 @pytest.mark.parametrize("way", WAYS)
