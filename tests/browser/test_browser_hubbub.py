@@ -89,7 +89,8 @@ def test_a_stream_that_is_cut_comes_whole_in_order_and_once(browser: Chrome, way
     for cut in range(1, 6):
         until(browser, lambda cut=cut: len(messages(browser)) > 80 * cut)
         way.cut()
-        until(browser, lambda cut=cut: len(events(browser, "open")) > cut)
+        if transport != "polling":  # Chromium repeats a GET of its own accord if a connection that has served is reset
+            until(browser, lambda cut=cut: len(events(browser, "open")) > cut)
     until(browser, lambda: messages(browser)[-1] == "499")
     assert messages(browser) == [str(number) for number in range(500)]
     for again in events(browser, "open")[1:]:

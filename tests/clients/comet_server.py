@@ -20,8 +20,9 @@ import asyncio
 import json
 import signal
 from collections import defaultdict
+from contextlib import suppress
 
-from hubbub import Hub, Limits, Request, Response, WebSocket
+from hubbub import ConnectionClosed, Hub, Limits, Request, Response, WebSocket
 
 LIMITS = Limits(ping_interval=0.3, ping_timeout=0.3, session_timeout=1.5)
 
@@ -49,7 +50,8 @@ async def push(ws: WebSocket) -> None:
                 await obey(ws, command, rest)
             else:
                 said += 1
-                ws.send(data)
+                with suppress(ConnectionClosed):  # it may have said so, and closed
+                    ws.send(data)
     finally:
         await ws.close()
         ends[ws.id].set_result(json.dumps([ws.close_code, ws.close_reason, said]))

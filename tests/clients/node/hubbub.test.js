@@ -1,7 +1,7 @@
 // hubbub.js, as the server serves it, in Node. PORT says where ../comet_server.py is.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { Proxy } from "./proxy.js";
 
 const port = process.env.PORT;
@@ -12,9 +12,16 @@ const { connect, Socket } = await import(`data:text/javascript,${encodeURICompon
 const ways = ["websocket", "eventsource", "polling"].filter((way) => way !== "eventsource" || globalThis.EventSource);
 const SHORT = { backoffBase: 20, backoffCap: 100 };
 
+const sockets = [];
+
+afterEach(() => {
+  for (const socket of sockets.splice(0)) socket.close();
+});
+
 /** A socket whose events can be awaited one by one, none lost. */
 function dial(options = {}, { at = port, path = "/push" } = {}) {
   const socket = connect(`http://127.0.0.1:${at}${path}`, { ...SHORT, ...options });
+  sockets.push(socket);
   const heard = { open: [], message: [], close: [], reconnecting: [] };
   const waiting = { open: [], message: [], close: [], reconnecting: [] };
   for (const type of Object.keys(heard)) {
