@@ -10,10 +10,11 @@ from typing import Any, Literal, TypeVar, overload
 
 from hubbub import _addresses, _asgi, _core, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
-from hubbub._handlers import Endpoint, check_handler, is_coroutine, only_answers
+from hubbub._handlers import Endpoint, RoomRule, check_handler, is_coroutine, only_answers
 from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
+from hubbub.eventstream import EventStream
 from hubbub.limits import Limits
 from hubbub.rooms import Audience, Room, Rooms, Sessions
 from hubbub.stats import Stats, readers
@@ -27,6 +28,11 @@ H = TypeVar("H", bound=Callable[..., Any])
 
 #: How the network runs unless the program says otherwise; docs/guide.md says why.
 DEFAULT_IO_THREADS = 1
+
+Transport = Literal["websocket", "eventsource", "iframe", "polling"]
+
+#: What a comet endpoint takes unless the program says otherwise.
+TRANSPORTS: tuple[Transport, ...] = ("websocket", "eventsource", "iframe", "polling")
 
 #: Who may read the figures unless the program says otherwise.
 LOOPBACK = ("127.0.0.1", "::1")
@@ -182,6 +188,82 @@ class Hub:
 
         return register
 
+    def eventsource(self, path: str, *, origins: Sequence[str] | None = None) -> Callable[[H], H]:
+        """An event stream (Server-sent events) at ``path``, for browsers' ``EventSource``: ``handler(es)``.
+
+        Args:
+            path: as for `websocket`.
+            origins: as for `Hub`; the hub's own if not given. Pages from another origin that is listed get the CORS
+                fields that browsers ask for.
+
+        A function is called when a client has connected, and the stream stays open: it may join rooms, whose broadcasts
+        arrive as events. A coroutine serves the stream until it returns; then the stream ends, and browsers come again.
+
+        A client that comes back says which event it has seen last. What rooms with a history (`Room.history`) have
+        broadcast since arrives when the session joins them; an event of type ``gap`` says that some of it is not kept
+        any more.
+        """
+        entry = self._add(path, origins, service="events", session_type=EventStream)
+
+        def register(handler: H) -> H:
+            check_handler("eventsource", handler, "es")
+            entry["serve" if is_coroutine(handler) else "on_connection"] = handler
+            return handler
+
+        return register
+
+    def comet(
+        self,
+        path: str,
+        *,
+        transports: Sequence[Transport] = TRANSPORTS,
+        subprotocols: Sequence[str] = (),
+        origins: Sequence[str] | None = None,
+        rooms: RoomRule = False,
+    ) -> Callable[[H], H]:
+        """Sessions that any transport may carry: WebSocket, event stream, iframe, polls. ``async def handler(ws)``.
+
+        To handlers such a session is like a WebSocket; ``ws.transport`` says what carries it. ``/hubbub.js`` in the
+        browser finds the transport that works. A session survives its connection for ``Limits.session_timeout``
+        seconds: a client that comes back in time goes on with it, on any transport, and misses nothing of what
+        ``Limits.outbox_bytes`` and ``Limits.resume_bytes`` have room for. docs/guide.md has the protocol.
+
+        Args:
+            path: as for `websocket`.
+            transports: those that are taken.
+            subprotocols: for WebSockets, the preferred one first.
+            origins: as for `eventsource`.
+            rooms: the rooms that a client may enter by asking for them when it opens: ``True`` for all, or a function
+                ``(ws, name)`` that says so for each.
+
+        Without a handler of its own, the endpoint has the hub's (``on_connection``, ``on_message``, ``on_close``).
+        """
+        unknown = [name for name in transports if name not in TRANSPORTS]
+        if isinstance(transports, str) or unknown or not transports:
+            raise ValueError(f"transports are some of {', '.join(TRANSPORTS)}, not {transports!r}")
+        if not isinstance(rooms, bool) and not callable(rooms):
+            raise TypeError(f"rooms is True, False or a function, not {rooms!r}")
+        entry = self._add(path, origins, service="comet", transports=list(transports), rooms=rooms)
+        entry["subprotocols"] = _names("subprotocols", subprotocols)
+
+        def register(handler: H) -> H:
+            check_handler("comet", handler, "ws")
+            if not is_coroutine(handler):
+                raise TypeError(f"a comet handler is `async def`; functions are the hub's on_* handlers: {handler!r}")
+            entry["serve"] = handler
+            return handler
+
+        return register
+
+    def _add(self, path: str, origins: Sequence[str] | None, **more: Any) -> dict[str, Any]:
+        """Notes an endpoint; its handlers may still come."""
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
+        allowed = self._origins if origins is None else _names("origins", origins)
+        entry = {"path": path, "subprotocols": [], "origins": allowed, **more}
+        self._endpoints.append(entry)
+        return entry
+
     def mount(self, prefix: str, app: _asgi.App) -> None:
         """Lets an ASGI 3 application serve what is below a prefix, HTTP and WebSockets.
 
@@ -230,9 +312,11 @@ class Hub:
         *,
         skip: WebSocket | Sequence[WebSocket] = (),
         compress: bool = True,
+        event: str | None = None,
     ) -> _core.Delivery:
         """Sends a message to every open session. See `Room.broadcast`."""
-        return self.skip(*([skip] if isinstance(skip, WebSocket) else skip)).broadcast(data, compress=compress)
+        audience = self.skip(*([skip] if isinstance(skip, WebSocket) else skip))
+        return audience.broadcast(data, compress=compress, event=event)
 
     # ---- what there is to know
 
@@ -432,8 +516,13 @@ class Hub:
         return self._running
 
     def _make_endpoints(self) -> list[Endpoint]:
-        endpoints = [Endpoint(on_request=self._on_request, **arguments) for arguments in self._endpoints]
         handlers = (self._on_connection, self._on_message, self._on_close)
+        names = ("on_connection", "on_message", "on_close")
+        own: dict[str, Any] = {**dict(zip(names, handlers, strict=True)), "concurrency": self._concurrency}
+        endpoints = []
+        for arguments in self._endpoints:
+            shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
+            endpoints.append(Endpoint(on_request=self._on_request, **shared, **arguments))
         if any(handlers) or not (endpoints or self._mounts):
             on_connection, on_message, on_close = handlers
             endpoints.append(

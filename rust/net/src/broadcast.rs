@@ -7,9 +7,10 @@ use bytes::Bytes;
 use hubbub_proto::frame::{self, Header, Opcode};
 use hubbub_proto::message::Kind;
 
-use crate::carrier::{Carrier, OTHERS};
+use crate::carrier::{self, Carrier, OTHERS};
 use crate::compression::{Codecs, Form, Packing, WINDOWS, window_place};
 use crate::counters::Counts;
+use crate::history::{Since, Stamp};
 use crate::id::SessionId;
 use crate::settings::Policy;
 
@@ -33,6 +34,10 @@ pub struct Broadcast {
     pub policy: Policy,
     /// What has come of it.
     pub delivery: Arc<Delivery>,
+    /// The type of the event that it is on event streams; other carriers know no such thing.
+    pub event: Option<Box<str>>,
+    /// Its rooms remember it.
+    pub stamp: Option<Stamp>,
     /// The frame as every member without an extension gets it.
     frame: Bytes,
     form: Form,
@@ -67,6 +72,8 @@ impl Broadcast {
                 dropped: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
             }),
+            event: None,
+            stamp: None,
             frame: Bytes::from(bytes),
             form,
             payload_len: payload.len(),
@@ -79,9 +86,13 @@ impl Broadcast {
     pub(crate) fn carried(&self, carrier: Carrier) -> &Bytes {
         match (carrier, self.form.kind) {
             (Carrier::WebSocket, _) | (Carrier::Packets, Kind::Binary) => &self.frame,
-            (other, kind) => {
-                self.carried[usize::from(other.number()) - 1].get_or_init(|| other.encode(kind, self.payload()))
-            }
+            (other, kind) => self.carried[usize::from(other.number()) - 1].get_or_init(|| match other {
+                Carrier::Events => {
+                    let id = self.stamp.map(|Stamp { epoch, offset, .. }| Since { epoch, offset }.text());
+                    carrier::event(self.event.as_deref(), id.as_deref(), kind, self.payload())
+                }
+                other => other.encode(kind, self.payload()),
+            }),
         }
     }
 

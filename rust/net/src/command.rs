@@ -24,6 +24,8 @@ use crate::transport::Stream;
 pub enum Command {
     /// Send a message.
     Send(SessionId, Form, Parcel),
+    /// Send an event, written already, to an event stream.
+    Event(SessionId, Bytes),
     /// Send a message to many.
     Broadcast(Arc<Broadcast>),
     /// The session has joined a room (the directory knows it already).
@@ -69,6 +71,7 @@ impl Command {
     pub(crate) fn session(&self) -> Option<SessionId> {
         match self {
             Command::Send(id, ..)
+            | Command::Event(id, _)
             | Command::Join(id, _)
             | Command::Leave(id, _)
             | Command::Close(id, ..)

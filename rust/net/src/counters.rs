@@ -54,6 +54,8 @@ counters! {
     parted,
     /// Sessions that went on with another connection.
     resumed,
+    /// Broadcasts that were given again to event streams whose client had been away.
+    replayed,
     /// Sessions that ended because their client did not come again in time.
     session_timeouts,
     /// HTTP requests handed to whoever serves them, polls and posts among them.

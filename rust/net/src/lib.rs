@@ -10,6 +10,7 @@
 //! | [`broadcast`](Broadcast) | one message for many |
 //! | [`carrier`](Carrier) | what carries a session, and how a message is written for it |
 //! | `lasting` | what a session has that outlives its connections |
+//! | `history` | what was last said in rooms that remember |
 //! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
 //! | [`exchange`](Reply) | one HTTP request and the response to it |
 //! | [`command`](Command) | what others ask of a shard |
@@ -37,6 +38,7 @@ mod directory;
 mod exchange;
 mod figures;
 mod handler;
+mod history;
 mod id;
 mod lasting;
 mod link;
@@ -63,6 +65,7 @@ pub use directory::{Directory, Joined, Position};
 pub use exchange::{Piece, Reply};
 pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
 pub use handler::{Closed, Handler, Notice, Request};
+pub use history::Stamp;
 pub use hubbub_proto as proto;
 pub use id::SessionId;
 pub use link::Link;

@@ -25,6 +25,8 @@ pub struct Server {
     settings: Settings,
     routes: Routes,
     directory: Directory,
+    /// Which life of the server it is; not 0.
+    epoch: u32,
     addresses: Vec<Address>,
     handles: Vec<ShardHandle>,
     counters: Vec<Counters>,
@@ -36,6 +38,12 @@ pub struct Server {
     handshakes: AtomicUsize,
     /// The listening shard waits to be told that there is room.
     accept_paused: AtomicBool,
+}
+
+fn epoch() -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u32::from_ne_bytes(bytes).max(1))
 }
 
 impl Server {
@@ -65,6 +73,7 @@ impl Server {
             settings,
             routes,
             directory: Directory::default(),
+            epoch: epoch()?,
             addresses,
             connections: AtomicUsize::new(0),
             handshakes: AtomicUsize::new(0),
@@ -90,6 +99,11 @@ impl Server {
     /// Who is in which room.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Numbers of broadcasts are those of this life of the server.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// The way to each shard.

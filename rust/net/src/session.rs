@@ -9,9 +9,11 @@ use hubbub_proto::message::Reader;
 use hubbub_proto::{Role, Violation};
 use thin_vec::ThinVec;
 
+use crate::broadcast::{Broadcast, Target};
 use crate::carrier::Carrier;
 use crate::compression::{Own, Packing};
 use crate::exchange::Exchange;
+use crate::history::Since;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting};
 use crate::link::Link;
@@ -71,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) carrier: Carrier,
     /// It outlives its connections.
     pub(crate) dialect: Option<Dialect>,
+    /// What the client of an event stream has seen before it came.
+    pub(crate) since: Option<Since>,
     /// Fields of the response that opens it, already checked.
     pub(crate) fields: Vec<(String, String)>,
 }
@@ -150,6 +154,10 @@ pub(crate) struct Rare {
     pub(crate) farewell: Farewell,
     /// What outlives its connections.
     pub(crate) lasting: Option<Box<Lasting>>,
+    /// On an event stream: what the client has seen before it came.
+    pub(crate) since: Option<Since>,
+    /// Rooms of which it is still to be told what it has missed.
+    pub(crate) missed: Vec<Arc<str>>,
 }
 
 /// The Close frames of both directions.
@@ -204,6 +212,20 @@ impl Session {
         session.carrier = Carrier::Polling;
         session.rare.get_or_insert_default().lasting = Some(Box::new(lasting));
         session
+    }
+
+    /// It is still to be told what it has missed.
+    pub(crate) fn misses(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.missed.is_empty())
+    }
+
+    /// What it is still to be told includes this broadcast.
+    pub(crate) fn misses_this(&self, broadcast: &Broadcast) -> bool {
+        let missed = self.rare.as_ref().map(|rare| &rare.missed);
+        match (&broadcast.target, broadcast.stamp, missed) {
+            (Target::Rooms(names), Some(_), Some(missed)) => names.iter().any(|name| missed.contains(name)),
+            _ => false,
+        }
     }
 
     /// It has no connection of its own just now.

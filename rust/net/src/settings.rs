@@ -80,6 +80,12 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// How long a session that outlives its connections waits for the next one.
     pub session_timeout: Duration,
+    /// Messages that a room remembers unless it says otherwise; 0: none.
+    pub history_messages: usize,
+    /// Bytes of messages that a room remembers.
+    pub history_bytes: usize,
+    /// A room in which nothing was said for so long remembers nothing any more.
+    pub history_timeout: Duration,
     /// Of such a session's messages that a connection has been given, so much is kept for the next one.
     pub resume_bytes: usize,
 }
@@ -105,6 +111,9 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             session_timeout: Duration::from_secs(30),
             resume_bytes: 64 << 10,
+            history_messages: 0,
+            history_bytes: 1 << 20,
+            history_timeout: Duration::from_secs(300),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::counters::Counts;
 use crate::date::Date;
 use crate::figures::ShardFigures;
 use crate::handler::{Handler, Notice};
+use crate::history::Histories;
 use crate::outbox::Pool;
 use crate::server::Server;
 use crate::session::Session;
@@ -53,6 +54,7 @@ pub(super) struct Context {
     /// The moment of the last look at the clock, since the shard started.
     pub(super) now: Millis,
     pub(super) micros: u64,
+    pub(super) histories: Histories,
     /// This broadcast's number, for `Session::mark`.
     pub(super) mark: u32,
 }
@@ -89,6 +91,7 @@ impl Context {
             started: Instant::now(),
             now: 0,
             micros: 0,
+            histories: Histories::default(),
             mark: 0,
         }
     }

@@ -333,6 +333,10 @@ impl Shard {
                 self.send_shared(id, form, payload, handler);
                 self.take_over(id, len, handler);
             }
+            Command::Event(id, block) => {
+                self.send_event(id, &block, handler);
+                self.take_over(id, block.len(), handler);
+            }
             Command::Broadcast(broadcast) => {
                 self.broadcast(&broadcast, handler);
             }
@@ -418,6 +422,12 @@ impl Shard {
         let may = |session: &mut Session| matches!(session.phase, Phase::Open | Phase::Deciding(_));
         if self.sessions.get(id).is_some_and(may) {
             self.rooms.join(room, id.slot() as u32, &mut self.sessions);
+        }
+        if let Some(session) = self.sessions.get(id)
+            && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some())
+        {
+            rare.missed.push(room.clone());
+            self.cx.mark_dirty(session);
         }
     }
 

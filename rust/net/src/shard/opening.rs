@@ -12,6 +12,7 @@ use super::calls::{Call, New};
 use super::context::Context;
 use super::origins::may_connect;
 use super::wishes::{self, Wish};
+use crate::carrier::Carrier;
 use crate::command::{Answer, Verdict};
 use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
@@ -269,13 +270,8 @@ impl Context {
                 Err((answer, _)) => return Opening::Refuse { answer, reason: Reason::Body, request_line },
             }
         }
-        request = Request {
-            head: head.into(),
-            endpoint: number as u32,
-            path_params: path_params.into(),
-            upgrade,
-            ..request
-        };
+        request =
+            Request { head: head.into(), endpoint: number as u32, path_params: path_params.into(), upgrade, ..request };
         let opening = New { agreed, plan, request, request_line, exchange, asks: endpoint.asks };
         Opening::Call(Call { wish, opening })
     }
@@ -326,6 +322,11 @@ impl Context {
                 session.rare.get_or_insert_default().lasting = Lasting::new(dialect).map(Box::new);
             }
             self.announce(session, false);
+        } else if plan.carrier == Carrier::Events {
+            match plan.since {
+                None => self.write_place(session),
+                since => session.rare.get_or_insert_default().since = since,
+            }
         }
         session.until = 0;
         session.last_received = self.now;

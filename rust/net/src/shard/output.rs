@@ -104,6 +104,9 @@ impl Shard {
             cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
             return 0;
         }
+        if session.misses() {
+            cx.catch_up(session);
+        }
         append(session, cx);
         cx.counts.messages_out += 1;
         cx.mark_dirty(session);
@@ -118,6 +121,9 @@ impl Shard {
 
     /// Hands a broadcast to this shard's members. `true`: some member has more waiting than the high-water mark.
     pub fn broadcast(&mut self, broadcast: &Arc<Broadcast>, handler: &mut impl Handler) -> bool {
+        if let (Some(stamp), Target::Rooms(names)) = (broadcast.stamp, &broadcast.target) {
+            self.cx.histories.push(names, stamp, broadcast, &self.cx.limits, self.cx.now);
+        }
         self.cx.mark = self.cx.mark.wrapping_add(1).max(1);
         let mark = self.cx.mark;
         for &id in &broadcast.skip {
@@ -169,6 +175,15 @@ impl Shard {
         congested
     }
 
+    /// Puts an event into the outbox of an event stream, written already. Other carriers know no such thing.
+    pub fn send_event(&mut self, id: SessionId, block: &[u8], handler: &mut impl Handler) {
+        self.push(id, block.len(), handler, |session, cx| {
+            if session.carrier == Carrier::Events {
+                session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(block));
+            }
+        });
+    }
+
     /// Sends a ping of the user's; the payload has at most 125 bytes.
     pub(super) fn ping(&mut self, id: SessionId, payload: &[u8], handler: &mut impl Handler) {
         let cx = &mut self.cx;
@@ -192,6 +207,9 @@ impl Shard {
             self.serve_poll(slot, handler);
         }
         let Some(session) = self.sessions.at(slot) else { return };
+        if session.misses() {
+            self.cx.catch_up(session);
+        }
         self.cx.top_up(session, handler);
         self.cx.write(session);
         if let Some(link) = &session.link {
@@ -226,6 +244,13 @@ impl Context {
             return Fate::Absent;
         }
         session.mark = mark;
+        if session.misses() {
+            let included = session.misses_this(broadcast);
+            self.catch_up(session);
+            if included {
+                return Fate::Reached;
+            }
+        }
         let packing = session.packing.filter(|packing| packing.wants(broadcast.form(), broadcast.payload().len()));
         let refers_back = packing.is_some_and(|packing| packing.refers_back());
         let packed = match packing {

@@ -1,0 +1,210 @@
+//! Sessions by polls: what waits for the client goes out with its next GET, and a POST brings what it sends.
+
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::comet::{self, Packet};
+use hubbub_proto::message::Payload;
+
+use super::Shard;
+use super::calls::plain;
+use super::context::millis;
+use super::wishes::unknown;
+use crate::carrier::Carrier;
+use crate::exchange::{Answering, Fields, Piece, Post, Purpose, Reply};
+use crate::handler::Handler;
+use crate::id::SessionId;
+use crate::session::{Phase, Session};
+
+/// The most packets in one POST.
+const MAX_PACKETS: usize = 4096;
+
+impl Shard {
+    /// A poll has come for a session; its connection waits.
+    pub(super) fn poll(
+        &mut self,
+        slot: u32,
+        id: SessionId,
+        cursor: Option<u64>,
+        at_once: bool,
+        handler: &mut impl Handler,
+    ) {
+        let Some(connection) = self.sessions.at(slot).map(|session| session.id) else { return };
+        if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
+            // Whoever polls has given up its other connection.
+            self.part(id.slot() as u32);
+        }
+        let Some(session) = self.sessions.get(id) else { return };
+        session.last_received = self.cx.now;
+        let Some(lasting) = session.lasting_mut() else { return };
+        lasting.keeps = cursor.is_some();
+        let overtaken = lasting.poll.replace(connection).filter(|other| *other != connection);
+        if at_once && !lasting.has_news() {
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out, true));
+        }
+        self.cx.mark_dirty(session);
+        if let Some(interval) = self.cx.limits.ping_interval {
+            let at = self.cx.now + millis(interval);
+            self.cx.arm(session, at);
+        }
+        if let Some(other) = overtaken {
+            self.say(other, 409, "Another poll of this session has come.", handler);
+        }
+    }
+
+    /// Answers the poll that waits for a session, if there is something to say.
+    pub(super) fn serve_poll(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(poll) = self.sessions.at(slot).and_then(|session| session.lasting()?.poll) else { return };
+        let waits = self.sessions.get(poll).is_some_and(|session| session.waits_for_answer());
+        let now = self.cx.now;
+        let Some(session) = self.sessions.at(slot) else { return };
+        let timeout = millis(self.cx.limits.session_timeout);
+        let Some(lasting) = session.lasting_mut() else { return };
+        if waits && !lasting.has_news() {
+            return;
+        }
+        lasting.poll = None;
+        session.last_received = now;
+        self.cx.arm(session, now + timeout);
+        if !waits {
+            return;
+        }
+        let Some(lasting) = session.lasting_mut() else { return };
+        let body = lasting.payload();
+        let opening = std::mem::take(&mut lasting.fields);
+        self.answer_own(poll, 200, body, opening, handler);
+    }
+
+    /// Answers a request of the shard's own with packets.
+    fn answer_own(&mut self, id: SessionId, status: u16, body: Vec<u8>, more: Fields, handler: &mut impl Handler) {
+        let mut fields = self.sessions.get(id).map(Session::take_fields).unwrap_or_default();
+        fields.extend(more);
+        let reply: Reply = plain(status, "", &fields);
+        self.answer(id, &reply, Piece::Shared(body.into()), handler);
+    }
+
+    /// Answers a request of the shard's own in words.
+    pub(super) fn say(&mut self, id: SessionId, status: u16, text: &str, handler: &mut impl Handler) {
+        if self.sessions.get(id).is_some_and(|session| session.waits_for_answer()) {
+            self.answer_own(id, status, format!("{text}\n").into_bytes(), Vec::new(), handler);
+        }
+    }
+
+    /// Hands on the packets of a POST whose body is there.
+    pub(super) fn posted(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
+        let connection = session.id;
+        let Phase::Exchange(exchange) = &mut session.phase else { return };
+        if !exchange.body.is_done() {
+            return;
+        }
+        let Purpose::Post(post) = &mut exchange.purpose else { return };
+        let Post { session: id, secret, ref mut body, .. } = **post;
+        let body = std::mem::take(body);
+        let known = self
+            .sessions
+            .get(id)
+            .filter(|session| session.is_open() && session.lasting().is_some_and(|lasting| lasting.knows(&secret)));
+        let Some(session) = known else {
+            let (_, answer) = unknown();
+            self.say(connection, answer.status, "No session has this sid: it has ended, or was never there.", handler);
+            return;
+        };
+        session.last_received = self.cx.now;
+        session.pinged = false;
+        let packets: Result<Vec<_>, _> = comet::packets(&body, MAX_PACKETS).and_then(Iterator::collect);
+        let packets = match packets {
+            Ok(packets) => packets,
+            Err(error) => {
+                self.cx.counts.violations += 1;
+                self.say(connection, 400, &format!("Bad request: {error}."), handler);
+                return;
+            }
+        };
+        let max = self.cx.limits.max_message_bytes.unwrap_or(usize::MAX);
+        let (mut messages, mut bytes) = (0, 0);
+        for packet in packets {
+            match packet {
+                Packet::Message(_, payload) if payload.len() > max => {
+                    self.cx.counts.violations += 1;
+                    self.cx.fail(session, CloseCode::MESSAGE_TOO_BIG, "the message is too big", handler);
+                    break;
+                }
+                Packet::Message(kind, payload) => {
+                    messages += 1;
+                    bytes += payload.len();
+                    handler.message(id, kind, Payload::Borrowed(&payload));
+                }
+                Packet::Close { code, reason } => {
+                    let received = Some((code, reason));
+                    session.rare.get_or_insert_default().farewell.received = received;
+                    self.cx.tell_closed(session, None, handler);
+                    self.cx.linger(session);
+                    break;
+                }
+                Packet::Pong | Packet::Nothing => {}
+            }
+        }
+        self.cx.counts.messages_in += u64::from(messages);
+        if let Some(link) = session.link.clone()
+            && messages > 0
+        {
+            if link.delivered(messages, bytes, &self.cx.limits) && session.is_open() {
+                session.paused = true;
+                self.cx.counts.inbox_pauses += 1;
+            }
+            self.cx.pace(session, messages, handler);
+        }
+        if let Some(lasting) = session.lasting_mut() {
+            lasting.posts.push(connection);
+        }
+        self.answer_posts(id, handler);
+    }
+
+    /// Says to those that have posted that it was taken in, unless the session is not to be read for now.
+    pub(super) fn answer_posts(&mut self, id: SessionId, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.get(id).filter(|session| !session.is_held_back()) else { return };
+        let posts = session.lasting_mut().map(|lasting| std::mem::take(&mut lasting.posts)).unwrap_or_default();
+        for connection in posts {
+            if self.sessions.get(connection).is_some_and(|session| session.waits_for_answer()) {
+                self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler);
+            }
+        }
+    }
+
+    /// Somebody has gone who was to be told: a session's requests, or a request's session.
+    pub(super) fn forget(&mut self, session: &mut Session, handler: &mut impl Handler) {
+        let id = session.id;
+        if let Some(lasting) = session.lasting_mut() {
+            let waiting = lasting.poll.take().into_iter().chain(std::mem::take(&mut lasting.posts));
+            for connection in waiting.collect::<Vec<_>>() {
+                self.say(connection, 404, "The session has ended.", handler);
+            }
+        }
+        let Phase::Exchange(exchange) = &session.phase else { return };
+        if let Purpose::Poll(polled, _) = exchange.purpose
+            && let Some(session) = self.sessions.get(polled)
+            && let Some(lasting) = session.lasting_mut()
+            && lasting.poll == Some(id)
+        {
+            lasting.poll = None;
+            session.last_received = self.cx.now;
+            let at = self.cx.now + millis(self.cx.limits.session_timeout);
+            self.cx.arm(session, at);
+        }
+    }
+}
+
+impl Session {
+    /// It is a request that has not been answered.
+    fn waits_for_answer(&self) -> bool {
+        matches!(&self.phase, Phase::Exchange(exchange) if exchange.answering == Answering::Waiting)
+    }
+
+    /// The fields that the answer to this request is to have.
+    fn take_fields(&mut self) -> Fields {
+        match self.exchange().map(|exchange| &mut exchange.purpose) {
+            Some(Purpose::Poll(_, fields)) => std::mem::take(fields),
+            Some(Purpose::Post(post)) => std::mem::take(&mut post.fields),
+            Some(Purpose::Served | Purpose::Own) | None => Vec::new(),
+        }
+    }
+}
