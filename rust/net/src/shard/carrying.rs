@@ -40,7 +40,7 @@ impl Context {
                 session.outbox.gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
                 self.mark_dirty(session);
             }
-            Carrier::Events => self.write_stream_head(session, "text/event-stream", fields),
+            Carrier::Events | Carrier::EventPackets => self.write_stream_head(session, "text/event-stream", fields),
             Carrier::Iframe => {
                 self.write_stream_head(session, "text/html; charset=utf-8", fields);
                 let preamble = format!("<!doctype html><meta charset=utf-8><!--{}-->\n", " ".repeat(PREAMBLE_BYTES));
@@ -78,13 +78,12 @@ impl Context {
         let in_millis =
             |duration: Option<std::time::Duration>| duration.map_or(0, |duration| duration.as_millis() as u64);
         let mut json = Vec::new();
-        let max_message = self.limits.max_message_bytes.unwrap_or(usize::MAX) as u64;
         let open = comet::Open {
             sid: &sid,
             recovered,
             ping_interval: in_millis(self.limits.ping_interval),
             ping_timeout: in_millis(self.limits.ping_timeout),
-            max_payload: max_message.min(self.limits.max_body_bytes.unwrap_or(u64::MAX)),
+            max_payload: self.limits.max_payload(),
         };
         comet::open(&mut json, &open);
         self.signal(session, |carrier, out| carrier.write_open(out, &json));
@@ -245,11 +244,10 @@ impl Context {
         if session.pinged && session.blocked && self.limits.ping_timeout.is_some() {
             return None;
         }
-        let lasting = session.lasting().is_some();
         session.ping_micros = self.micros;
         session.pinged = session.blocked;
         if !session.blocked {
-            self.signal(session, |carrier, out| carrier.write_heartbeat(out, lasting));
+            self.signal(session, |carrier, out| carrier.write_heartbeat(out));
         }
         Some(Some(self.now + interval))
     }

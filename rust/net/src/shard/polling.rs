@@ -38,7 +38,7 @@ impl Shard {
         lasting.keeps = cursor.is_some();
         let overtaken = lasting.poll.replace(connection).filter(|other| *other != connection);
         if at_once && !lasting.has_news() {
-            lasting.signal(|out| Carrier::Polling.write_heartbeat(out, true));
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
         }
         self.cx.mark_dirty(session);
         if let Some(interval) = self.cx.limits.ping_interval {
