@@ -27,7 +27,7 @@ const CLOSED = 3;
 /** The end was meant, or would come again. Codes from 3000 on are programs' own. */
 const isTerminal = (code) => [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes(code) || code >= 3000;
 
-/** A connection that lasted so long has worked: the next wait is a short one again. */
+/** After a connection that lasted so long, the next wait is a short one again. */
 const STABLE = 5_000;
 
 /** Between the packets of an HTTP body, and how many the server takes. */
@@ -60,7 +60,7 @@ export class Socket extends EventTarget {
   #cursor = 0;
   /** What the server said when the session opened. */
   #info = {};
-  /** An attempt, or what came of it. None while it waits for the next. */
+  /** An attempt, or what came of it; none while it waits. */
   #link;
   /** The number of the best transport that has worked. */
   #best = Infinity;
@@ -110,7 +110,7 @@ export class Socket extends EventTarget {
     if (typeof data !== "string") data = copied(data);
     const size = data.byteLength ?? sizeOf(data);
     const { maxQueued, maxQueuedBytes } = this.#options;
-    if (size > this.#info.maxPayload) throw new RangeError("the server takes no message so long");
+    if (size > this.#info.maxPayload) throw new RangeError("the message is too long");
     if (this.queued >= maxQueued || this.bufferedAmount + size > maxQueuedBytes) {
       throw new DOMException("too much waits to be sent", "QuotaExceededError");
     }
@@ -304,7 +304,7 @@ const transports = {
     const socket = new WebSocket(link.opening().replace("http", "ws"));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => link.packet(data);
-    socket.onclose = link.end;
+    socket.onclose = socket.onerror = link.end; // Node knows but one
     // A Close frame would end the session. The server drops this connection when the session goes on over another.
     link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0).unref?.();
     return {
@@ -360,7 +360,7 @@ function posting(link) {
   const pull = () => {
     if (busy) return;
     busy = true;
-    // Of the end of the session, the other half knows more.
+    // The other half is told of the session's end.
     run().catch((error) => error.status === 404 || link.end(error));
   };
   return {
