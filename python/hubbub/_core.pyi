@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol, final
 
 from typing_extensions import Self, disjoint_base
 
+from hubbub._engineio import EngineIo
 from hubbub.compression import Compression
 from hubbub.hub import Hub
 from hubbub.limits import Limits, OutboxPolicy
@@ -463,6 +464,8 @@ class _Endpoint(Protocol):
     def service(self) -> str: ...
     @property
     def transports(self) -> list[str] | None: ...
+    @property
+    def engineio(self) -> EngineIo | None: ...
     @property
     def session_type(self) -> type[WebSocket]: ...
     @property

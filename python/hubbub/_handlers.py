@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
 from hubbub import _core
+from hubbub._engineio import EngineIo
 from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.request import Request, Response
@@ -87,14 +88,16 @@ class Endpoint:
         concurrency: int = 1,
         compression: Compression | None = None,
         readers: list[str] | None = None,
-        service: Literal["websocket", "events", "comet"] = "websocket",
+        service: Literal["websocket", "events", "comet", "engineio"] = "websocket",
         transports: list[str] | None = None,
+        engineio: EngineIo | None = None,
         session_type: type[WebSocket] = WebSocket,
         rooms: RoomRule = False,
     ) -> None:
         self.readers = readers
         self.service = service
         self.transports = transports
+        self.engineio = engineio
         self.session_type = session_type
         self._rooms = rooms
         self.path = path

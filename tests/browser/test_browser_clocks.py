@@ -96,7 +96,8 @@ def test_a_clock_goes_on_by_each_way(browser: Chrome, clocks: tuple[Program, int
     """
     times = browser.execute_async_script(script)
     seconds = [sum(int(part) * 60**power for power, part in enumerate(reversed(time.split(":")))) for time in times]
-    assert [(after - before) % 86_400 for before, after in itertools.pairwise(seconds)] == [1, 1]
+    # Whoever asks once a second may get two at once.
+    assert all(0 < (after - before) % 86_400 <= 2 for before, after in itertools.pairwise(seconds))
 
 
 @pytest.mark.parametrize("way", WAYS)

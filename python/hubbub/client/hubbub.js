@@ -5,7 +5,7 @@
  *     const socket = connect("/push", { rooms: ["news"] });
  *     socket.onmessage = ({ data }) => console.log(data);
  *
- * hubbub.d.ts says what each name means.
+ * What each name means: hubbub.d.ts.
  */
 
 const DEFAULTS = {
@@ -30,7 +30,7 @@ const isTerminal = (code) => [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes
 /** After a connection that lasted so long, the next wait is a short one again. */
 const STABLE = 5_000;
 
-/** Between the packets of an HTTP body, and how many the server takes. */
+/** Between the packets of a body, and how many the server takes. */
 const SEPARATOR = "\x1e";
 const MAX_PACKETS = 4_096;
 

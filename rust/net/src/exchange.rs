@@ -9,6 +9,7 @@ use hubbub_proto::response::FieldLines;
 
 use crate::id::SessionId;
 use crate::lasting::Secret;
+use crate::peer::Peer;
 use crate::timers::Millis;
 
 /// The head of a response.
@@ -71,6 +72,8 @@ pub(crate) struct Exchange {
     pub(crate) told_end: bool,
     pub(crate) answering: Answering,
     pub(crate) purpose: Purpose,
+    /// Where the request comes from, if no link says it.
+    pub(crate) peer: Option<Peer>,
     /// What the rest of the content is read from, and how much that is.
     pub(crate) file: Option<(File, u64)>,
     /// When the peer last sent something of the body, or took something of the response.
@@ -142,6 +145,7 @@ impl Exchange {
             told_end: false,
             answering: Answering::Waiting,
             purpose: Purpose::Served,
+            peer: None,
             file: None,
             progress: 0,
         }

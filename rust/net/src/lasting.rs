@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,6 +24,15 @@ pub(crate) enum Dialect {
     EngineIo,
 }
 
+/// What the client is told that it can rely on, or must keep to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Terms {
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) ping_timeout: Option<Duration>,
+    /// The longest message, in bytes.
+    pub(crate) max_payload: usize,
+}
+
 /// The random part of a session's id.
 pub(crate) type Secret = [u8; 16];
 
@@ -31,6 +41,8 @@ pub(crate) type Secret = [u8; 16];
 pub(crate) struct Lasting {
     secret: Secret,
     pub(crate) dialect: Dialect,
+    /// From one ping to the next, how long an answer may take, and the longest message.
+    pub(crate) terms: Terms,
     /// The connection whose poll waits.
     pub(crate) poll: Option<SessionId>,
     /// Connections whose POST is answered when the inbox has room again.
@@ -85,12 +97,13 @@ impl Entry {
 pub(crate) struct Gap;
 
 impl Lasting {
-    pub(crate) fn new(dialect: Dialect) -> Option<Self> {
+    pub(crate) fn new(dialect: Dialect, terms: Terms) -> Option<Self> {
         let mut secret = Secret::default();
         getrandom::fill(&mut secret).ok()?;
         Some(Lasting {
             secret,
             dialect,
+            terms,
             poll: None,
             posts: Vec::new(),
             stage: Stage::Polling,
@@ -134,6 +147,11 @@ impl Lasting {
     /// There is something for a poll.
     pub(crate) fn has_news(&self) -> bool {
         !self.signals.is_empty() || !self.ending.is_empty() || !self.given.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// There is something that a poll may have now: while a session is upgraded, messages wait for the WebSocket.
+    pub(crate) fn has_news_now(&self) -> bool {
+        if self.stage.holds_output() { !self.signals.is_empty() } else { self.has_news() }
     }
 
     pub(crate) fn signal(&mut self, packet: impl FnOnce(&mut Vec<u8>)) {
@@ -191,6 +209,9 @@ impl Lasting {
     /// be asked for again.
     pub(crate) fn payload(&mut self) -> Vec<u8> {
         let mut body = std::mem::take(&mut self.signals);
+        if self.stage.holds_output() {
+            return body;
+        }
         if !self.keeps {
             self.forget_given();
         }
@@ -209,7 +230,7 @@ impl Lasting {
         body
     }
 
-    fn forget_given(&mut self) {
+    pub(crate) fn forget_given(&mut self) {
         self.forgotten += self.given.len() as u64;
         self.given.clear();
         self.given_bytes = 0;
@@ -256,7 +277,8 @@ mod tests {
     use super::*;
 
     fn lasting() -> Lasting {
-        Lasting::new(Dialect::Comet).unwrap()
+        let terms = Terms { ping_interval: None, ping_timeout: None, max_payload: 1 };
+        Lasting::new(Dialect::Comet, terms).unwrap()
     }
 
     fn own(text: &str) -> Entry {

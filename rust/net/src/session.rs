@@ -33,6 +33,8 @@ pub(crate) enum Phase {
     Deciding(Box<Deciding>),
     /// A request is being answered with HTTP. Its body is read; what follows waits.
     Exchange(Box<Exchange>),
+    /// A WebSocket that is to carry this session, which polls carry still.
+    Candidate(SessionId),
     /// Messages flow.
     Open,
     /// Our Close frame is out (or queued); the peer's is awaited. Messages are discarded.
@@ -71,6 +73,8 @@ pub(crate) struct Deciding {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) carrier: Carrier,
+    /// The endpoint's number.
+    pub(crate) endpoint: u32,
     /// It outlives its connections.
     pub(crate) dialect: Option<Dialect>,
     /// What the client of an event stream has seen before it came.
@@ -268,6 +272,7 @@ impl Session {
         match (&self.link, &self.phase) {
             (Some(link), _) => Some(link.origin()),
             (None, Phase::Handshake(handshake)) => Some(&handshake.peer),
+            (None, Phase::Exchange(exchange)) => exchange.peer.as_ref(),
             (None, _) => None,
         }
     }

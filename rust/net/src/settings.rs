@@ -163,8 +163,46 @@ pub enum Service {
     Events,
     /// Sessions that any of these transports carries, and that outlive their connections.
     Comet(Transports),
+    /// Engine.IO 4: polls, and the WebSockets that they become.
+    EngineIo(Box<EngineIo>),
     /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
     Figures(Trust),
+}
+
+/// How an endpoint speaks Engine.IO. The defaults are those of the JavaScript server.
+#[derive(Clone, Debug)]
+pub struct EngineIo {
+    /// WebSockets are taken, at once or after polls.
+    pub websocket: bool,
+    /// Polls are taken.
+    pub polling: bool,
+    /// A session may go on from polls to a WebSocket.
+    pub upgrades: bool,
+    /// From one ping to the next.
+    pub ping_interval: Duration,
+    /// The client is given up when nothing came for so long after a ping.
+    pub ping_timeout: Duration,
+    /// A WebSocket that is to take over has so long for it.
+    pub upgrade_timeout: Duration,
+    /// The longest message, and the longest body of a POST, in bytes; the limits of all sessions hold as well.
+    pub max_payload: usize,
+    /// A cookie with the session's id: its name, and what follows the id.
+    pub cookie: Option<(String, String)>,
+}
+
+impl Default for EngineIo {
+    fn default() -> Self {
+        EngineIo {
+            websocket: true,
+            polling: true,
+            upgrades: true,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            max_payload: 1_000_000,
+            cookie: None,
+        }
+    }
 }
 
 /// The transports that an endpoint takes.
@@ -189,7 +227,7 @@ impl Default for Transports {
 impl Service {
     /// It opens sessions by other requests than WebSocket handshakes, too.
     pub(crate) fn opens_by_http(&self) -> bool {
-        matches!(self, Service::Events | Service::Comet(_))
+        matches!(self, Service::Events | Service::Comet(_) | Service::EngineIo(_))
     }
 
     /// The endpoint's path is a prefix.

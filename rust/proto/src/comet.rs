@@ -161,6 +161,8 @@ pub enum Packet<'a> {
         /// At most 123 bytes.
         reason: String,
     },
+    /// `2`, which Engine.IO leaves to the server.
+    Ping,
     /// `3`: the client lives.
     Pong,
     /// Nothing that matters.
@@ -224,7 +226,8 @@ fn packet(text: &str) -> Result<Packet<'_>, BodyError> {
         }
         '1' => read_close(data).ok_or(BodyError::Close)?,
         '3' => Packet::Pong,
-        '0' | '2' | '5' | '6' => Packet::Nothing,
+        '2' => Packet::Ping,
+        '0' | '5' | '6' => Packet::Nothing,
         _ => return Err(BodyError::Packet(PacketError::Type)),
     })
 }

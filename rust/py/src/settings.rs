@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Limits, Password, Policy,
-    Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, EngineIo, Limits, Password,
+    Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
 };
 use pyo3::prelude::*;
 
@@ -86,8 +86,26 @@ fn service(endpoint: &Bound<'_, PyAny>) -> PyResult<Service> {
                 polling: has("polling"),
             }))
         }
+        ("engineio", _) => engineio(&endpoint.getattr("engineio")?).map(Box::new).map(Service::EngineIo),
         (other, _) => Err(errors::wrong_setting(format!("unknown service {other:?}"))),
     }
+}
+
+/// Reads `hubbub._engineio.EngineIo`.
+fn engineio(settings: &Bound<'_, PyAny>) -> PyResult<EngineIo> {
+    let transports: Vec<String> = settings.getattr("transports")?.extract()?;
+    let has = |name: &str| transports.iter().any(|other| other == name);
+    let time = |name: &str| settings.getattr(name)?.extract().map(Duration::from_secs_f64);
+    Ok(EngineIo {
+        websocket: has("websocket"),
+        polling: has("polling"),
+        upgrades: settings.getattr("allow_upgrades")?.extract()?,
+        ping_interval: time("ping_interval")?,
+        ping_timeout: time("ping_timeout")?,
+        upgrade_timeout: time("upgrade_timeout")?,
+        max_payload: settings.getattr("max_payload")?.extract()?,
+        cookie: settings.getattr("cookie")?.extract()?,
+    })
 }
 
 /// Reads who may read the figures, by name; `None`: it is an endpoint for sessions.

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::engineio::{self, ErrorCode, Stage, admit};
+
 use super::Shard;
 use super::context::Context;
 use super::opening::Agreed;
-use super::wishes::{Named, Wish, preflight, unknown};
+use super::wishes::{Named, Wish, preflight, refuse_engineio, unknown};
 use crate::carrier::Carrier;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
 use crate::handler::{Handler, Request};
-use crate::lasting::Lasting;
+use crate::lasting::{Lasting, Terms};
 use crate::link::Link;
 use crate::session::{Deciding, Phase, Plan, Session};
+use crate::settings::Service;
 
 /// A request for a session, with all that is needed to open one.
 pub(super) struct Call {
@@ -70,10 +74,31 @@ impl Shard {
                 if self.find(&named).is_none() {
                     return self.refuse_call(slot, opening, handler);
                 }
-                let fields = std::mem::take(&mut opening.plan.fields);
-                let post = Post { session: named.id, secret: named.secret, body: Vec::new(), fields };
-                self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
-                self.posted(slot, handler);
+                self.take_post(slot, Some(named), opening, rest, handler);
+            }
+            Wish::EngineIo { query, named, method } => {
+                let upgrade = opening.agreed.is_some();
+                let stage = named.as_ref().and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.stage));
+                let id = named.as_ref().map(|named| named.id);
+                match (admit(&query, &method, upgrade, stage.and_then(Stage::transport)), id) {
+                    (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest, handler),
+                    (Ok(engineio::Request::Poll), Some(id)) if self.is_polled(id) => {
+                        // The reference calls it an overlap: one of the two would miss what the other gets.
+                        if let Some(session) = self.sessions.get(id) {
+                            self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                        }
+                        self.refuse_as(slot, ErrorCode::BadRequest, opening, handler);
+                    }
+                    (Ok(engineio::Request::Poll), Some(id)) => {
+                        let fields = std::mem::take(&mut opening.plan.fields);
+                        self.hold_poll(slot, id, opening, rest, fields);
+                        self.poll(slot, id, None, false, handler);
+                    }
+                    (Ok(engineio::Request::Post), Some(_)) => self.take_post(slot, named, opening, rest, handler),
+                    (Ok(engineio::Request::Upgrade), Some(id)) => self.offer(slot, id, opening, rest, handler),
+                    (Ok(_), None) => self.refuse_as(slot, ErrorCode::BadRequest, opening, handler),
+                    (Err(code), _) => self.refuse_as(slot, code, opening, handler),
+                }
             }
             Wish::Preflight => {
                 let answer = preflight(std::mem::take(&mut opening.plan.fields));
@@ -87,8 +112,34 @@ impl Shard {
     /// The session that a client names, if it is there and the client proves to be its.
     pub(super) fn find(&mut self, named: &Named) -> Option<&mut Session> {
         let session = self.sessions.get(named.id)?;
-        let known = session.is_open() || matches!(session.phase, Phase::Lingering) && session.is_away();
-        (known && session.lasting().is_some_and(|lasting| lasting.knows(&named.secret))).then_some(session)
+        // Of one that has ended, the client may still fetch the last words.
+        let ends = matches!(session.phase, Phase::Lingering) && session.is_away();
+        let open = session.is_open();
+        let lasting = session.lasting().filter(|lasting| lasting.knows(&named.secret))?;
+        (open || ends && lasting.has_news()).then_some(session)
+    }
+
+    /// Takes in packets for a session.
+    fn take_post(
+        &mut self,
+        slot: u32,
+        named: Option<Named>,
+        mut opening: New,
+        rest: Vec<u8>,
+        handler: &mut impl Handler,
+    ) {
+        let Some(named) = named else { return };
+        let fields = std::mem::take(&mut opening.plan.fields);
+        let post = Post { session: named.id, secret: named.secret, body: Vec::new(), fields };
+        self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
+        self.posted(slot, handler);
+    }
+
+    pub(super) fn refuse_as(&mut self, slot: u32, code: ErrorCode, opening: New, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        let (reason, answer) = refuse_engineio(code, opening.agreed.is_some(), &opening.plan.fields);
+        self.cx.refuse_request(session, &answer, reason, opening.request_line, handler);
+        self.settle_session(slot);
     }
 
     fn refuse_call(&mut self, slot: u32, opening: New, handler: &mut impl Handler) {
@@ -106,7 +157,8 @@ impl Shard {
         session.describe_transport(&mut request);
         let (slot, rest, exchange) = if plan.carrier == Carrier::Polling {
             // The session is not the connection: that one only waits for the first answer.
-            match self.seat_away(slot, &plan, exchange, request_line.clone(), rest, handler) {
+            let terms = self.cx.terms(request.endpoint);
+            match self.seat_away(slot, &plan, terms, exchange, request_line.clone(), rest, handler) {
                 Some(away) => (away, Vec::new(), None),
                 None => return,
             }
@@ -133,17 +185,19 @@ impl Shard {
     }
 
     /// Makes a session without a connection of its own; the one at `slot` waits for its first answer.
+    #[allow(clippy::too_many_arguments, reason = "all that a session and its first poll begin with")]
     fn seat_away(
         &mut self,
         slot: u32,
         plan: &Plan,
+        terms: Terms,
         exchange: Option<Box<Exchange>>,
         request_line: String,
         rest: Vec<u8>,
         handler: &mut impl Handler,
     ) -> Option<u32> {
         let now = self.cx.now;
-        let lasting = plan.dialect.and_then(Lasting::new);
+        let lasting = plan.dialect.and_then(|dialect| Lasting::new(dialect, terms));
         let peer = self.sessions.at(slot)?.whence();
         let away = match (lasting, exchange, self.cx.server.room_for_connection()) {
             (Some(lasting), Some(exchange), Ok(())) => {
@@ -214,9 +268,32 @@ impl Shard {
 }
 
 impl Context {
+    /// What sessions of this endpoint can rely on, and must keep to, if they outlive their connections.
+    pub(super) fn terms(&self, endpoint: u32) -> Terms {
+        let max = self.limits.max_message_bytes.unwrap_or(usize::MAX);
+        let max_body = self.limits.max_body_bytes.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let settings = self.server.settings();
+        match settings.endpoints.get(endpoint as usize).map(|endpoint| &endpoint.service) {
+            Some(Service::EngineIo(settings)) => Terms {
+                ping_interval: Some(settings.ping_interval),
+                ping_timeout: Some(settings.ping_timeout),
+                max_payload: settings.max_payload.min(max).min(max_body),
+            },
+            _ => Terms {
+                ping_interval: self.limits.ping_interval,
+                ping_timeout: self.limits.ping_timeout,
+                max_payload: usize::try_from(self.limits.max_payload()).unwrap_or(usize::MAX),
+            },
+        }
+    }
+
     /// From here on the connection is in the middle of an exchange that is no user's.
     fn begin_exchange(&mut self, session: &mut Session, mut exchange: Box<Exchange>) {
         exchange.progress = self.now;
+        exchange.peer = Some(session.whence());
+        // The id of a session is a secret: no log has it.
+        let line = exchange.request_line.split('?').next().map_or(0, str::len);
+        exchange.request_line.truncate(line);
         session.until = 0;
         session.phase = Phase::Exchange(exchange);
         self.handshake_over(session);

@@ -1,10 +1,11 @@
 //! Messages and signs of life on carriers other than plain WebSockets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet;
-use hubbub_proto::engineio::{Packet, PacketType};
+use hubbub_proto::engineio::{Packet, PacketType, Sid, open};
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::message::{Kind, Payload};
 use hubbub_proto::response::{Connection, Framing};
@@ -16,7 +17,7 @@ use crate::command::Answer;
 use crate::exchange::{Fields, Piece, Reply};
 use crate::handler::Handler;
 use crate::history::Since;
-use crate::lasting::Entry;
+use crate::lasting::{Dialect, Entry, Lasting};
 use crate::session::{Plan, Session};
 use crate::timers::Millis;
 
@@ -70,22 +71,26 @@ impl Context {
         self.write_head(session, &reply, Framing::Silent, Connection::Close);
     }
 
-    /// Tells a client what it needs in order to come again.
-    pub(super) fn announce(&mut self, session: &mut Session, recovered: bool) {
+    /// Tells a client what it needs to know of its session.
+    pub(super) fn announce(&mut self, session: &mut Session, recovered: bool, may_upgrade: bool) {
         let id = session.id;
         let Some(lasting) = session.lasting() else { return };
-        let sid = lasting.sid(id);
-        let in_millis =
-            |duration: Option<std::time::Duration>| duration.map_or(0, |duration| duration.as_millis() as u64);
+        let (sid, terms) = (lasting.sid(id), lasting.terms);
+        let in_millis = |duration: Option<Duration>| duration.map_or(0, |duration| duration.as_millis() as u64);
+        let (ping_interval, ping_timeout) = (in_millis(terms.ping_interval), in_millis(terms.ping_timeout));
+        let max_payload = terms.max_payload as u64;
         let mut json = Vec::new();
-        let open = comet::Open {
-            sid: &sid,
-            recovered,
-            ping_interval: in_millis(self.limits.ping_interval),
-            ping_timeout: in_millis(self.limits.ping_timeout),
-            max_payload: self.limits.max_payload(),
-        };
-        comet::open(&mut json, &open);
+        match lasting.dialect {
+            Dialect::Comet => {
+                comet::open(&mut json, &comet::Open { sid: &sid, recovered, ping_interval, ping_timeout, max_payload });
+            }
+            Dialect::EngineIo => {
+                let Some(sid) = &Sid::new(&sid) else { return };
+                open::encode(&mut json, &open::Open { sid, may_upgrade, ping_interval, ping_timeout, max_payload });
+                // The carrier has its own way to say that it is an open packet.
+                json.remove(0);
+            }
+        }
         self.signal(session, |carrier, out| carrier.write_open(out, &json));
     }
 
@@ -105,7 +110,10 @@ impl Context {
     /// Says why the session ends, behind everything else.
     pub(super) fn say_end(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
         let mut json = Vec::new();
-        comet::close(&mut json, code.0, reason);
+        // Engine.IO has no words for it.
+        if session.lasting().is_none_or(Lasting::resumes) {
+            comet::close(&mut json, code.0, reason);
+        }
         let carrier = session.carrier;
         if !session.is_away() {
             session.outbox.gather(&mut self.pool, |out| carrier.write_close(out, &json));
@@ -198,6 +206,7 @@ impl Context {
         let packet = std::str::from_utf8(payload.as_slice())
             .map_err(|_| ())
             .and_then(|text| Packet::parse(text).map_err(|_| ()));
+        let strict = session.lasting().is_some_and(|lasting| lasting.dialect == Dialect::EngineIo);
         match packet {
             Ok(Packet::Text { kind: PacketType::Message, .. }) => {
                 let payload = match &mut payload {
@@ -215,16 +224,20 @@ impl Context {
             Ok(Packet::Text { kind: PacketType::Close, .. }) => {
                 self.heed_close(session, CloseCode::NORMAL, String::new(), handler);
             }
+            Ok(Packet::Text { kind: PacketType::Ping, .. }) if strict => {
+                self.counts.violations += 1;
+                self.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+            }
             Ok(_) => {}
             Err(()) => {
                 self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "not a packet", handler);
+                self.fail(session, CloseCode::PROTOCOL_ERROR, "parse error", handler);
             }
         }
         None
     }
 
-    fn heed_heartbeat(&mut self, session: &mut Session) {
+    pub(super) fn heed_heartbeat(&mut self, session: &mut Session) {
         if std::mem::take(&mut session.awaits_pong)
             && let Some(link) = &session.link
         {
@@ -234,14 +247,23 @@ impl Context {
 
     // ---- signs of life
 
+    /// From one ping to the next, and how long an answer may take.
+    pub(super) fn heartbeat(&self, session: &Session) -> (Option<Millis>, Option<Millis>) {
+        let (interval, timeout) = match session.lasting() {
+            Some(lasting) => (lasting.terms.ping_interval, lasting.terms.ping_timeout),
+            None => (self.limits.ping_interval, self.limits.ping_timeout),
+        };
+        (interval.map(millis), timeout.map(millis))
+    }
+
     /// Sends a stream's sign of life when it is due. `None`: the client has taken nothing since the last one.
     pub(super) fn keep_stream_alive(&mut self, session: &mut Session) -> Option<Option<Millis>> {
-        let Some(interval) = self.limits.ping_interval.map(millis) else { return Some(None) };
+        let Some(interval) = self.heartbeat(session).0 else { return Some(None) };
         let due = session.ping_micros / 1000 + interval;
         if due > self.now {
             return Some(Some(due));
         }
-        if session.pinged && session.blocked && self.limits.ping_timeout.is_some() {
+        if session.pinged && session.blocked && self.heartbeat(session).1.is_some() {
             return None;
         }
         session.ping_micros = self.micros;

@@ -92,6 +92,7 @@ impl Shard {
                 Phase::Open => self.close(id, code, reason, handler),
                 Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping"), handler),
                 // Exchanges have the grace to come to their end; the connection ends with them.
+                Phase::Candidate(_) => self.drop_session(slot, None, handler),
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
         }

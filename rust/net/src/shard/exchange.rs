@@ -12,7 +12,7 @@ use hubbub_proto::response::{Connection, Framing, is_without_content};
 use super::Shard;
 use super::context::{Context, millis};
 use super::output::{SHARE_BYTES, SLOW};
-use crate::exchange::{Answering, Content, Exchange, Piece, Reply};
+use crate::exchange::{Answering, Content, Exchange, Piece, Purpose, Reply};
 use crate::figures::Reason;
 use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
@@ -228,8 +228,12 @@ impl Context {
         };
         let request_line = std::mem::take(&mut exchange.request_line);
         exchange.progress = self.now;
+        // What goes to and fro in a session is no news for anybody.
+        let quiet = reply.status == 200 && !matches!(exchange.purpose, Purpose::Served);
         self.write_head(session, reply, framing, after);
-        self.note_answer(session, reply.status, (Reason::Handler, request_line), handler);
+        if !quiet {
+            self.note_answer(session, reply.status, (Reason::Handler, request_line), handler);
+        }
         true
     }
 

@@ -1,6 +1,7 @@
 //! What happens when nothing happens: deadlines and keepalive.
 
 use hubbub_proto::close::CloseCode;
+use hubbub_proto::engineio::PacketType;
 use hubbub_proto::frame::{self, Opcode};
 
 use super::Shard;
@@ -78,6 +79,8 @@ impl Context {
             Phase::Handshake(ref handshake) if handshake.kept => Look::Drop(None),
             Phase::Handshake(_) | Phase::Deciding(_) => Look::HandshakeExpired,
             Phase::Open => self.look_at_open(session, handler),
+            Phase::Candidate(_) if session.until > self.now => Look::At(session.until),
+            Phase::Candidate(_) => Look::Drop(None),
             Phase::Closing | Phase::Lingering if session.until > self.now => Look::At(session.until),
             Phase::Closing => {
                 self.counts.close_timeouts += 1;
@@ -111,7 +114,7 @@ impl Context {
             self.execute(session, handler);
             return if session.is_open() { Look::At(session.until) } else { Look::Never };
         }
-        if session.is_away() {
+        if session.is_away() && session.lasting().is_some_and(Lasting::resumes) {
             return match self.look_at_away(session) {
                 Look::At(at) => soonest(next, Some(at)).map_or(Look::Never, Look::At),
                 Look::Never => next.map_or(Look::Never, Look::At),
@@ -159,7 +162,7 @@ impl Context {
             self.counts.session_timeouts += 1;
             return Look::Drop(Some("the client has not come back"));
         }
-        let Some(interval) = self.limits.ping_interval.map(millis) else { return Look::Never };
+        let Some(interval) = self.heartbeat(session).0 else { return Look::Never };
         if last + interval > now {
             return Look::At(last + interval);
         }
@@ -181,11 +184,11 @@ impl Context {
 
     /// Sends the ping when it is due. Gives when to look again.
     fn check_keepalive(&mut self, session: &mut Session) -> Result<Option<Millis>, Silent> {
-        let Some(interval) = self.limits.ping_interval.map(millis) else { return Ok(None) };
+        let (Some(interval), timeout) = self.heartbeat(session) else { return Ok(None) };
         let pinged = session.ping_micros / 1000;
         session.pinged &= session.last_received < pinged;
         if session.pinged {
-            let Some(timeout) = self.limits.ping_timeout.map(millis) else {
+            let Some(timeout) = timeout else {
                 return Ok(Some(self.ping_again(session, interval)));
             };
             let deadline = pinged + timeout;
@@ -199,12 +202,14 @@ impl Context {
             }
             return Err(Silent);
         }
-        let due = session.last_received + interval;
+        // A client that sees our pings relies on them, however much it says itself.
+        let from = if session.carrier == Carrier::WebSocket { session.last_received } else { pinged };
+        let due = from + interval;
         if due > self.now {
             return Ok(Some(due));
         }
         self.send_ping(session);
-        Ok(Some(self.now + self.limits.ping_timeout.map_or(interval, millis).min(interval)))
+        Ok(Some(self.now + timeout.unwrap_or(interval).min(interval)))
     }
 
     fn ping_again(&mut self, session: &mut Session, interval: Millis) -> Millis {
@@ -217,6 +222,10 @@ impl Context {
     fn send_ping(&mut self, session: &mut Session) {
         (session.pinged, session.awaits_pong) = (true, true);
         session.ping_micros = self.micros;
+        if session.is_away() {
+            self.signal(session, |_, out| out.push(PacketType::Ping as u8));
+            return;
+        }
         let payload = self.micros.to_be_bytes();
         let carrier = session.carrier;
         // Nobody is given up who has not been asked. Where nobody is ever given up, a peer with a backlog need not get

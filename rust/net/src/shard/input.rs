@@ -118,6 +118,7 @@ impl Shard {
                 self.cx.receive_body(session, &self.buffer[..len], handler);
                 self.posted(slot, handler);
             }
+            Phase::Candidate(_) => self.read_candidate(slot, len, handler),
             Phase::Open if session.carrier.is_stream() => self.lose_connection(slot, TALKED, handler),
             Phase::Open | Phase::Closing => self.cx.feed(session, &mut self.buffer[..len], handler),
             // The last word is spoken: what still comes is read only so that the peer sees our end.

@@ -23,6 +23,7 @@ mod polling;
 mod quota;
 mod resuming;
 mod shaking;
+mod upgrading;
 mod wishes;
 
 use std::io;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hubbub_proto::engineio::Stage;
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::head::{Body, Head, HeadError};
 
@@ -31,7 +32,7 @@ const UNDECIDED: &str = "The server could not decide in time.";
 /// What becomes of a request head.
 enum Opening {
     /// Somebody asks for a session.
-    Call(Call),
+    Call(Box<Call>),
     /// The user serves HTTP there.
     Serve { request: Request, exchange: Box<Exchange> },
     /// Answer and close.
@@ -78,7 +79,7 @@ impl Shard {
     fn act(&mut self, slot: u32, opening: Opening, rest: Vec<u8>, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         match opening {
-            Opening::Call(call) => self.answer_call(slot, call, rest, handler),
+            Opening::Call(call) => self.answer_call(slot, *call, rest, handler),
             Opening::Serve { mut request, exchange } => {
                 session.describe_transport(&mut request);
                 self.cx.serve(session, request, exchange, rest, handler);
@@ -146,7 +147,7 @@ impl Shard {
                 let answer = Answer::plain(503, UNDECIDED);
                 (answer, Reason::Undecided, std::mem::take(&mut deciding.request_line))
             }
-            Phase::Exchange(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
+            Phase::Exchange(_) | Phase::Candidate(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
         };
         self.cx.refuse_request(session, &answer, reason, line, handler);
     }
@@ -240,8 +241,9 @@ impl Context {
         }
         request.head = head;
         let asks = endpoint.asks || agreement.is_none();
-        let opening = New { agreed: agreement, plan: Plan::default(), request, request_line: line, exchange, asks };
-        Opening::Call(Call { wish: Wish::Open, opening })
+        let plan = Plan { endpoint: number as u32, ..Plan::default() };
+        let opening = New { agreed: agreement, plan, request, request_line: line, exchange, asks };
+        Opening::Call(Box::new(Call { wish: Wish::Open, opening }))
     }
 
     /// A request to an endpoint whose sessions are not opened by WebSocket handshakes alone.
@@ -272,8 +274,9 @@ impl Context {
         }
         request =
             Request { head: head.into(), endpoint: number as u32, path_params: path_params.into(), upgrade, ..request };
+        let plan = Plan { endpoint: number as u32, ..plan };
         let opening = New { agreed, plan, request, request_line, exchange, asks: endpoint.asks };
-        Opening::Call(Call { wish, opening })
+        Opening::Call(Box::new(Call { wish, opening }))
     }
 
     /// A request for somebody who serves HTTP; or what to answer at once.
@@ -314,6 +317,24 @@ impl Context {
         handler: &mut impl Handler,
     ) {
         fields.extend_from_slice(&plan.fields);
+        let endpoint = request.as_ref().map_or(plan.endpoint, |request| request.endpoint);
+        if let Some(dialect) = plan.dialect
+            && session.lasting().is_none()
+        {
+            session.rare.get_or_insert_default().lasting = Lasting::new(dialect, self.terms(endpoint)).map(Box::new);
+        }
+        let service = self.server.settings().endpoints.get(endpoint as usize).map(|endpoint| &endpoint.service);
+        let engineio = match service {
+            Some(Service::EngineIo(settings)) => Some(settings),
+            _ => None,
+        };
+        if let Some((name, attributes)) = engineio.and_then(|settings| settings.cookie.as_ref())
+            && let Some(lasting) = session.lasting()
+        {
+            fields.push(("Set-Cookie".into(), format!("{name}={}{attributes}", lasting.sid(session.id))));
+        }
+        let may_upgrade = engineio.is_some_and(|settings| settings.upgrades && settings.websocket)
+            && plan.carrier == Carrier::Polling;
         self.write_opening(session, &plan, key, subprotocol, &fields);
         let link = match &session.link {
             Some(link) => link.clone(),
@@ -322,11 +343,13 @@ impl Context {
         session.phase = Phase::Open;
         session.carrier = plan.carrier;
         link.set_carrier(plan.carrier);
-        if let Some(dialect) = plan.dialect {
-            if session.lasting().is_none() {
-                session.rare.get_or_insert_default().lasting = Lasting::new(dialect).map(Box::new);
+        if plan.dialect.is_some() {
+            self.announce(session, false, may_upgrade);
+            if let Some(lasting) = session.rare.as_mut().and_then(|rare| rare.lasting.as_deref_mut())
+                && plan.carrier == Carrier::Packets
+            {
+                lasting.stage = Stage::WebSocket;
             }
-            self.announce(session, false);
         } else if plan.carrier == Carrier::Events {
             match plan.since {
                 None => self.write_place(session),
@@ -339,9 +362,9 @@ impl Context {
         self.mark_dirty(session);
         self.counts.opened += 1;
         self.figures().tables.session_opened(plan.carrier.into());
-        session.ping_micros = if plan.carrier.is_stream() { self.micros } else { 0 };
-        if let Some(interval) = self.limits.ping_interval {
-            self.arm(session, self.now + super::context::millis(interval));
+        session.ping_micros = if plan.carrier == Carrier::WebSocket { 0 } else { self.micros };
+        if let Some(interval) = self.heartbeat(session).0 {
+            self.arm(session, self.now + interval);
         }
         handler.open(link, request);
     }

@@ -2,6 +2,7 @@
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, Packet};
+use hubbub_proto::engineio::PacketType;
 use hubbub_proto::message::Payload;
 
 use super::Shard;
@@ -12,6 +13,7 @@ use crate::carrier::Carrier;
 use crate::exchange::{Answering, Fields, Piece, Post, Purpose, Reply};
 use crate::handler::Handler;
 use crate::id::SessionId;
+use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
 
 /// The most packets in one POST.
@@ -37,17 +39,25 @@ impl Shard {
         let Some(lasting) = session.lasting_mut() else { return };
         lasting.keeps = cursor.is_some();
         let overtaken = lasting.poll.replace(connection).filter(|other| *other != connection);
-        if at_once && !lasting.has_news() {
+        if lasting.stage.holds_output() {
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
+        } else if at_once && !lasting.has_news() {
             lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
         }
         self.cx.mark_dirty(session);
-        if let Some(interval) = self.cx.limits.ping_interval {
-            let at = self.cx.now + millis(interval);
+        if let Some(interval) = self.cx.heartbeat(session).0 {
+            let at = self.cx.now + interval;
             self.cx.arm(session, at);
         }
         if let Some(other) = overtaken {
             self.say(other, 409, "Another poll of this session has come.", handler);
         }
+    }
+
+    /// A poll waits for this session.
+    pub(super) fn is_polled(&mut self, id: SessionId) -> bool {
+        let poll = self.sessions.get(id).and_then(|session| session.lasting()?.poll);
+        poll.and_then(|poll| self.sessions.get(poll)).is_some_and(|session| session.waits_for_answer())
     }
 
     /// Answers the poll that waits for a session, if there is something to say.
@@ -58,12 +68,14 @@ impl Shard {
         let Some(session) = self.sessions.at(slot) else { return };
         let timeout = millis(self.cx.limits.session_timeout);
         let Some(lasting) = session.lasting_mut() else { return };
-        if waits && !lasting.has_news() {
+        if waits && !lasting.has_news_now() {
             return;
         }
         lasting.poll = None;
-        session.last_received = now;
-        self.cx.arm(session, now + timeout);
+        if lasting.resumes() {
+            session.last_received = now;
+            self.cx.arm(session, now + timeout);
+        }
         if !waits {
             return;
         }
@@ -74,7 +86,14 @@ impl Shard {
     }
 
     /// Answers a request of the shard's own with packets.
-    fn answer_own(&mut self, id: SessionId, status: u16, body: Vec<u8>, more: Fields, handler: &mut impl Handler) {
+    pub(super) fn answer_own(
+        &mut self,
+        id: SessionId,
+        status: u16,
+        body: Vec<u8>,
+        more: Fields,
+        handler: &mut impl Handler,
+    ) {
         let mut fields = self.sessions.get(id).map(Session::take_fields).unwrap_or_default();
         fields.extend(more);
         let reply: Reply = plain(status, "", &fields);
@@ -110,16 +129,26 @@ impl Shard {
         };
         session.last_received = self.cx.now;
         session.pinged = false;
+        let Some(lasting) = session.lasting() else { return };
+        let (strict, terms) = (lasting.dialect == Dialect::EngineIo, lasting.terms);
+        if strict && body.len() > terms.max_payload {
+            self.cx.counts.violations += 1;
+            self.say(connection, 413, "The body is larger than maxPayload.", handler);
+            return;
+        }
         let packets: Result<Vec<_>, _> = comet::packets(&body, MAX_PACKETS).and_then(Iterator::collect);
         let packets = match packets {
             Ok(packets) => packets,
             Err(error) => {
                 self.cx.counts.violations += 1;
+                if strict {
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "parse error", handler);
+                }
                 self.say(connection, 400, &format!("Bad request: {error}."), handler);
                 return;
             }
         };
-        let max = self.cx.limits.max_message_bytes.unwrap_or(usize::MAX);
+        let max = terms.max_payload;
         let (mut messages, mut bytes) = (0, 0);
         for packet in packets {
             match packet {
@@ -138,9 +167,18 @@ impl Shard {
                     session.rare.get_or_insert_default().farewell.received = received;
                     self.cx.tell_closed(session, None, handler);
                     self.cx.linger(session);
+                    if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
+                        self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
+                    }
                     break;
                 }
-                Packet::Pong | Packet::Nothing => {}
+                Packet::Ping if strict => {
+                    self.cx.counts.violations += 1;
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                    break;
+                }
+                Packet::Pong => self.cx.heed_heartbeat(session),
+                Packet::Ping | Packet::Nothing => {}
             }
         }
         self.cx.counts.messages_in += u64::from(messages);
@@ -178,6 +216,9 @@ impl Shard {
             for connection in waiting.collect::<Vec<_>>() {
                 self.say(connection, 404, "The session has ended.", handler);
             }
+        }
+        if let Phase::Candidate(target) = session.phase {
+            self.candidate_gone(target);
         }
         let Phase::Exchange(exchange) = &session.phase else { return };
         if let Purpose::Poll(polled, _) = exchange.purpose

@@ -76,7 +76,7 @@ impl Shard {
         self.cx.counts.resumed += 1;
         let key = opening.agreed.as_ref().map(|agreed| agreed.key.as_str()).unwrap_or_default();
         self.cx.write_opening(session, &opening.plan, key, None, &opening.plan.fields);
-        self.cx.announce(session, true);
+        self.cx.announce(session, true, false);
         let carrier = session.carrier;
         let limit = self.cx.limits.resume_bytes;
         let pool = &mut self.cx.pool;
@@ -84,8 +84,9 @@ impl Shard {
             session.outbox.gather(pool, |out| lasting.replay(carrier, out));
             lasting.shrink(limit + session.outbox.len());
         }
-        if let Some(interval) = self.cx.limits.ping_interval {
-            let due = self.cx.now + millis(interval);
+        session.ping_micros = self.cx.micros;
+        if let Some(interval) = self.cx.heartbeat(session).0 {
+            let due = self.cx.now + interval;
             self.cx.arm(session, due);
         }
         self.cx.mark_dirty(session);

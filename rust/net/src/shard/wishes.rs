@@ -1,6 +1,7 @@
 //! What a request asks of an endpoint whose sessions are not opened by WebSocket handshakes alone.
 
 use hubbub_proto::comet::{Query, QueryError, Transport};
+use hubbub_proto::engineio::{self, ErrorCode};
 use hubbub_proto::head::Head;
 
 use super::origins::{is_same_host, may_connect};
@@ -12,7 +13,7 @@ use crate::history::Since;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Secret, read_sid};
 use crate::session::Plan;
-use crate::settings::{Endpoint, Service, Transports};
+use crate::settings::{Endpoint, EngineIo, Service, Transports};
 
 /// What is asked for.
 pub(super) enum Wish {
@@ -28,6 +29,8 @@ pub(super) enum Wish {
     },
     /// To send something to a session.
     Post(Named),
+    /// What a request of Engine.IO's means depends on where its session stands.
+    EngineIo { query: engineio::Query, named: Option<Named>, method: String },
     /// Whether a page from another origin may ask.
     Preflight,
 }
@@ -50,6 +53,7 @@ impl Wish {
     pub(super) fn named(&self) -> Option<&Named> {
         match self {
             Wish::Resume(named) | Wish::Poll { named, .. } | Wish::Post(named) => Some(named),
+            Wish::EngineIo { named, .. } => named.as_ref(),
             Wish::Open | Wish::Preflight => None,
         }
     }
@@ -63,6 +67,7 @@ pub(super) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Resul
     }
     match &endpoint.service {
         Service::Comet(transports) => read_comet(head, upgrade, *transports, fields),
+        Service::EngineIo(settings) => read_engineio(head, upgrade, settings, fields),
         _ => read_events(head, upgrade, fields),
     }
 }
@@ -74,7 +79,7 @@ fn read_events(head: &Head<'_>, upgrade: bool, fields: Fields) -> Result<(Wish, 
     if head.method != "GET" {
         return refuse_method("GET");
     }
-    Ok((Wish::Open, Plan { carrier: Carrier::Events, dialect: None, since: place(head), fields }))
+    Ok((Wish::Open, Plan { carrier: Carrier::Events, since: place(head), fields, ..Plan::default() }))
 }
 
 fn read_comet(head: &Head<'_>, upgrade: bool, transports: Transports, fields: Fields) -> Result<(Wish, Plan), Refusal> {
@@ -128,12 +133,49 @@ fn read_comet(head: &Head<'_>, upgrade: bool, transports: Transports, fields: Fi
         return refuse(400, &format!("The transport {} is not offered here.", carrier.name()));
     }
     let since = place(head).filter(|_| carrier == Carrier::Events);
-    let plan = Plan { carrier, dialect: lasts.then_some(Dialect::Comet), since, fields };
+    let plan = Plan { carrier, dialect: lasts.then_some(Dialect::Comet), since, fields, ..Plan::default() };
     match named {
         Some(named) if carrier == Carrier::Polling => Ok((Wish::Poll { named, at_once: query.at_once }, plan)),
         Some(named) if lasts => Ok((Wish::Resume(named), plan)),
         _ => Ok((Wish::Open, plan)),
     }
+}
+
+fn read_engineio(head: &Head<'_>, upgrade: bool, settings: &EngineIo, fields: Fields) -> Result<(Wish, Plan), Refusal> {
+    let refuse = |code| Err(refuse_engineio(code, upgrade, &fields));
+    let query = match engineio::Query::parse(head.query().unwrap_or_default()) {
+        Ok(query) if query.jsonp.is_some() => return refuse(ErrorCode::BadRequest),
+        Ok(query) => query,
+        Err(code) => return refuse(code),
+    };
+    let (carrier, taken) = match query.transport {
+        engineio::Transport::WebSocket => (Carrier::Packets, settings.websocket),
+        engineio::Transport::Polling => (Carrier::Polling, settings.polling),
+    };
+    if !taken {
+        return refuse(ErrorCode::TransportUnknown);
+    }
+    let named = match query.sid.map(|sid| read_sid(&sid)) {
+        None => None,
+        Some(Some((id, secret))) => Some(Named { id, secret, cursor: None, or_new: false }),
+        Some(None) => return refuse(ErrorCode::SessionIdUnknown),
+    };
+    let plan = Plan { carrier, dialect: Some(Dialect::EngineIo), fields, ..Plan::default() };
+    Ok((Wish::EngineIo { query, named, method: head.method.to_owned() }, plan))
+}
+
+/// The reference answers requests with JSON and handshakes in words.
+pub(super) fn refuse_engineio(code: ErrorCode, upgrade: bool, fields: &Fields) -> Refusal {
+    let mut answer = match upgrade {
+        true => Answer::plain(code.status(), code.message()),
+        false => Answer {
+            status: code.status(),
+            fields: vec![("Content-Type".into(), "application/json".into())],
+            body: bytes::Bytes::from_static(code.body().as_bytes()),
+        },
+    };
+    answer.fields.extend(fields.iter().cloned());
+    (Reason::Handshake, answer)
 }
 
 /// What the client of an event stream has seen before. An id that is not ours stands for a place that nobody knows.
@@ -177,7 +219,10 @@ pub(super) fn preflight(mut fields: Fields) -> Answer {
 
 /// There is no such session.
 pub(super) fn unknown() -> Refusal {
-    (Reason::NotFound, Answer::plain(404, "No session has this sid, or none with this cursor: it has ended, or was never there."))
+    (
+        Reason::NotFound,
+        Answer::plain(404, "No session has this sid, or none with this cursor: it has ended, or was never there."),
+    )
 }
 
 pub(super) fn refuse<T>(status: u16, text: &str) -> Result<T, Refusal> {
