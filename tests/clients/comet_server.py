@@ -6,8 +6,9 @@ begins with ``!`` is a command, and everything else is said back:
     !id                  the session's id
     !rooms, !query       the session's rooms, the parameters of its address, as JSON
     !count N             sends the numbers from 0 to N - 1, one by one
-    !say ROOM TEXT       broadcasts to the room
+    !say ROOM TEXT       broadcasts to the room; !shout as well, as an event of the type "shout"
     !close CODE REASON   closes the session from here
+    !kick ID CODE REASON closes another session; answered by "kicked"
     !ended ID            answered by [code, reason, number of messages], when that session has ended
 
 Its times are short, so that silence and expiry can be waited for.
@@ -73,12 +74,16 @@ async def obey(ws: WebSocket, command: str, rest: str) -> None:
             for number in range(int(rest)):
                 ws.send(str(number))
                 await asyncio.sleep(0.002)  # a stream, not one piece
-        case "say":
+        case "say" | "shout":
             room, _, text = rest.partition(" ")
-            hub.room(room).broadcast(text)
+            hub.room(room).broadcast(text, event=command if command == "shout" else None)
         case "close":
             code, _, reason = rest.partition(" ")
             ws.close(int(code), reason)
+        case "kick":
+            session, code, reason = rest.split(" ", 2)
+            next(other for other in hub.sessions if other.id == session).close(int(code), reason)
+            ws.send("kicked")
         case "ended":
             ws.send(await ends[rest])
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use hubbub_proto::close::CloseCode;
 use hubbub_proto::engineio::{Sid, Stage};
 use hubbub_proto::message::Kind;
 
@@ -58,6 +59,7 @@ pub(crate) struct Lasting {
     signals: Vec<u8>,
     /// The last of them, behind all messages.
     ending: Vec<u8>,
+    pub(crate) ended: Option<(CloseCode, String)>,
     /// What connections have been given, the oldest first: the client may not have got it.
     given: VecDeque<Entry>,
     given_bytes: usize,
@@ -112,6 +114,7 @@ impl Lasting {
             keeps: false,
             signals: Vec::new(),
             ending: Vec::new(),
+            ended: None,
             given: VecDeque::new(),
             given_bytes: 0,
             forgotten: 0,
@@ -161,10 +164,11 @@ impl Lasting {
         packet(&mut self.signals);
     }
 
-    /// The packet that ends the session.
-    pub(crate) fn end(&mut self, packet: impl FnOnce(&mut Vec<u8>)) {
+    /// The packet that ends the session, for polls, and why it ends, for a client that comes by something else.
+    pub(crate) fn end(&mut self, code: CloseCode, reason: &str, packet: impl FnOnce(&mut Vec<u8>)) {
         self.ending.clear();
         packet(&mut self.ending);
+        self.ended = Some((code, reason.to_owned()));
     }
 
     /// Keeps a message for the next connection.

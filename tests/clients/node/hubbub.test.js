@@ -89,6 +89,9 @@ for (const way of ways) {
   test(`${way}: a session is in the rooms that it has asked for`, async () => {
     const socket = dial({ transports, rooms: ["red & blue", "green"] });
     assert.deepEqual(JSON.parse(await socket.ask("!rooms")), ["green", "red & blue"]);
+    assert.equal(await socket.ask("!say green hello"), "hello");
+    // The type is for plain event streams.
+    assert.equal(await socket.ask("!shout green louder"), "louder");
     await socket.ended();
   });
 
@@ -124,6 +127,20 @@ for (const way of ways) {
       assert.equal(again.recovered, false);
       assert.notEqual(again.sid, sid);
       assert.equal(await socket.ask("two"), "two");
+    });
+  });
+
+  test(`${way}: whoever was sent away while the connection was lost hears of it`, async () => {
+    await through({ transports }, async (socket, proxy) => {
+      const id = await socket.ask("!id");
+      proxy.refuses = true;
+      proxy.cut();
+      await socket.next("close");
+      const watcher = dial();
+      assert.equal(await watcher.ask(`!kick ${id} 4001 go away`), "kicked");
+      proxy.refuses = false;
+      const closed = await socket.next("close");
+      assert.deepEqual([closed.code, closed.reason, closed.terminal], [4001, "go away", true]);
     });
   });
 

@@ -118,7 +118,7 @@ impl Context {
         if !session.is_away() {
             session.outbox.gather(&mut self.pool, |out| carrier.write_close(out, &json));
         } else if let Some(lasting) = session.lasting_mut() {
-            lasting.end(|out| carrier.write_close(out, &json));
+            lasting.end(code, reason, |out| carrier.write_close(out, &json));
         }
     }
 

@@ -89,6 +89,12 @@ impl Shard {
             let due = self.cx.now + interval;
             self.cx.arm(session, due);
         }
+        // It may have ended while its client was away.
+        let ended = session.lasting_mut().and_then(|lasting| lasting.ended.take());
+        if let Some((code, reason)) = ended {
+            self.cx.say_goodbye(session, code, &reason);
+            self.cx.linger(session);
+        }
         self.cx.mark_dirty(session);
         self.cx.mark_ready(session);
         if let Some(poll) = poll {
