@@ -38,7 +38,7 @@ def check_app(app: object) -> None:
 class Application:
     """One application and where it is mounted: an endpoint, as the core reads it, for one run of the hub."""
 
-    on_connection = on_message = on_close = readers = transports = engineio = None
+    on_connection = on_message = on_close = readers = transports = engineio = folder = None
     service = "websocket"
     session_type = WebSocket
     #: The application chooses among what the client offers.

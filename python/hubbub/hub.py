@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
-from hubbub import _addresses, _asgi, _core, _logs, _loops, _signals, _tls
+from hubbub import _addresses, _asgi, _core, _folders, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
 from hubbub._handlers import Endpoint, RoomRule, check_handler, is_coroutine, only_answers
 from hubbub._serving import Listening, Serving
@@ -36,6 +36,9 @@ TRANSPORTS: tuple[Transport, ...] = ("websocket", "eventsource", "iframe", "poll
 
 #: Who may read the figures unless the program says otherwise.
 LOOPBACK = ("127.0.0.1", "::1")
+
+#: hubbub.js and its types, each in the codings that browsers know.
+CLIENT = os.path.join(os.path.dirname(__file__), "client")
 
 #: Seconds: a day.
 MAX_SHUTDOWN_TIMEOUT = 86_400.0
@@ -89,6 +92,7 @@ class Hub:
             self.mount("", app)
         self._endpoints: list[dict[str, Any]] = []
         self._metrics: list[dict[str, Any]] = []
+        self._folders: list[dict[str, Any]] = []
         self._running: _core.Server | None = None
         self._serving: Serving | None = None
 
@@ -281,6 +285,60 @@ class Hub:
             raise ValueError(f"an application is mounted at {prefix!r} already")
         _asgi.check_app(app)
         self._mounts.append((prefix, app))
+
+    def static(
+        self,
+        prefix: str,
+        folder: str | os.PathLike[str],
+        *,
+        index: str | None = "index.html",
+        max_age: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        dotfiles: bool = False,
+        follow_symlinks: bool = False,
+        cache_bytes: int = 16 << 20,
+    ) -> None:
+        """Answers GET and HEAD below a prefix with the files of a folder.
+
+        The network answers by itself: no handler is called, `on_request` included. What the folder does not have goes
+        on to whoever else serves the path: a folder or an application at the same prefix or a shorter one, then
+        `on_request`; if nobody does, it is 404. So do other methods; if nobody takes them, it is 405. The longest
+        prefix comes first; at the same prefix folders come before applications, in the order in which they were given.
+
+        Beside a file ``app.js`` there may be ``app.js.br``, ``app.js.zst`` and ``app.js.gz``: clients get what they
+        like best, unless it is older than the file. Conditions and ranges are heeded (RFC 9110 §13 and §14); several
+        ranges that are not one piece are answered with the whole file.
+
+        Args:
+            prefix: ``"/"`` for everything, ``"/assets"``.
+            folder: where the files are. A relative path is relative to where the program is now.
+            index: the file that stands for a folder; ``None``: none does. ``/docs`` is sent to ``/docs/`` with 308.
+            max_age: seconds for which clients need not ask again (Cache-Control); ``None`` leaves that to them.
+            headers: further fields of each answer that is not an error.
+            dotfiles: serve names that begin with a dot, too. ``/.well-known/`` is always served.
+            follow_symlinks: let symbolic links lead out of the folder. If not, they are followed within it.
+            cache_bytes: the most that the contents of small files (up to 32 KiB) may take in memory; 0 keeps none.
+
+        Raises:
+            OSError: there is no such folder.
+            ValueError: an argument is not what it should be.
+        """
+        if not isinstance(prefix, str) or not prefix.startswith("/"):
+            raise ValueError(f"a prefix is a str that begins with '/', not {prefix!r}")
+        found = _folders.folder(folder, index, max_age, headers, dotfiles, follow_symlinks, cache_bytes)
+        self._folders.append({"path": prefix, "folder": found})
+
+    def script(self, prefix: str = "/") -> None:
+        """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, as a module without dependencies.
+
+        ``import { connect } from "/hubbub.js"``; docs/guide.md says what it does. Its types are beside it, as
+        ``hubbub.d.ts``. Pages of every origin may import it, and clients ask each time whether it has changed.
+
+        Args:
+            prefix: as for `static`, by which it is served.
+        """
+        headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+        self.static(prefix, CLIENT, index=None, headers=headers)
 
     # ---- rooms and sessions
 
@@ -523,7 +581,7 @@ class Hub:
         for arguments in self._endpoints:
             shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
             endpoints.append(Endpoint(on_request=self._on_request, **shared, **arguments))
-        if any(handlers) or not (endpoints or self._mounts):
+        if any(handlers) or not (endpoints or self._mounts or self._folders):
             on_connection, on_message, on_close = handlers
             endpoints.append(
                 Endpoint(
@@ -541,7 +599,8 @@ class Hub:
         elif self._on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
             # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
             endpoints.append(Endpoint(None, [], self._origins, on_request=only_answers(self._on_request)))
-        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in self._metrics]
+        by_itself = [*self._metrics, *self._folders]
+        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in by_itself]
         return endpoints
 
     def _make_apps(self) -> list[_asgi.Application]:

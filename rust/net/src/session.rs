@@ -66,6 +66,8 @@ pub(crate) struct Deciding {
     pub(crate) rest: Vec<u8>,
     /// What an answer becomes after which the connection may go on.
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// It was a file that was looked for, in vain.
+    pub(crate) missed: bool,
     pub(crate) plan: Plan,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compression::Compression;
+use crate::files::Folder;
 use crate::peer::Trust;
 use crate::rate::Rate;
 use crate::tls::Tls;
@@ -167,6 +168,9 @@ pub enum Service {
     EngineIo(Box<EngineIo>),
     /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
     Figures(Trust),
+    /// Files of a folder. The path is a prefix. The shard answers by itself; what the folder does not have is left to
+    /// the endpoints that come next.
+    Files(Folder),
 }
 
 /// How an endpoint speaks Engine.IO. The defaults are those of the JavaScript server.
@@ -232,7 +236,12 @@ impl Service {
 
     /// The endpoint's path is a prefix.
     pub(crate) fn is_below(&self) -> bool {
-        matches!(self, Service::Http)
+        matches!(self, Service::Http | Service::Files(_))
+    }
+
+    /// Requests that ask for no WebSocket are its own, whoever serves HTTP around it.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(self, Service::Figures(_)) || self.opens_by_http()
     }
 }
 

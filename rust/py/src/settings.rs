@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, EngineIo, Limits, Password,
-    Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, EngineIo, Folder, Limits,
+    Password, Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
 };
 use pyo3::prelude::*;
 
@@ -70,6 +70,9 @@ fn service(endpoint: &Bound<'_, PyAny>) -> PyResult<Service> {
     if !endpoint.getattr("serve")?.is_none() {
         return Ok(Service::Http);
     }
+    if let Some(folder) = folder(&endpoint.getattr("folder")?)? {
+        return Ok(Service::Files(folder));
+    }
     if let Some(readers) = readers(&endpoint.getattr("readers")?)? {
         return Ok(Service::Figures(readers));
     }
@@ -106,6 +109,21 @@ fn engineio(settings: &Bound<'_, PyAny>) -> PyResult<EngineIo> {
         max_payload: settings.getattr("max_payload")?.extract()?,
         cookie: settings.getattr("cookie")?.extract()?,
     })
+}
+
+/// Reads `hubbub._folders.Folder`, or `None`.
+fn folder(folder: &Bound<'_, PyAny>) -> PyResult<Option<Folder>> {
+    if folder.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Folder {
+        path: folder.getattr("path")?.extract()?,
+        index: folder.getattr("index")?.extract()?,
+        fields: folder.getattr("headers")?.extract()?,
+        dotfiles: folder.getattr("dotfiles")?.extract()?,
+        follow_symlinks: folder.getattr("follow_symlinks")?.extract()?,
+        cache_bytes: folder.getattr("cache_bytes")?.extract()?,
+    }))
 }
 
 /// Reads who may read the figures, by name; `None`: it is an endpoint for sessions.

@@ -99,7 +99,7 @@ impl Context {
         // A body that nobody has asked for, or that we do not read, cannot make progress; nor does the response while
         // it is the user who is slow. What changes that looks after the deadline again.
         let reading = !session.is_waiting() && !session.readable && !exchange.expects;
-        let writing = session.blocked && !session.outbox.is_empty();
+        let writing = session.blocked && (!session.outbox.is_empty() || exchange.file.is_some());
         match exchange.progress + timeout {
             _ if !reading && !writing => Look::Never,
             deadline if deadline > self.now => Look::At(deadline),
