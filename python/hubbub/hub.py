@@ -329,7 +329,7 @@ class Hub:
         self._folders.append({"path": prefix, "folder": found})
 
     def script(self, prefix: str = "/") -> None:
-        """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, as a module without dependencies.
+        """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, a module without dependencies.
 
         ``import { connect } from "/hubbub.js"``; docs/guide.md says what it does. Its types are beside it, as
         ``hubbub.d.ts``. Pages of every origin may import it, and clients ask each time whether it has changed.

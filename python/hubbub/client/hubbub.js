@@ -305,7 +305,7 @@ const transports = {
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => link.packet(data);
     socket.onclose = socket.onerror = link.end; // Node knows but one
-    // A Close frame would end the session. The server drops this connection when the session goes on over another.
+    // A Close frame would end the session. The server drops this connection once the session has another.
     link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0).unref?.();
     return {
       bufferedAmount: () => socket.bufferedAmount,

@@ -297,7 +297,7 @@ impl Context {
         if head.has_body() {
             return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line };
         }
-        match self.exchange(head, request_line) {
+        match self.exchange(head, request_line, self.limits.max_body_bytes) {
             Ok((_, exchange)) => Opening::Send { answer, exchange },
             Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
         }
