@@ -38,6 +38,9 @@ TRANSPORTS: tuple[Transport, ...] = ("websocket", "eventsource", "iframe", "poll
 #: Who may read the figures unless the program says otherwise.
 LOOPBACK = ("127.0.0.1", "::1")
 
+#: hubbub.js and its types, each in the codings that browsers know.
+CLIENT = os.path.join(os.path.dirname(__file__), "client")
+
 #: Seconds: a day.
 MAX_SHUTDOWN_TIMEOUT = 86_400.0
 
@@ -325,6 +328,18 @@ class Hub:
             raise ValueError(f"a prefix is a str that begins with '/', not {prefix!r}")
         found = _folders.folder(folder, index, max_age, headers, dotfiles, follow_symlinks, cache_bytes)
         self._folders.append({"path": prefix, "folder": found})
+
+    def script(self, prefix: str = "/") -> None:
+        """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, a module without dependencies.
+
+        ``import { connect } from "/hubbub.js"``; docs/guide.md says what it does. Its types are beside it, as
+        ``hubbub.d.ts``. Pages of every origin may import it, and clients ask each time whether it has changed.
+
+        Args:
+            prefix: as for `static`, by which it is served.
+        """
+        headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+        self.static(prefix, CLIENT, index=None, headers=headers)
 
     # ---- rooms and sessions
 

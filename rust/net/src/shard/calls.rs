@@ -295,7 +295,7 @@ impl Context {
             _ => Terms {
                 ping_interval: self.limits.ping_interval,
                 ping_timeout: self.limits.ping_timeout,
-                max_payload: max.min(max_body),
+                max_payload: usize::try_from(self.limits.max_payload()).unwrap_or(usize::MAX),
             },
         }
     }
