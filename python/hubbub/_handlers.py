@@ -17,6 +17,7 @@ from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task
+    from hubbub._folders import Folder
 
 __all__ = ["Endpoint", "check_handler", "is_coroutine", "only_answers", "report"]
 
@@ -93,6 +94,7 @@ class Endpoint:
         engineio: EngineIo | None = None,
         session_type: type[WebSocket] = WebSocket,
         rooms: RoomRule = False,
+        folder: Folder | None = None,
     ) -> None:
         self.readers = readers
         self.service = service
@@ -100,6 +102,7 @@ class Endpoint:
         self.engineio = engineio
         self.session_type = session_type
         self._rooms = rooms
+        self.folder = folder
         self.path = path
         self.subprotocols = subprotocols
         self.origins = origins
@@ -271,14 +274,10 @@ class Endpoint:
             self._answer(pending, request, answer)
 
     def _answer(self, pending: _core.Pending, request: Request, answer: object) -> None:
-        opens = request.is_websocket or self.service != "websocket"
         try:
-            if answer is None and opens:
+            if answer is None:
+                # What opens no session is refused by the network, which knows why.
                 pending.accept(request, request.subprotocol, list(request.response_headers.items()))
-            elif answer is None:
-                text = "This is a WebSocket endpoint: connect with a WebSocket client.\n"
-                plain = [("Content-Type", "text/plain; charset=utf-8")]
-                pending.answer(426, [("Upgrade", "websocket"), *plain], text)
             elif isinstance(answer, Response):
                 pending.answer(answer.status, answer._fields(), answer.body)
             else:

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
-from hubbub import _addresses, _asgi, _core, _logs, _loops, _signals, _tls
+from hubbub import _addresses, _asgi, _core, _folders, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
 from hubbub._handlers import Endpoint, RoomRule, check_handler, is_coroutine, only_answers
+from hubbub._hosted import Hosted
 from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
@@ -36,6 +37,9 @@ TRANSPORTS: tuple[Transport, ...] = ("websocket", "eventsource", "iframe", "poll
 
 #: Who may read the figures unless the program says otherwise.
 LOOPBACK = ("127.0.0.1", "::1")
+
+#: hubbub.js and its types, each in the codings that browsers know.
+CLIENT = os.path.join(os.path.dirname(__file__), "client")
 
 #: Seconds: a day.
 MAX_SHUTDOWN_TIMEOUT = 86_400.0
@@ -89,6 +93,7 @@ class Hub:
             self.mount("", app)
         self._endpoints: list[dict[str, Any]] = []
         self._metrics: list[dict[str, Any]] = []
+        self._folders: list[dict[str, Any]] = []
         self._running: _core.Server | None = None
         self._serving: Serving | None = None
 
@@ -282,6 +287,60 @@ class Hub:
         _asgi.check_app(app)
         self._mounts.append((prefix, app))
 
+    def static(
+        self,
+        prefix: str,
+        folder: str | os.PathLike[str],
+        *,
+        index: str | None = "index.html",
+        max_age: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        dotfiles: bool = False,
+        follow_symlinks: bool = False,
+        cache_bytes: int = 16 << 20,
+    ) -> None:
+        """Answers GET and HEAD below a prefix with the files of a folder.
+
+        The network answers by itself: no handler is called, `on_request` included. What the folder does not have goes
+        on to whoever else serves the path: a folder or an application at the same prefix or a shorter one, then
+        `on_request`; if nobody does, it is 404. So do other methods; if nobody takes them, it is 405. The longest
+        prefix comes first; at the same prefix folders come before applications, in the order in which they were given.
+
+        Beside a file ``app.js`` there may be ``app.js.br``, ``app.js.zst`` and ``app.js.gz``: clients get what they
+        like best, unless it is older than the file. Conditions and ranges are heeded (RFC 9110 §13 and §14); several
+        ranges that are not one piece are answered with the whole file.
+
+        Args:
+            prefix: ``"/"`` for everything, ``"/assets"``.
+            folder: where the files are. A relative path is relative to where the program is now.
+            index: the file that stands for a folder; ``None``: none does. ``/docs`` is sent to ``/docs/`` with 308.
+            max_age: seconds for which clients need not ask again (Cache-Control); ``None`` leaves that to them.
+            headers: further fields of each answer that is not an error.
+            dotfiles: serve names that begin with a dot, too. ``/.well-known/`` is always served.
+            follow_symlinks: let symbolic links lead out of the folder. If not, they are followed within it.
+            cache_bytes: the most that the contents of small files (up to 32 KiB) may take in memory; 0 keeps none.
+
+        Raises:
+            OSError: there is no such folder.
+            ValueError: an argument is not what it should be.
+        """
+        if not isinstance(prefix, str) or not prefix.startswith("/"):
+            raise ValueError(f"a prefix is a str that begins with '/', not {prefix!r}")
+        found = _folders.folder(folder, index, max_age, headers, dotfiles, follow_symlinks, cache_bytes)
+        self._folders.append({"path": prefix, "folder": found})
+
+    def script(self, prefix: str = "/") -> None:
+        """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, a module without dependencies.
+
+        ``import { connect } from "/hubbub.js"``; docs/guide.md says what it does. Its types are beside it, as
+        ``hubbub.d.ts``. Pages of every origin may import it, and clients ask each time whether it has changed.
+
+        Args:
+            prefix: as for `static`, by which it is served.
+        """
+        headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+        self.static(prefix, CLIENT, index=None, headers=headers)
+
     # ---- rooms and sessions
 
     def room(self, name: str) -> Room:
@@ -474,8 +533,7 @@ class Hub:
         bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
-        if not isinstance(shutdown_timeout, (int, float)) or not 0 <= shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT:
-            raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {shutdown_timeout!r}")
+        _check_timeout(shutdown_timeout)
         try:
             serving = Serving(self, current_bridge(), bind, io_threads, access_log, tls, proxies)
         except OSError as error:
@@ -483,17 +541,41 @@ class Hub:
                 raise
             why = error.strerror or str(error)
             raise OSError(error.errno, f"cannot listen on {_addresses.where(bind)}: {why}") from None
-        self._running, self._serving = serving.server, serving
         try:
-            await serving.start()
+            await self._begin(serving)
             with serving.bridge.ending():
                 yield Listening(serving)
         finally:
-            await serving.bridge.shielded(serving.stop(shutdown_timeout))
-            self._running = self._serving = None
+            await self._end(serving, shutdown_timeout)
+
+    async def _begin(self, serving: Serving) -> None:
+        self._running, self._serving = serving.server, serving
+        await serving.start()
+
+    async def _end(self, serving: Serving, timeout: float) -> None:
+        await serving.bridge.shielded(serving.stop(timeout))
+        self._running = self._serving = None
+
+    def asgi(self, *, shutdown_timeout: float = 5.0, access_log: bool = False) -> Hosted:
+        """The hub as an ASGI 3 application, for another server to host: uvicorn, hypercorn, granian.
+
+        It is slower than the hub by itself, and bound by what the host and ASGI can tell; docs/guide.md says how much
+        and where. The network runs in the event loop's own thread, and there are no listeners. Start and end are the
+        host's lifespan. Where there is none, such as below a mount of Starlette's, ``async with`` the application
+        there; failing that, the first client starts the hub, and it ends with the process.
+
+        Args:
+            shutdown_timeout: as for `run`.
+            access_log: as for `run`; the host has one of its own.
+        """
+        _check_timeout(shutdown_timeout)
+        return Hosted(self, shutdown_timeout, access_log)
 
     def stop(self) -> None:
-        """Asks a running hub to stop: `run` and `serve` drain and return. From any thread."""
+        """Asks a running hub to stop: `run` and `serve` drain and return. From any thread.
+
+        A hub that another server hosts stops with its host only.
+        """
         serving = self._serving
         if serving is not None:
             serving.bridge.call_soon_threadsafe(serving.stopping.set)
@@ -523,7 +605,7 @@ class Hub:
         for arguments in self._endpoints:
             shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
             endpoints.append(Endpoint(on_request=self._on_request, **shared, **arguments))
-        if any(handlers) or not (endpoints or self._mounts):
+        if any(handlers) or not (endpoints or self._mounts or self._folders):
             on_connection, on_message, on_close = handlers
             endpoints.append(
                 Endpoint(
@@ -541,11 +623,17 @@ class Hub:
         elif self._on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
             # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
             endpoints.append(Endpoint(None, [], self._origins, on_request=only_answers(self._on_request)))
-        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in self._metrics]
+        by_itself = [*self._metrics, *self._folders]
+        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in by_itself]
         return endpoints
 
     def _make_apps(self) -> list[_asgi.Application]:
         return [_asgi.Application(self, app, prefix, self._on_request) for prefix, app in self._mounts]
+
+
+def _check_timeout(seconds: float) -> None:
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_SHUTDOWN_TIMEOUT:
+        raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {seconds!r}")
 
 
 def _names(what: str, names: Sequence[str]) -> list[str]:

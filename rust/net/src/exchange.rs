@@ -74,8 +74,8 @@ pub(crate) struct Exchange {
     pub(crate) purpose: Purpose,
     /// Where the request comes from, if no link says it.
     pub(crate) peer: Option<Peer>,
-    /// What the rest of the content is read from, and how much that is.
-    pub(crate) file: Option<(File, u64)>,
+    /// What the rest of the content is read from.
+    pub(crate) file: Option<Source>,
     /// When the peer last sent something of the body, or took something of the response.
     pub(crate) progress: Millis,
 }
@@ -104,6 +104,18 @@ pub(crate) struct Post {
     /// `None`: it was taken in.
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) fields: Fields,
+}
+
+/// A part of a file that is still to be sent.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) file: File,
+    /// Where it begins.
+    pub(crate) at: u64,
+    /// How long it is.
+    pub(crate) left: u64,
+    /// It has to go through our memory: the kernel cannot send it by itself.
+    pub(crate) is_read: bool,
 }
 
 /// How far the response is.

@@ -167,10 +167,11 @@ impl Lasting {
         packet(&mut self.signals);
     }
 
-    /// The packet that ends the session.
-    pub(crate) fn end(&mut self, packet: impl FnOnce(&mut Vec<u8>)) {
+    /// The packet that ends the session, for polls, and why it ends, for a client that comes by something else.
+    pub(crate) fn end(&mut self, code: CloseCode, reason: &str, packet: impl FnOnce(&mut Vec<u8>)) {
         self.ending.clear();
         packet(&mut self.ending);
+        self.ended = Some((code, reason.to_owned()));
     }
 
     /// Keeps a message for the next connection.

@@ -19,6 +19,7 @@
 //! | [`peer`](Trust) | who is at the other end, and what trusted proxies say of it |
 //! | `places`, [`rate`](Rate) | connections from one address, and so many things in a second |
 //! | [`figures`](Figures) | what the server knows about itself, and its text for Prometheus |
+//! | [`files`](Folder) | folders whose files are served |
 //! | [`tls`](Tls) | certificates and keys, and TLS between a socket and its session |
 //! | `routes`, `timers`, `date`, `transport`, [`counters`](Counts), [`settings`](Settings), [`id`](SessionId) | what they are made of |
 //!
@@ -37,6 +38,7 @@ mod date;
 mod directory;
 mod exchange;
 mod figures;
+mod files;
 mod handler;
 mod history;
 mod id;
@@ -64,6 +66,7 @@ pub use counters::Counts;
 pub use directory::{Directory, Joined, Position};
 pub use exchange::{Piece, Reply};
 pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
+pub use files::Folder;
 pub use handler::{Closed, Handler, Notice, Request};
 pub use history::Stamp;
 pub use hubbub_proto as proto;

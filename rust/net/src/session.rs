@@ -66,6 +66,8 @@ pub(crate) struct Deciding {
     pub(crate) rest: Vec<u8>,
     /// What an answer becomes after which the connection may go on.
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// It was a file that was looked for, in vain.
+    pub(crate) missed: bool,
     pub(crate) plan: Plan,
 }
 
@@ -174,11 +176,11 @@ pub(crate) struct Farewell {
 }
 
 impl Session {
-    pub(crate) fn new(stream: Stream, id: SessionId, peer: Option<SocketAddr>, now: Millis) -> Self {
+    pub(crate) fn new(stream: Stream, id: SessionId, peer: Peer, now: Millis) -> Self {
         Session {
             stream,
             id,
-            phase: Phase::Handshake(Box::new(Handshake::new(Peer::new(peer), Vec::new(), false))),
+            phase: Phase::Handshake(Box::new(Handshake::new(peer, Vec::new(), false))),
             reader: Reader::new(Role::Server),
             outbox: Outbox::default(),
             packing: None,
@@ -212,8 +214,7 @@ impl Session {
 
     /// A session that has no connection of its own.
     pub(crate) fn away(id: SessionId, peer: Peer, lasting: Lasting, now: Millis) -> Self {
-        let mut session = Session::new(Stream::Away, id, None, now);
-        session.phase = Phase::Handshake(Box::new(Handshake::new(peer, Vec::new(), false)));
+        let mut session = Session::new(Stream::Away, id, peer, now);
         (session.readable, session.pending) = (false, false);
         session.carrier = Carrier::Polling;
         session.rare.get_or_insert_default().lasting = Some(Box::new(lasting));
@@ -293,6 +294,11 @@ impl Session {
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
+    }
+
+    /// A request is coming in or being answered: there is no WebSocket, not yet or at all.
+    pub(crate) fn is_request(&self) -> bool {
+        matches!(self.phase, Phase::Handshake(_) | Phase::Deciding(_) | Phase::Exchange(_))
     }
 
     pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {

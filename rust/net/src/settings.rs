@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compression::Compression;
+use crate::files::Folder;
 use crate::peer::Trust;
 use crate::rate::Rate;
 use crate::tls::Tls;
@@ -118,6 +119,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The longest message that a client may send by whatever carries its session.
+    pub(crate) fn max_payload(&self) -> u64 {
+        let by_body = || self.max_body_bytes.map_or(u64::MAX, |max| max.saturating_sub(1) / 4 * 3);
+        self.max_message_bytes.map_or_else(by_body, |max| max as u64)
+    }
+
+    /// The longest body that brings messages: one of the longest, in base64, has its place in it.
+    pub(crate) fn max_post_bytes(&self) -> Option<u64> {
+        let message = self.max_message_bytes.map_or(0, |max| max as u64);
+        self.max_body_bytes.map(|max| max.max((message.div_ceil(3)).saturating_mul(4).saturating_add(1)))
+    }
+}
+
 /// One place that clients may connect to.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
@@ -153,6 +168,9 @@ pub enum Service {
     EngineIo(Box<EngineIo>),
     /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
     Figures(Trust),
+    /// Files of a folder. The path is a prefix. The shard answers by itself; what the folder does not have is left to
+    /// the endpoints that come next.
+    Files(Folder),
 }
 
 /// How an endpoint speaks Engine.IO. The defaults are those of the JavaScript server.
@@ -218,7 +236,12 @@ impl Service {
 
     /// The endpoint's path is a prefix.
     pub(crate) fn is_below(&self) -> bool {
-        matches!(self, Service::Http)
+        matches!(self, Service::Http | Service::Files(_))
+    }
+
+    /// Requests that ask for no WebSocket are its own, whoever serves HTTP around it.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(self, Service::Figures(_)) || self.opens_by_http()
     }
 }
 
@@ -285,7 +308,7 @@ impl Default for Settings {
     }
 }
 
-/// One address to listen on.
+/// Where connections come from.
 #[derive(Debug)]
 pub enum Bind {
     /// Every address that `host` resolves to, IPv4 and IPv6.
@@ -308,4 +331,9 @@ pub enum Bind {
     },
     /// A listening socket that somebody else has opened.
     Descriptor(OwnedFd),
+    /// No address: the program lets in whom another server has accepted ([`Server::let_in`](crate::Server::let_in)).
+    Guests {
+        /// Connections that may wait to be accepted.
+        backlog: usize,
+    },
 }

@@ -1,18 +1,23 @@
 //! Sockets: listening, accepting, reading, writing. The only file that knows of TCP and unix sockets, and the one where
 //! TLS comes between them and the rest.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::net::RecvFlags;
+#[cfg(target_os = "linux")]
+use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::outbox::Written;
+use crate::peer::Peer;
 use crate::settings::Bind;
 use crate::tls::TlsStream;
 
@@ -107,6 +112,37 @@ impl Stream {
         Ok(written)
     }
 
+    /// Writes the first of the pieces, which leaves with the file that follows at once.
+    /// PERF: a packet less for each file (benches/README.md, Static files).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_before_file(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            [head] => Ok(rustix::net::send(self.socket()?, head, SendFlags::MORE)?),
+            pieces => self.send(pieces),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn send_before_file(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(pieces)
+    }
+
+    /// The kernel can send a file over it without our reading it.
+    pub(crate) fn takes_files(&self) -> bool {
+        cfg!(target_os = "linux") && !matches!(self, Stream::Tls(_))
+    }
+
+    /// Sends so many bytes of a file from `at` on, which moves. Gives how many the kernel took; 0: the file is shorter.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_file(&mut self, file: &File, at: &mut u64, len: usize) -> io::Result<usize> {
+        Ok(rustix::fs::sendfile(self.socket()?, file, Some(at), len)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn send_file(&mut self, _file: &File, _at: &mut u64, _len: usize) -> io::Result<usize> {
+        Err(rustix::io::Errno::INVAL.into())
+    }
+
     /// TLS has something of its own to write, or has encrypted more than the kernel took.
     pub(crate) fn wants_write(&self) -> bool {
         matches!(self, Stream::Tls(stream) if stream.wants_write())
@@ -167,22 +203,32 @@ impl Stream {
     }
 }
 
-/// A listening socket.
+/// Where connections come from: a listening socket, or the program itself.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _name: Option<UnlinkOnDrop> },
+    Unix {
+        listener: UnixListener,
+        _name: Option<UnlinkOnDrop>,
+    },
+    /// Whom another server has accepted.
+    Guests(Receiver<Guest>),
 }
+
+/// Our end of a connection that another server's client has come by, and what is known of that client.
+pub(crate) type Guest = (UnixStream, Peer);
 
 impl Listener {
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
             Listener::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
+            // Whoever lets a guest in wakes the shard.
+            Listener::Guests(_) => Ok(()),
         }
     }
 
-    pub(crate) fn accept(&self, nodelay: bool) -> io::Result<(Stream, Option<SocketAddr>)> {
+    pub(crate) fn accept(&self, nodelay: bool) -> io::Result<(Stream, Peer)> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
@@ -190,9 +236,13 @@ impl Listener {
                     // It fails only for a connection that is gone; reading will say so.
                     let _ = stream.set_nodelay(true);
                 }
-                Ok((Stream::Tcp(stream), Some(peer)))
+                Ok((Stream::Tcp(stream), Peer::new(Some(peer))))
             }
-            Listener::Unix { listener, .. } => Ok((Stream::Unix(listener.accept()?.0), None)),
+            Listener::Unix { listener, .. } => Ok((Stream::Unix(listener.accept()?.0), Peer::Unix)),
+            Listener::Guests(guests) => match guests.try_recv() {
+                Ok((stream, peer)) => Ok((Stream::Unix(stream), peer)),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => Err(io::ErrorKind::WouldBlock.into()),
+            },
         }
     }
 }
@@ -206,9 +256,10 @@ pub enum Address {
     Unix(Option<PathBuf>),
 }
 
-/// Opens the listening sockets of one `Bind`.
+/// Opens the listening sockets of one `Bind`. Guests need none.
 pub(crate) fn listen(bind: Bind) -> io::Result<Vec<(Listener, Address)>> {
     match bind {
+        Bind::Guests { .. } => Ok(Vec::new()),
         Bind::Tcp { host, port, backlog, reuse_port } => listen_tcp(&host, port, backlog, reuse_port),
         Bind::Unix { path, backlog } => Ok(vec![listen_unix(path, backlog)?]),
         Bind::Descriptor(fd) => Ok(vec![inherit(fd)?]),

@@ -5,6 +5,7 @@
 //! | `server.rs` | `Server`: started, driven and stopped by `hubbub.hub` |
 //! | `session.rs` | `Session`: the base of `hubbub.WebSocket` |
 //! | `exchange.rs` | `Exchange`: an HTTP request and its response, as ASGI has them |
+//! | `guest.rs` | `Guest`: a connection's client's end, for a hub that another server hosts |
 //! | `scope.rs` | a request as ASGI describes it |
 //! | `opening.rs` | `Opening`, `Pending`: a request, and the answer to it |
 //! | `waiting.rs` | what `await` meets: `Recv`, `Wait`, `Done`, and the `Waiter` that stands for a future |
@@ -29,6 +30,7 @@ mod errors;
 mod events;
 mod exchange;
 mod figures;
+mod guest;
 mod home;
 mod inbox;
 mod objects;
@@ -49,6 +51,8 @@ mod _core {
     use crate::delivery::Delivery;
     #[pymodule_export]
     use crate::exchange::{Draining, Exchange, Receiving};
+    #[pymodule_export]
+    use crate::guest::Guest;
     #[pymodule_export]
     use crate::opening::{Opening, Pending};
     #[pymodule_export]

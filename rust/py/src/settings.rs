@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, EngineIo, Limits, Password,
-    Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, EngineIo, Folder, Limits,
+    Password, Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
 };
 use pyo3::prelude::*;
 
@@ -70,6 +70,9 @@ fn service(endpoint: &Bound<'_, PyAny>) -> PyResult<Service> {
     if !endpoint.getattr("serve")?.is_none() {
         return Ok(Service::Http);
     }
+    if let Some(folder) = folder(&endpoint.getattr("folder")?)? {
+        return Ok(Service::Files(folder));
+    }
     if let Some(readers) = readers(&endpoint.getattr("readers")?)? {
         return Ok(Service::Figures(readers));
     }
@@ -108,6 +111,21 @@ fn engineio(settings: &Bound<'_, PyAny>) -> PyResult<EngineIo> {
     })
 }
 
+/// Reads `hubbub._folders.Folder`, or `None`.
+fn folder(folder: &Bound<'_, PyAny>) -> PyResult<Option<Folder>> {
+    if folder.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Folder {
+        path: folder.getattr("path")?.extract()?,
+        index: folder.getattr("index")?.extract()?,
+        fields: folder.getattr("headers")?.extract()?,
+        dotfiles: folder.getattr("dotfiles")?.extract()?,
+        follow_symlinks: folder.getattr("follow_symlinks")?.extract()?,
+        cache_bytes: folder.getattr("cache_bytes")?.extract()?,
+    }))
+}
+
 /// Reads who may read the figures, by name; `None`: it is an endpoint for sessions.
 fn readers(readers: &Bound<'_, PyAny>) -> PyResult<Option<Trust>> {
     let names: Option<Vec<String>> = readers.extract()?;
@@ -138,7 +156,7 @@ fn compression(setting: &Bound<'_, PyAny>) -> PyResult<Option<Compression>> {
     }))
 }
 
-/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)` or `("fd", number)`.
+/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)`, `("fd", number)` or `("guests", backlog)`.
 pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
     let kind: String = bind.get_item(0)?.extract()?;
     match kind.as_str() {
@@ -150,6 +168,7 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
         }),
         "unix" => Ok(Bind::Unix { path: bind.get_item(1)?.extract()?, backlog: bind.get_item(2)?.extract()? }),
         "fd" => Ok(Bind::Descriptor(adopt(bind.get_item(1)?.extract()?)?)),
+        "guests" => Ok(Bind::Guests { backlog: bind.get_item(1)?.extract()? }),
         other => Err(errors::wrong_setting(format!("unknown kind of address {other:?}"))),
     }
 }

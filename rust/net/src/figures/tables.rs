@@ -69,6 +69,8 @@ kinds! {
         Timeout => "timeout",
         /// The user did not decide in time.
         Undecided => "undecided",
+        /// There is such a file, but not as it was asked for, or it could not be read.
+        File => "file",
         /// The user has decided so.
         Handler => "handler",
     }

@@ -40,8 +40,12 @@ impl Context {
 
     /// Takes in bytes of a request's body.
     pub(super) fn receive_body(&mut self, session: &mut Session, bytes: &[u8], handler: &mut impl Handler) {
-        let max = self.limits.max_body_bytes.unwrap_or(u64::MAX);
         let Phase::Exchange(exchange) = &mut session.phase else { return };
+        let max = match exchange.purpose {
+            Purpose::Post(_) => self.limits.max_post_bytes(),
+            _ => self.limits.max_body_bytes,
+        };
+        let max = max.unwrap_or(u64::MAX);
         exchange.progress = self.now;
         // Who has begun to send does not wait to be asked.
         exchange.expects = false;

@@ -37,6 +37,8 @@ pub(super) struct New {
     pub(super) exchange: Option<Box<Exchange>>,
     /// The user decides about it.
     pub(super) asks: bool,
+    /// It was a file that was looked for, in vain.
+    pub(super) missed: bool,
 }
 
 impl Shard {
@@ -154,7 +156,7 @@ impl Shard {
 
     /// Opens a session, or asks the user about it first.
     pub(super) fn begin_session(&mut self, slot: u32, new: New, rest: Vec<u8>, handler: &mut impl Handler) {
-        let New { agreed, plan, mut request, request_line, exchange, asks } = new;
+        let New { agreed, plan, mut request, request_line, exchange, asks, missed } = new;
         let Some(session) = self.sessions.at(slot) else { return };
         session.describe_transport(&mut request);
         let (slot, rest, exchange) = if plan.carrier == Carrier::Polling {
@@ -173,7 +175,7 @@ impl Shard {
             let link = Arc::new(Link::new(session.id, session.whence()));
             session.link = Some(link.clone());
             let subprotocol = request.subprotocol.clone().map(str::into_string);
-            let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange, plan };
+            let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange, missed, plan };
             session.phase = Phase::Deciding(Box::new(deciding));
             handler.request(link, request);
         } else {
@@ -293,7 +295,7 @@ impl Context {
             _ => Terms {
                 ping_interval: self.limits.ping_interval,
                 ping_timeout: self.limits.ping_timeout,
-                max_payload: max.min(max_body),
+                max_payload: usize::try_from(self.limits.max_payload()).unwrap_or(usize::MAX),
             },
         }
     }

@@ -41,7 +41,7 @@ impl Context {
                 session.outbox.gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
                 self.mark_dirty(session);
             }
-            Carrier::Events => self.write_stream_head(session, "text/event-stream", fields),
+            Carrier::Events | Carrier::EventPackets => self.write_stream_head(session, "text/event-stream", fields),
             Carrier::Iframe => {
                 self.write_stream_head(session, "text/html; charset=utf-8", fields);
                 let preamble = format!("<!doctype html><meta charset=utf-8><!--{}-->\n", " ".repeat(PREAMBLE_BYTES));
@@ -118,8 +118,7 @@ impl Context {
         if !session.is_away() {
             session.outbox.gather(&mut self.pool, |out| carrier.write_close(out, &json));
         } else if let Some(lasting) = session.lasting_mut() {
-            lasting.end(|out| carrier.write_close(out, &json));
-            lasting.ended = Some((code, reason.to_owned()));
+            lasting.end(code, reason, |out| carrier.write_close(out, &json));
         }
     }
 
@@ -288,11 +287,10 @@ impl Context {
         if session.pinged && session.blocked && self.heartbeat(session).1.is_some() {
             return None;
         }
-        let lasting = session.lasting().is_some();
         session.ping_micros = self.micros;
         session.pinged = session.blocked;
         if !session.blocked {
-            self.signal(session, |carrier, out| carrier.write_heartbeat(out, lasting));
+            self.signal(session, |carrier, out| carrier.write_heartbeat(out));
         }
         Some(Some(self.now + interval))
     }

@@ -14,6 +14,7 @@ use crate::compression::Codecs;
 use crate::counters::Counts;
 use crate::date::Date;
 use crate::figures::ShardFigures;
+use crate::files::Folders;
 use crate::handler::{Handler, Notice};
 use crate::history::Histories;
 use crate::outbox::Pool;
@@ -42,10 +43,13 @@ pub(super) struct Context {
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) codecs: Codecs,
     pub(super) date: Date,
+    pub(super) folders: Folders,
     /// Content of several chunks of one read.
     pub(super) gathered: Vec<u8>,
     /// The server takes no further connections, and ends those that are kept.
     pub(super) draining: bool,
+    /// The number of this turn. What was seen of the file system holds for one.
+    pub(super) turn: u64,
     /// Some endpoint compresses.
     pub(super) compresses: bool,
     pub(super) counts: Counts,
@@ -75,8 +79,10 @@ impl Context {
             limits,
             codecs: Codecs::default(),
             date: Date::new(),
+            folders: Folders::new(server.settings()),
             gathered: Vec::new(),
             draining: false,
+            turn: 1,
             compresses: server.settings().endpoints.iter().any(|endpoint| endpoint.compression.is_some()),
             server,
             timers: Wheel::new(),

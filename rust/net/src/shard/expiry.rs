@@ -99,7 +99,7 @@ impl Context {
         // A body that nobody has asked for, or that we do not read, cannot make progress; nor does the response while
         // it is the user who is slow. What changes that looks after the deadline again.
         let reading = !session.is_waiting() && !session.readable && !exchange.expects;
-        let writing = session.blocked && !session.outbox.is_empty();
+        let writing = session.blocked && (!session.outbox.is_empty() || exchange.file.is_some());
         match exchange.progress + timeout {
             _ if !reading && !writing => Look::Never,
             deadline if deadline > self.now => Look::At(deadline),
@@ -166,7 +166,7 @@ impl Context {
         if last + interval > now {
             return Look::At(last + interval);
         }
-        self.signal(session, |carrier, out| carrier.write_heartbeat(out, true));
+        self.signal(session, |carrier, out| carrier.write_heartbeat(out));
         Look::At(now + interval)
     }
 
@@ -232,7 +232,7 @@ impl Context {
         // one ping after the other behind it.
         if self.limits.ping_timeout.is_some() || session.outbox.len() < self.limits.high_water_bytes {
             session.outbox.gather(&mut self.pool, |out| match carrier {
-                Carrier::Packets => carrier.write_heartbeat(out, true),
+                Carrier::Packets => carrier.write_heartbeat(out),
                 _ => frame::encode(out, Opcode::Ping, &payload, None),
             });
             self.mark_dirty(session);

@@ -1,7 +1,8 @@
 //! A shard: one readiness poll, the sockets it owns, their timers, and its part of every room.
 //!
 //! Input flows through `accept` → `clients` → (`shaking`) → `opening` → `input`, at the speed that `pace` allows, or
-//! `exchange` for HTTP; `wishes` and `calls` for sessions that `polling`, `carrying` and `resuming` look after; output through `output`; `closing` and `expiry` end things.
+//! `exchange` for HTTP and `files` for what they are sent; `wishes` and `calls` for sessions that `polling`, `carrying`,
+//! `upgrading` and `resuming` look after; output through `output`; `closing` and `expiry` end things.
 //! Only the thread that drives the shard touches any of it; everyone else posts commands.
 
 mod accept;
@@ -14,6 +15,7 @@ mod closing;
 mod context;
 mod exchange;
 mod expiry;
+mod files;
 mod input;
 mod opening;
 mod origins;
@@ -180,6 +182,7 @@ impl Shard {
         // First, so that what comes in meanwhile is read, handled and answered right after it.
         self.shake_hands(handler);
         // What has come by this moment is among what the poll finds, however long this process is stopped in it.
+        self.cx.turn += 1;
         self.cx.look_at_clock();
         let seen_until = self.cx.now;
         match self.poll.poll(&mut self.events, timeout) {
@@ -270,7 +273,9 @@ impl Shard {
                     if event.is_readable() || event.is_error() {
                         session.readable = true;
                         session.hung_up |= event.is_read_closed() || event.is_error();
-                        session.broken |= event.is_error();
+                        // Who closes a unix socket will read no response. An open session's messages, which may wait for
+                        // room in the inbox, are read all the same.
+                        session.broken |= event.is_error() || (event.is_write_closed() && session.is_request());
                         self.cx.mark_ready(session);
                     }
                 }

@@ -11,6 +11,7 @@ use super::answering::request_line;
 use super::body::TOO_LARGE;
 use super::calls::{Call, New};
 use super::context::Context;
+use super::files::{NOTHING, Route};
 use super::origins::may_connect;
 use super::wishes::{self, Wish};
 use crate::carrier::Carrier;
@@ -18,6 +19,7 @@ use crate::command::{Answer, Verdict};
 use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
 use crate::figures::Reason;
+use crate::files::FileAnswer;
 use crate::handler::{Handler, Request};
 use crate::id::SessionId;
 use crate::lasting::Lasting;
@@ -27,6 +29,7 @@ use crate::routes::Matched;
 use crate::session::{Phase, Plan, Session};
 use crate::settings::{Endpoint, Service};
 
+const NO_BODY: &str = "No request body is taken here.";
 const UNDECIDED: &str = "The server could not decide in time.";
 
 /// What becomes of a request head.
@@ -35,6 +38,8 @@ enum Opening {
     Call(Box<Call>),
     /// The user serves HTTP there.
     Serve { request: Request, exchange: Box<Exchange> },
+    /// A folder has it.
+    Send { answer: Box<FileAnswer>, exchange: Box<Exchange> },
     /// Answer and close.
     Refuse { answer: Answer, reason: Reason, request_line: String },
 }
@@ -85,6 +90,10 @@ impl Shard {
                 self.cx.serve(session, request, exchange, rest, handler);
                 self.settle_session(slot);
             }
+            Opening::Send { answer, exchange } => {
+                self.cx.send(session, *answer, exchange, rest, handler);
+                self.settle_session(slot);
+            }
             Opening::Refuse { answer, reason, request_line } => {
                 self.cx.refuse_request(session, &answer, reason, request_line, handler);
                 self.settle_session(slot);
@@ -99,6 +108,10 @@ impl Shard {
         let request_line = std::mem::take(&mut deciding.request_line);
         let key = deciding.key.take();
         match verdict {
+            Verdict::Accept { .. } if deciding.missed => {
+                let answer = Answer::plain(404, NOTHING);
+                self.cx.refuse_request(session, &answer, Reason::NotFound, request_line, handler);
+            }
             Verdict::Accept { .. } if key.is_none() && deciding.plan.carrier.is_websocket() => {
                 self.cx.refuse_request(session, &upgrade_required(), Reason::NotWebSocket, request_line, handler);
             }
@@ -195,9 +208,10 @@ impl Context {
             return Opening::Refuse { answer, reason, request_line: line };
         }
         let upgrade = handshake::is_upgrade(&parsed);
-        let Some((number, path_params)) = self.server.routes().find(parsed.path(), upgrade) else {
-            let answer = Answer::plain(404, "Nothing is served here.");
-            return Opening::Refuse { answer, reason: Reason::NotFound, request_line: line };
+        let (number, path_params, missed) = match self.route(&parsed, upgrade) {
+            Route::Endpoint { number, path_params, missed } => (number, path_params, missed),
+            Route::File(answer) => return self.open_file(answer, &parsed, line),
+            Route::Nobody { answer, reason } => return Opening::Refuse { answer, reason, request_line: line },
         };
         let endpoint = &self.server.settings().endpoints[number];
         if let Service::Figures(readers) = &endpoint.service {
@@ -211,7 +225,7 @@ impl Context {
             return self.call(&parsed, (number, path_params), upgrade, line, &head);
         }
         if !upgrade && matches!(endpoint.service, Service::Http) {
-            return match self.exchange(&parsed, line) {
+            return match self.exchange(&parsed, line, self.limits.max_body_bytes) {
                 Ok((request, exchange)) => {
                     Opening::Serve { request: Request { head, endpoint: number as u32, ..request }, exchange }
                 }
@@ -239,15 +253,14 @@ impl Context {
                 Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line: line },
             }
         } else if parsed.has_body() {
-            let answer = Answer::plain(413, "No request body is taken here.");
-            return Opening::Refuse { answer, reason: Reason::Body, request_line: line };
+            return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line: line };
         } else {
             exchange = Some(Box::new(Exchange::new(&parsed, String::new())));
         }
         request.head = head;
         let asks = endpoint.asks || agreement.is_none();
         let plan = Plan { endpoint: number as u32, ..Plan::default() };
-        let opening = New { agreed: agreement, plan, request, request_line: line, exchange, asks };
+        let opening = New { agreed: agreement, plan, request, request_line: line, exchange, asks, missed };
         Opening::Call(Box::new(Call { wish: Wish::Open, opening }))
     }
 
@@ -272,7 +285,7 @@ impl Context {
                 Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line },
             }
         } else {
-            match self.exchange(parsed, String::new()) {
+            match self.exchange(parsed, String::new(), self.limits.max_post_bytes()) {
                 Ok((described, begun)) => (request, exchange) = (described, Some(begun)),
                 Err((answer, _)) => return Opening::Refuse { answer, reason: Reason::Body, request_line },
             }
@@ -280,15 +293,31 @@ impl Context {
         request =
             Request { head: head.into(), endpoint: number as u32, path_params: path_params.into(), upgrade, ..request };
         let plan = Plan { endpoint: number as u32, ..plan };
-        let opening = New { agreed, plan, request, request_line, exchange, asks: endpoint.asks };
+        let opening = New { agreed, plan, request, request_line, exchange, asks: endpoint.asks, missed: false };
         Opening::Call(Box::new(Call { wish, opening }))
     }
 
+    /// A request that a folder answers; or what to answer instead.
+    fn open_file(&self, answer: Box<FileAnswer>, head: &Head<'_>, request_line: String) -> Opening {
+        if head.has_body() {
+            return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line };
+        }
+        match self.exchange(head, request_line, self.limits.max_body_bytes) {
+            Ok((_, exchange)) => Opening::Send { answer, exchange },
+            Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
+        }
+    }
+
     /// A request for somebody who serves HTTP; or what to answer at once.
-    fn exchange(&self, head: &Head<'_>, request_line: String) -> Result<(Request, Box<Exchange>), (Answer, String)> {
+    fn exchange(
+        &self,
+        head: &Head<'_>,
+        request_line: String,
+        max_body_bytes: Option<u64>,
+    ) -> Result<(Request, Box<Exchange>), (Answer, String)> {
         let refuse = |status, text, request_line| Err((Answer::plain(status, text), request_line));
         let mut exchange = Box::new(Exchange::new(head, request_line));
-        if let (Body::Length(length), Some(max)) = (head.body, self.limits.max_body_bytes)
+        if let (Body::Length(length), Some(max)) = (head.body, max_body_bytes)
             && length > max
         {
             return refuse(413, TOO_LARGE, exchange.request_line);

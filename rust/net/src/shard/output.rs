@@ -212,6 +212,7 @@ impl Shard {
         }
         self.cx.top_up(session, handler);
         self.cx.write(session);
+        self.cx.send_directly(session, handler);
         if let Some(link) = &session.link {
             let low_water = self.cx.limits.high_water_bytes / 2;
             if link.set_outbox(session.backlog(), low_water)
@@ -366,8 +367,12 @@ impl Context {
             return;
         }
         let before = session.outbox.len();
+        let before_file = session.is_before_file();
         let stream = &mut session.stream;
-        let written = match session.outbox.write(&mut self.pool, |pieces| stream.send(pieces)) {
+        let written = match session.outbox.write(&mut self.pool, |pieces| match before_file {
+            false => stream.send(pieces),
+            true => stream.send_before_file(pieces),
+        }) {
             Ok(Written::All) => stream.flush(),
             other => other,
         };
@@ -414,7 +419,7 @@ impl Context {
     }
 
     /// Nothing can be said any more; what the peer has said before (its Close frame, perhaps) is still read.
-    fn write_failed(&mut self, session: &mut Session) {
+    pub(super) fn write_failed(&mut self, session: &mut Session) {
         session.outbox.clear(&mut self.pool);
         session.broken = true;
         session.hung_up = true;

@@ -40,9 +40,9 @@ impl Shard {
         lasting.keeps = cursor.is_some();
         let overtaken = lasting.poll.replace(connection).filter(|other| *other != connection);
         if lasting.stage.holds_output() {
-            lasting.signal(|out| Carrier::Polling.write_heartbeat(out, true));
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
         } else if at_once && !lasting.has_news() {
-            lasting.signal(|out| Carrier::Polling.write_heartbeat(out, true));
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
         }
         self.cx.mark_dirty(session);
         if let Some(interval) = self.cx.heartbeat(session).0 {
@@ -107,7 +107,7 @@ impl Shard {
         let polled = *polled;
         let Some(session) = self.sessions.get(polled).filter(|session| session.is_open()) else { return };
         if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.poll == Some(id)) {
-            lasting.signal(|out| Carrier::Polling.write_heartbeat(out, true));
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
             self.cx.mark_dirty(session);
         }
     }
@@ -172,7 +172,7 @@ impl Shard {
         };
         let Some(lasting) = session.lasting() else { return };
         let (strict, terms) = (lasting.dialect == Dialect::EngineIo, lasting.terms);
-        if body.len() > terms.max_payload {
+        if strict && body.len() > terms.max_payload {
             self.cx.counts.violations += 1;
             self.say(connection, 413, "The body is larger than maxPayload.", handler);
             return;

@@ -125,7 +125,7 @@ impl Shard {
         let adopted = self.sessions.insert(|id| {
             // A failed registration shows as a session that is never ready; its deadline ends it.
             let _ = stream.register(registry, Token(id.slot()));
-            let mut session = Session::new(stream, id, None, now);
+            let mut session = Session::new(stream, id, peer.clone(), now);
             session.phase = Phase::Handshake(Box::new(Handshake::new(peer, received, false)));
             (session.place, session.pending) = (place, pending);
             session

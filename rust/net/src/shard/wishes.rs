@@ -127,20 +127,20 @@ fn read_comet(head: &Head<'_>, upgrade: bool, transports: Transports, fields: Fi
             return refuse(400, "Bad request: transport=websocket needs a WebSocket handshake.");
         }
         Some(_) if upgrade => return refuse(400, "Bad request: a WebSocket handshake needs transport=websocket."),
-        Some(Transport::EventSource) => (Carrier::Events, true),
+        Some(Transport::EventSource) => (Carrier::EventPackets, true),
         Some(Transport::Iframe) => (Carrier::Iframe, true),
         Some(Transport::Polling) => (Carrier::Polling, true),
     };
     let taken = match carrier {
         Carrier::WebSocket | Carrier::Packets => transports.websocket,
-        Carrier::Events => transports.eventsource,
+        Carrier::Events | Carrier::EventPackets => transports.eventsource,
         Carrier::Iframe => transports.iframe,
         Carrier::Polling => transports.polling,
     };
     if !taken {
         return refuse(400, &format!("The transport {} is not offered here.", carrier.name()));
     }
-    let since = place(head).filter(|_| carrier == Carrier::Events && !lasts);
+    let since = place(head).filter(|_| carrier == Carrier::Events);
     let plan = Plan { carrier, dialect: lasts.then_some(Dialect::Comet), since, fields, ..Plan::default() };
     match named {
         Some(named) if carrier == Carrier::Polling => Ok((Wish::Poll { named, at_once: query.at_once }, plan)),

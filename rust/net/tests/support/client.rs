@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -89,12 +90,23 @@ impl Client {
 
     pub(crate) fn over(socket: Socket, address: &SockAddr) -> Client {
         socket.connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
         if address.as_socket().is_some() {
             socket.set_tcp_nodelay(true).unwrap();
         }
         let host = address.as_socket().map_or("localhost".into(), |address| address.to_string());
+        Client::with(socket, host)
+    }
+
+    /// A client at the other end of what is connected already.
+    pub(crate) fn at(socket: OwnedFd) -> Client {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(false).unwrap();
+        Client::with(socket, "localhost".into())
+    }
+
+    fn with(socket: Socket, host: String) -> Client {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
         Client {
             socket,
             host,
