@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import socketio
 
 NODE = Path(__file__).parents[1] / "clients" / "node"

@@ -79,7 +79,7 @@ impl Entry {
     fn len(&self) -> usize {
         match self {
             Entry::Own(_, payload) => payload.len(),
-            Entry::Broadcast(broadcast) => broadcast.payload().len(),
+            Entry::Broadcast(broadcast) => broadcast.len(),
         }
     }
 

@@ -60,7 +60,7 @@ mod _core {
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]
-    use crate::socketio::{SocketIoDecoder, SocketIoPacket, socketio_encode};
+    use crate::socketio::{SocketIoDecoder, SocketIoPacket, socketio_encode, socketio_send};
     #[pymodule_export]
     use crate::waiting::{Done, Recv, Wait, Waiter};
 
