@@ -131,6 +131,11 @@ impl Shard {
                 session.mark = mark;
             }
         }
+        for slot in broadcast.except.iter().flat_map(|name| self.rooms.members(name)) {
+            if let Some(session) = self.sessions.at(slot) {
+                session.mark = mark;
+            }
+        }
         let (mut reached, mut dropped, mut congested) = (0, 0, false);
         let mut count = |fate: Fate, waiting: usize, high_water: usize| {
             reached += usize::from(matches!(fate, Fate::Reached));
@@ -245,6 +250,10 @@ impl Context {
             return Fate::Absent;
         }
         session.mark = mark;
+        if broadcast.volatile && !session.is_writable() {
+            self.counts.dropped += 1;
+            return Fate::Dropped;
+        }
         if session.misses() {
             let included = session.misses_this(broadcast);
             self.catch_up(session);
@@ -252,7 +261,9 @@ impl Context {
                 return Fate::Reached;
             }
         }
-        let packing = session.packing.filter(|packing| packing.wants(broadcast.form(), broadcast.payload().len()));
+        let packing = session
+            .packing
+            .filter(|packing| broadcast.is_alone() && packing.wants(broadcast.form(), broadcast.payload().len()));
         let refers_back = packing.is_some_and(|packing| packing.refers_back());
         let packed = match packing {
             Some(packing) if !refers_back => broadcast.packed(&packing, &mut self.codecs, &mut self.counts),
