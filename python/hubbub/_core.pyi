@@ -606,7 +606,8 @@ def socketio_send(
 ) -> Awaitable[None]:
     """Sends a packet to one session: what `socketio_encode` makes of the arguments, with nothing between the messages.
 
-    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing just now.
+    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing just
+    now.
 
     Returns:
         An awaitable, as `Session.send`.
