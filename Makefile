@@ -13,13 +13,13 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/done
 export PIP_ROOT_USER_ACTION := ignore
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
-SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml)
+SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path '*/client/*')
 PYTHON_CODE := python tests examples benches
 NODE := tests/clients/node
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-rust check-python test test-rust test-abuse test-python wheel
-.PHONY: fuzz soak bench instructions conformance conformance-full browser clean
+.PHONY: fuzz soak bench instructions conformance conformance-full browser client clean
 # Tests that bound times, and installations into one folder, do not go side by side.
 .NOTPARALLEL:
 
@@ -41,7 +41,8 @@ check-python: $(DONE)/wheel
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy --strict
-	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py examples/rooms/app.py
+	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py
+	for app in rooms clocks; do $(BIN)/mypy --strict --python-executable $(BIN)/python examples/$$app/app.py || exit; done
 	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
 
 test: check test-rust instructions conformance test-abuse test-python ## The checks and all tests: cargo's, Autobahn's, pytest's
@@ -78,6 +79,9 @@ bench: $(DONE)/wheel $(DONE)/bench ## hubbub beside other servers, as ratios (AR
 
 instructions: $(DONE)/venv ## Count instructions under valgrind, against those written down
 	$(BIN)/python benches/instructions.py
+
+client: ## Compress hubbub.js and its types anew, for who changes them (needs Node)
+	node $(NODE)/compress.js python/hubbub/client
 
 wheel: $(DONE)/wheel ## Build the wheel into dist/
 	@ls dist/*.whl

@@ -179,11 +179,14 @@ SECONDS = {
     "ping_timeout",
     "close_timeout",
     "slow_handler",
+    "session_timeout",
+    "history_timeout",
 }
 RATES = {"messages_per_second", "handshakes_per_second"}
+MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments", "history_messages", "resume_bytes"}
 NAMES = [field.name for field in fields(Limits) if field.name not in ("outbox_policy", "rate_policy")]
 COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
-COUNTS |= {"max_sessions_per_address", "messages_burst", *RATES}
+COUNTS |= {"max_sessions_per_address", "messages_burst", "history_messages", *RATES}
 MOST = {name: 10_000 if name == "max_head_fields" else (1 << 32) - 1 if name in COUNTS else 1 << 40 for name in NAMES}
 
 
@@ -213,7 +216,7 @@ def test_none_is_no_limit_where_there_may_be_none(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_out_of_range_is_refused(name: str) -> None:
     wrong: list[float] = [-1, MOST[name] + 1]
-    if name not in ("max_message_bytes", "max_body_bytes", "max_empty_fragments"):
+    if name not in MAY_BE_ZERO:
         wrong.append(0)
     if name in SECONDS | RATES:
         wrong += [-0.1, math.inf, -math.inf, math.nan]

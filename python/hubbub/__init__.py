@@ -22,6 +22,7 @@ from hubbub.errors import (
     HubbubError,
     NotRunning,
 )
+from hubbub.eventstream import EventStream
 from hubbub.hub import Hub, Listening
 from hubbub.limits import Limits
 from hubbub.request import Headers, Request, Response
@@ -38,6 +39,7 @@ __all__ = [
     "ConnectionClosedError",
     "ConnectionClosedOK",
     "Delivery",
+    "EventStream",
     "Headers",
     "Hub",
     "HubbubError",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hubbub import _core
 from hubbub.errors import ClientDisconnected, ConnectionClosed
 from hubbub.request import Request, Response
+from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag
     from hubbub.hub import Hub
-    from hubbub.websocket import WebSocket
 
 __all__ = ["Application", "ApplicationFailed", "check_app"]
 
@@ -41,7 +41,9 @@ def check_app(app: object) -> None:
 class Application:
     """One application and where it is mounted: an endpoint, as the core reads it, for one run of the hub."""
 
-    on_connection = on_message = on_close = readers = None
+    on_connection = on_message = on_close = readers = transports = engineio = folder = None
+    service = "websocket"
+    session_type = WebSocket
     #: The application chooses among what the client offers.
     subprotocols: list[str] = []  # noqa: RUF012
 

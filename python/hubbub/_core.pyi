@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol, final
 
 from typing_extensions import Self, disjoint_base
 
+from hubbub._engineio import EngineIo
 from hubbub.compression import Compression
 from hubbub.hub import Hub
 from hubbub.limits import Limits, OutboxPolicy
@@ -17,6 +18,7 @@ __all__ = [
     "Done",
     "Draining",
     "Exchange",
+    "Guest",
     "Load",
     "Opening",
     "Pending",
@@ -164,6 +166,17 @@ class Session:
 
     @state.setter
     def state(self, value: Any) -> None: ...
+    def _send_event(
+        self, data: str | bytes | bytearray | memoryview | None, event: str | None, id: str | None, retry: int | None
+    ) -> Awaitable[None]: ...
+    def _send_comment(self, text: str) -> Awaitable[None]: ...
+    @property
+    def transport(self) -> str:
+        """What carries the session now: ``"websocket"``, ``"eventsource"``, ``"iframe"`` or ``"polling"``.
+
+        A session of a `Hub.comet` endpoint may change it; between two connections it is ``"polling"``.
+        """
+
     @property
     def _opening(self) -> Opening: ...
     @property
@@ -276,9 +289,12 @@ class Server:
         skip: Sequence[Session],
         sender: Session | None = None,
         compress: bool = True,
+        event: str | None = None,
     ) -> Delivery: ...
     def sessions(self) -> list[WebSocket]: ...
     def session_count(self) -> int: ...
+    def room_history(self, room: str) -> int | None: ...
+    def set_room_history(self, room: str, messages: int | None) -> None: ...
     def room_names(self) -> list[str]: ...
     def room_count(self) -> int: ...
     def room_size(self, room: str) -> int: ...
@@ -465,6 +481,14 @@ class _Endpoint(Protocol):
     @property
     def readers(self) -> list[str] | None: ...
     @property
+    def service(self) -> str: ...
+    @property
+    def transports(self) -> list[str] | None: ...
+    @property
+    def engineio(self) -> EngineIo | None: ...
+    @property
+    def session_type(self) -> type[WebSocket]: ...
+    @property
     def on_connection(self) -> Callable[[WebSocket], object] | None: ...
     @property
     def on_message(self) -> Callable[[WebSocket, str | bytes], object] | None: ...
@@ -482,8 +506,6 @@ class _Endpoint(Protocol):
 class _Hooks(Protocol):
     """`hubbub.hub`'s hooks: what is read of them, once."""
 
-    @property
-    def session_type(self) -> type[WebSocket]: ...
     @property
     def failed(self) -> Callable[[WebSocket, BaseException], object]: ...
     @property

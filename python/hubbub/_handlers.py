@@ -5,22 +5,31 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs
 
 from hubbub import _core
+from hubbub._engineio import EngineIo
 from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.request import Request, Response
+from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task
-    from hubbub.websocket import WebSocket
+    from hubbub._folders import Folder
 
 __all__ = ["Endpoint", "check_handler", "is_coroutine", "only_answers", "report"]
 
 Handler = Callable[..., Any]
 
 logger = logging.getLogger("hubbub")
+
+#: Whether a client may enter the rooms that it asks for: all of them, none, or those of which the function says so.
+RoomRule = bool | Callable[[WebSocket, str], bool]
+
+#: Rooms that one client may ask for at its opening.
+MAX_ROOMS = 64
 
 #: Seconds that a handler may go on without having noticed that its client has gone; then it is cancelled.
 NOTICE_TIME = 0.5
@@ -80,8 +89,20 @@ class Endpoint:
         concurrency: int = 1,
         compression: Compression | None = None,
         readers: list[str] | None = None,
+        service: Literal["websocket", "events", "comet", "engineio"] = "websocket",
+        transports: list[str] | None = None,
+        engineio: EngineIo | None = None,
+        session_type: type[WebSocket] = WebSocket,
+        rooms: RoomRule = False,
+        folder: Folder | None = None,
     ) -> None:
         self.readers = readers
+        self.service = service
+        self.transports = transports
+        self.engineio = engineio
+        self.session_type = session_type
+        self._rooms = rooms
+        self.folder = folder
         self.path = path
         self.subprotocols = subprotocols
         self.origins = origins
@@ -92,8 +113,10 @@ class Endpoint:
         self._concurrency = concurrency
         self._tasks: dict[_core.Session, Task] = {}
         self._bridge: Bridge | None = None
+        if rooms is not False:
+            self._handlers = (self._entering(on_connection), on_message, on_close)
         in_task = serve is not None or any(h is not None and is_coroutine(h) for h in self._handlers)
-        self.on_connection = None if in_task else on_connection
+        self.on_connection = None if in_task else self._handlers[0]
         # Without a handler messages are taken and forgotten: an endpoint that only broadcasts needs none.
         self.on_message = None if in_task else on_message or _ignore
         self.on_close = None if in_task else on_close
@@ -101,7 +124,7 @@ class Endpoint:
         self.ended = self._ended if in_task else None
         self.decide = self._decide if on_request is not None else None
 
-    #: It serves WebSockets only.
+    #: It serves sessions only.
     serve = None
 
     def name_of(self, kind: str) -> str:
@@ -115,6 +138,27 @@ class Endpoint:
         """Tells it which loop its tasks run in."""
         self._bridge = bridge
 
+    # ---- rooms that clients ask for
+
+    def _entering(self, on_connection: Handler | None) -> Handler:
+        """The handler, after the session has entered the rooms that its client asked for and may enter."""
+
+        def enter(ws: WebSocket) -> object:
+            self._enter(ws)
+            return None if on_connection is None else on_connection(ws)
+
+        async def enter_and_wait(ws: WebSocket) -> None:
+            self._enter(ws)
+            assert on_connection is not None
+            await on_connection(ws)
+
+        return enter if on_connection is None or not is_coroutine(on_connection) else enter_and_wait
+
+    def _enter(self, ws: WebSocket) -> None:
+        for name in parse_qs(ws._opening.line()[3]).get("room", [])[:MAX_ROOMS]:
+            if self._rooms is True or (callable(self._rooms) and self._rooms(ws, name)):
+                ws.join(name)
+
     # ---- coroutines
 
     def _start(self, ws: WebSocket) -> None:
@@ -123,7 +167,12 @@ class Endpoint:
 
     async def _run(self, ws: WebSocket) -> None:
         try:
-            await (self._serve(ws) if self._serve is not None else self._run_handlers(ws))
+            if self._serve is None:
+                await self._run_handlers(ws)
+            else:
+                if self._rooms is not False:
+                    self._enter(ws)
+                await self._serve(ws)
         except Exception as error:
             report(ws, error)
         except BaseException:
@@ -213,7 +262,7 @@ class Endpoint:
         except Exception as error:
             _refuse(pending, request, error)
         else:
-            _answer(pending, request, answer)
+            self._answer(pending, request, answer)
 
     async def _decide_later(self, pending: _core.Pending, request: Request) -> None:
         assert self._on_request is not None
@@ -222,7 +271,19 @@ class Endpoint:
         except Exception as error:
             _refuse(pending, request, error)
         else:
-            _answer(pending, request, answer)
+            self._answer(pending, request, answer)
+
+    def _answer(self, pending: _core.Pending, request: Request, answer: object) -> None:
+        try:
+            if answer is None:
+                # What opens no session is refused by the network, which knows why.
+                pending.accept(request, request.subprotocol, list(request.response_headers.items()))
+            elif isinstance(answer, Response):
+                pending.answer(answer.status, answer._fields(), answer.body)
+            else:
+                raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
+        except Exception as error:
+            _refuse(pending, request, error)
 
 
 async def _call(handler: Handler, *args: object) -> None:
@@ -238,22 +299,6 @@ def is_awaitable(result: object) -> bool:
 
 def _ignore(ws: WebSocket, data: str | bytes) -> None:
     pass
-
-
-def _answer(pending: _core.Pending, request: Request, answer: object) -> None:
-    try:
-        if answer is None and request.is_websocket:
-            pending.accept(request, request.subprotocol, list(request.response_headers.items()))
-        elif answer is None:
-            text = "This is a WebSocket endpoint: connect with a WebSocket client.\n"
-            plain = [("Content-Type", "text/plain; charset=utf-8")]
-            pending.answer(426, [("Upgrade", "websocket"), *plain], text)
-        elif isinstance(answer, Response):
-            pending.answer(answer.status, answer._fields(), answer.body)
-        else:
-            raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
-    except Exception as error:
-        _refuse(pending, request, error)
 
 
 def _refuse(pending: _core.Pending, request: Request, error: Exception) -> None:

@@ -54,8 +54,6 @@ class Listening:
 class Serving:
     """One run of a hub: the hooks that the core calls, and the way to the end."""
 
-    session_type = WebSocket
-
     def __init__(
         self,
         hub: Hub,
@@ -161,7 +159,8 @@ def _log_access(who: WebSocket | str | None, request_line: str, status: int | No
         address = who.remote_address
         peer = f"{address[0]}:{address[1]}" if address else "unix"
         # Not by way of `who.request`: that would keep the request in memory for as long as the session.
-        access_logger.info('%s - "WebSocket %s" [accepted]', peer, _printable(who._opening.line()[1]))
+        kind = {"websocket": "WebSocket", "eventsource": "EventSource"}.get(who.transport, who.transport)
+        access_logger.info('%s - "%s %s" [accepted]', peer, kind, _printable(who._opening.line()[1]))
     elif status is None:
         access_logger.info("%s - no request: %s", who or "unix", _printable(request_line))
     else:

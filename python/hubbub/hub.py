@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
-from hubbub import _addresses, _asgi, _core, _logs, _loops, _signals, _tls
+from hubbub import _addresses, _asgi, _core, _folders, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
-from hubbub._handlers import Endpoint, check_handler, is_coroutine, only_answers
+from hubbub._handlers import Endpoint, RoomRule, check_handler, is_coroutine, only_answers
 from hubbub._hosted import Hosted
 from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
+from hubbub.eventstream import EventStream
 from hubbub.limits import Limits
 from hubbub.rooms import Audience, Room, Rooms, Sessions
 from hubbub.stats import Stats, readers
@@ -29,8 +30,16 @@ H = TypeVar("H", bound=Callable[..., Any])
 #: How the network runs unless the program says otherwise; docs/guide.md says why.
 DEFAULT_IO_THREADS = 1
 
+Transport = Literal["websocket", "eventsource", "iframe", "polling"]
+
+#: What a comet endpoint takes unless the program says otherwise.
+TRANSPORTS: tuple[Transport, ...] = ("websocket", "eventsource", "iframe", "polling")
+
 #: Who may read the figures unless the program says otherwise.
 LOOPBACK = ("127.0.0.1", "::1")
+
+#: hubbub.js and its types, each in the codings that browsers know.
+CLIENT = os.path.join(os.path.dirname(__file__), "client")
 
 #: Seconds: a day.
 MAX_SHUTDOWN_TIMEOUT = 86_400.0
@@ -84,6 +93,7 @@ class Hub:
             self.mount("", app)
         self._endpoints: list[dict[str, Any]] = []
         self._metrics: list[dict[str, Any]] = []
+        self._folders: list[dict[str, Any]] = []
         self._running: _core.Server | None = None
         self._serving: Serving | None = None
 
@@ -183,6 +193,82 @@ class Hub:
 
         return register
 
+    def eventsource(self, path: str, *, origins: Sequence[str] | None = None) -> Callable[[H], H]:
+        """An event stream (Server-sent events) at ``path``, for browsers' ``EventSource``: ``handler(es)``.
+
+        Args:
+            path: as for `websocket`.
+            origins: as for `Hub`; the hub's own if not given. Pages from another origin that is listed get the CORS
+                fields that browsers ask for.
+
+        A function is called when a client has connected, and the stream stays open: it may join rooms, whose broadcasts
+        arrive as events. A coroutine serves the stream until it returns; then the stream ends, and browsers come again.
+
+        A client that comes back says which event it has seen last. What rooms with a history (`Room.history`) have
+        broadcast since arrives when the session joins them; an event of type ``gap`` says that some of it is not kept
+        any more.
+        """
+        entry = self._add(path, origins, service="events", session_type=EventStream)
+
+        def register(handler: H) -> H:
+            check_handler("eventsource", handler, "es")
+            entry["serve" if is_coroutine(handler) else "on_connection"] = handler
+            return handler
+
+        return register
+
+    def comet(
+        self,
+        path: str,
+        *,
+        transports: Sequence[Transport] = TRANSPORTS,
+        subprotocols: Sequence[str] = (),
+        origins: Sequence[str] | None = None,
+        rooms: RoomRule = False,
+    ) -> Callable[[H], H]:
+        """Sessions that any transport may carry: WebSocket, event stream, iframe, polls. ``async def handler(ws)``.
+
+        To handlers such a session is like a WebSocket; ``ws.transport`` says what carries it. ``/hubbub.js`` in the
+        browser finds the transport that works. A session survives its connection for ``Limits.session_timeout``
+        seconds: a client that comes back in time goes on with it, on any transport, and misses nothing of what
+        ``Limits.outbox_bytes`` and ``Limits.resume_bytes`` have room for. docs/guide.md has the protocol.
+
+        Args:
+            path: as for `websocket`.
+            transports: those that are taken.
+            subprotocols: for WebSockets, the preferred one first.
+            origins: as for `eventsource`.
+            rooms: the rooms that a client may enter by asking for them when it opens: ``True`` for all, or a function
+                ``(ws, name)`` that says so for each.
+
+        Without a handler of its own, the endpoint has the hub's (``on_connection``, ``on_message``, ``on_close``).
+        """
+        unknown = [name for name in transports if name not in TRANSPORTS]
+        if isinstance(transports, str) or unknown or not transports:
+            raise ValueError(f"transports are some of {', '.join(TRANSPORTS)}, not {transports!r}")
+        if not isinstance(rooms, bool) and not callable(rooms):
+            raise TypeError(f"rooms is True, False or a function, not {rooms!r}")
+        entry = self._add(path, origins, service="comet", transports=list(transports), rooms=rooms)
+        entry["subprotocols"] = _names("subprotocols", subprotocols)
+
+        def register(handler: H) -> H:
+            check_handler("comet", handler, "ws")
+            if not is_coroutine(handler):
+                raise TypeError(f"a comet handler is `async def`; functions are the hub's on_* handlers: {handler!r}")
+            entry["serve"] = handler
+            return handler
+
+        return register
+
+    def _add(self, path: str, origins: Sequence[str] | None, **more: Any) -> dict[str, Any]:
+        """Notes an endpoint; its handlers may still come."""
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
+        allowed = self._origins if origins is None else _names("origins", origins)
+        entry = {"path": path, "subprotocols": [], "origins": allowed, **more}
+        self._endpoints.append(entry)
+        return entry
+
     def mount(self, prefix: str, app: _asgi.App) -> None:
         """Lets an ASGI 3 application serve what is below a prefix, HTTP and WebSockets.
 
@@ -200,6 +286,60 @@ class Hub:
             raise ValueError(f"an application is mounted at {prefix!r} already")
         _asgi.check_app(app)
         self._mounts.append((prefix, app))
+
+    def static(
+        self,
+        prefix: str,
+        folder: str | os.PathLike[str],
+        *,
+        index: str | None = "index.html",
+        max_age: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        dotfiles: bool = False,
+        follow_symlinks: bool = False,
+        cache_bytes: int = 16 << 20,
+    ) -> None:
+        """Answers GET and HEAD below a prefix with the files of a folder.
+
+        The network answers by itself: no handler is called, `on_request` included. What the folder does not have goes
+        on to whoever else serves the path: a folder or an application at the same prefix or a shorter one, then
+        `on_request`; if nobody does, it is 404. So do other methods; if nobody takes them, it is 405. The longest
+        prefix comes first; at the same prefix folders come before applications, in the order in which they were given.
+
+        Beside a file ``app.js`` there may be ``app.js.br``, ``app.js.zst`` and ``app.js.gz``: clients get what they
+        like best, unless it is older than the file. Conditions and ranges are heeded (RFC 9110 §13 and §14); several
+        ranges that are not one piece are answered with the whole file.
+
+        Args:
+            prefix: ``"/"`` for everything, ``"/assets"``.
+            folder: where the files are. A relative path is relative to where the program is now.
+            index: the file that stands for a folder; ``None``: none does. ``/docs`` is sent to ``/docs/`` with 308.
+            max_age: seconds for which clients need not ask again (Cache-Control); ``None`` leaves that to them.
+            headers: further fields of each answer that is not an error.
+            dotfiles: serve names that begin with a dot, too. ``/.well-known/`` is always served.
+            follow_symlinks: let symbolic links lead out of the folder. If not, they are followed within it.
+            cache_bytes: the most that the contents of small files (up to 32 KiB) may take in memory; 0 keeps none.
+
+        Raises:
+            OSError: there is no such folder.
+            ValueError: an argument is not what it should be.
+        """
+        if not isinstance(prefix, str) or not prefix.startswith("/"):
+            raise ValueError(f"a prefix is a str that begins with '/', not {prefix!r}")
+        found = _folders.folder(folder, index, max_age, headers, dotfiles, follow_symlinks, cache_bytes)
+        self._folders.append({"path": prefix, "folder": found})
+
+    def script(self, prefix: str = "/") -> None:
+        """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, a module without dependencies.
+
+        ``import { connect } from "/hubbub.js"``; docs/guide.md says what it does. Its types are beside it, as
+        ``hubbub.d.ts``. Pages of every origin may import it, and clients ask each time whether it has changed.
+
+        Args:
+            prefix: as for `static`, by which it is served.
+        """
+        headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+        self.static(prefix, CLIENT, index=None, headers=headers)
 
     # ---- rooms and sessions
 
@@ -231,9 +371,11 @@ class Hub:
         *,
         skip: WebSocket | Sequence[WebSocket] = (),
         compress: bool = True,
+        event: str | None = None,
     ) -> _core.Delivery:
         """Sends a message to every open session. See `Room.broadcast`."""
-        return self.skip(*([skip] if isinstance(skip, WebSocket) else skip)).broadcast(data, compress=compress)
+        audience = self.skip(*([skip] if isinstance(skip, WebSocket) else skip))
+        return audience.broadcast(data, compress=compress, event=event)
 
     # ---- what there is to know
 
@@ -456,9 +598,14 @@ class Hub:
         return self._running
 
     def _make_endpoints(self) -> list[Endpoint]:
-        endpoints = [Endpoint(on_request=self._on_request, **arguments) for arguments in self._endpoints]
         handlers = (self._on_connection, self._on_message, self._on_close)
-        if any(handlers) or not (endpoints or self._mounts):
+        names = ("on_connection", "on_message", "on_close")
+        own: dict[str, Any] = {**dict(zip(names, handlers, strict=True)), "concurrency": self._concurrency}
+        endpoints = []
+        for arguments in self._endpoints:
+            shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
+            endpoints.append(Endpoint(on_request=self._on_request, **shared, **arguments))
+        if any(handlers) or not (endpoints or self._mounts or self._folders):
             on_connection, on_message, on_close = handlers
             endpoints.append(
                 Endpoint(
@@ -476,7 +623,8 @@ class Hub:
         elif self._on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
             # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
             endpoints.append(Endpoint(None, [], self._origins, on_request=only_answers(self._on_request)))
-        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in self._metrics]
+        by_itself = [*self._metrics, *self._folders]
+        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in by_itself]
         return endpoints
 
     def _make_apps(self) -> list[_asgi.Application]:

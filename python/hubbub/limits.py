@@ -48,6 +48,14 @@ class Limits:
         max_handshakes: handshakes under way at a time; further connections wait in the accept queue.
         max_sessions_per_address: connections at a time from one IPv4 address or one IPv6 /64 network; beyond it the
             answer is 429. Behind a trusted proxy the client's address counts, not the proxy's.
+        session_timeout: a session of a `Hub.comet` endpoint that has lost its connection waits so long for the next
+            one; a client that polls may wait so long between two polls.
+        resume_bytes: what such a session keeps of the messages that a connection was given already, for a client that
+            has lost it before it got them.
+        history_messages: what each room remembers for clients of event streams that come back; 0 is nothing. A room
+            may have a number of its own (`Room.history`).
+        history_bytes: the same in bytes, for each room.
+        history_timeout: a room in which nothing was said for so long remembers nothing.
         handshakes_per_second: connections accepted, over time, and at once; further ones wait in the accept queue.
     """
 
@@ -68,6 +76,11 @@ class Limits:
     ping_interval: float | None = 20.0
     ping_timeout: float | None = 20.0
     close_timeout: float = 5.0
+    session_timeout: float = 30.0
+    resume_bytes: int = 64 << 10
+    history_messages: int = 0
+    history_bytes: int = 1 << 20
+    history_timeout: float = 300.0
     slow_handler: float | None = 0.5
     max_head_bytes: int = 16 << 10
     max_head_fields: int = 100
@@ -103,12 +116,15 @@ _SECONDS = {
     "ping_interval",
     "ping_timeout",
     "close_timeout",
+    "session_timeout",
+    "history_timeout",
     "slow_handler",
 }
 _RATES = {"messages_per_second", "handshakes_per_second"}
 _COUNTS = {
     "max_empty_fragments",
     "inbox_messages",
+    "history_messages",
     "max_sessions",
     "max_handshakes",
     "max_sessions_per_address",
@@ -121,7 +137,7 @@ _POLICIES = {
 }
 #: Room for so many is made before a head is read.
 _MOST_HEAD_FIELDS = 10_000
-_MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments"}
+_MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments", "history_messages", "resume_bytes"}
 
 
 def _check(name: str, value: object) -> None:

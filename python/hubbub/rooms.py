@@ -36,19 +36,21 @@ class Room(Collection["WebSocket"]):
         *,
         skip: WebSocket | Iterable[WebSocket] | None = None,
         compress: bool = True,
+        event: str | None = None,
     ) -> _core.Delivery:
-        """Sends a message to every member.
+        """Sends a message to every member, whatever carries its session.
 
         Args:
             data: ``str`` is sent as text, everything else as binary.
             skip: a session, or several, that shall not get it.
             compress: ``False`` sends it as it is even to members that agreed to compression.
+            event: the type that it has for members on event streams; others know no such thing.
 
         Returns:
             What has come of it: ``reached`` and ``dropped`` count sessions. They are final when every shard has
             handed it out; await the result for that, or ignore it.
         """
-        return self._hub._server.broadcast([self.name], data, _sessions(skip), self._sender, compress)
+        return self._hub._server.broadcast([self.name], data, _sessions(skip), self._sender, compress, event)
 
     @property
     def members(self) -> list[WebSocket]:
@@ -84,6 +86,21 @@ class Room(Collection["WebSocket"]):
     @policy.setter
     def policy(self, policy: OutboxPolicy | None) -> None:
         self._hub._server.set_room_policy(self.name, policy)
+
+    @property
+    def history(self) -> int | None:
+        """How many messages the room remembers for clients of event streams that come back; ``None`` is
+        ``Limits.history_messages``.
+
+        Like the policy it belongs to the name: it outlives the room's members.
+        """
+        return self._hub._server.room_history(self.name)
+
+    @history.setter
+    def history(self, messages: int | None) -> None:
+        if messages is not None and (not isinstance(messages, int) or messages < 0):
+            raise ValueError(f"a history is a number of messages or None, not {messages!r}")
+        self._hub._server.set_room_history(self.name, messages)
 
     def __len__(self) -> int:
         server = self._hub._running
@@ -173,9 +190,11 @@ class Audience:
         """All but these sessions."""
         return Audience(self._hub, self._rooms, [*self._skip, *_sessions(sessions)])
 
-    def broadcast(self, data: str | bytes | bytearray | memoryview, *, compress: bool = True) -> _core.Delivery:
+    def broadcast(
+        self, data: str | bytes | bytearray | memoryview, *, compress: bool = True, event: str | None = None
+    ) -> _core.Delivery:
         """Sends a message to each of them, once. See `Room.broadcast`."""
-        return self._hub._server.broadcast(self._rooms, data, self._skip, None, compress)
+        return self._hub._server.broadcast(self._rooms, data, self._skip, None, compress, event)
 
 
 def _sessions(skip: WebSocket | Iterable[WebSocket] | None) -> list[WebSocket]:

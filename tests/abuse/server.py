@@ -283,10 +283,14 @@ if __name__ == "__main__":
     parser.add_argument("--drain", type=float, default=5.0)
     parser.add_argument("--compression", choices=["shared", "per-session"])
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--static", help="a folder, to be served at /static")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     limits, name = Limits(**arguments.limits), arguments.compression
-    make_hub(limits, arguments.ask, arguments.coroutines, arguments.origin, name).run(
+    hub = make_hub(limits, arguments.ask, arguments.coroutines, arguments.origin, name)
+    if arguments.static:
+        hub.static("/static", arguments.static, cache_bytes=1 << 20)
+    hub.run(
         port=0,
         io_threads=arguments.io_threads,
         shutdown_timeout=arguments.drain,

@@ -47,6 +47,8 @@ def test_a_program_does_what_the_page_says(code: str, tmp_path: Path) -> None:
     name = code.splitlines()[0].removeprefix("# ")
     assert name in CLIENTS, f"the program {name} needs a client below"
     (tmp_path / name).write_text(code.replace("port=8000", "port=0"))
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "index.html").write_text("<h1>home</h1>")
     with running([sys.executable, name], cwd=tmp_path) as program:
         CLIENTS[name](program, program.wait_for_port())
     assert "Traceback" not in program.output
@@ -119,6 +121,15 @@ def announce(program: Program, port: int) -> None:
         assert client.recv(timeout=5) == "hello"
 
 
+def site(program: Program, port: int) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        assert answer.read() == b"<h1>home</h1>"
+        assert answer.headers["Cache-Control"] == "max-age=60"
+    with program.connect(port, "/live") as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+
+
 CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "chat.py": chat,
     "rooms.py": rooms,
@@ -128,6 +139,7 @@ CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "pages.py": pages,
     "inside.py": echo,
     "announce.py": announce,
+    "site.py": site,
 }
 
 

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use hubbub_proto::frame::{self, Header, Opcode};
 use hubbub_proto::message::Kind;
 
+use crate::carrier::{self, Carrier, OTHERS};
 use crate::compression::{Codecs, Form, Packing, WINDOWS, window_place};
 use crate::counters::Counts;
+use crate::history::{Since, Stamp};
 use crate::id::SessionId;
 use crate::settings::Policy;
 
@@ -32,6 +34,10 @@ pub struct Broadcast {
     pub policy: Policy,
     /// What has come of it.
     pub delivery: Arc<Delivery>,
+    /// The type of the event that it is on event streams; other carriers know no such thing.
+    pub event: Option<Box<str>>,
+    /// Its rooms remember it.
+    pub stamp: Option<Stamp>,
     /// The frame as every member without an extension gets it.
     frame: Bytes,
     form: Form,
@@ -39,6 +45,8 @@ pub struct Broadcast {
     /// The compressed frame for each window size, made by the first shard that has a member for it and shared by all
     /// members that get messages without reference to earlier ones; `None` in it: it would not be shorter.
     packed: [OnceLock<Option<Bytes>>; WINDOWS],
+    /// The message as other carriers than a WebSocket have it, made for the first member that needs it.
+    carried: [OnceLock<Bytes>; OTHERS],
 }
 
 impl Broadcast {
@@ -64,15 +72,33 @@ impl Broadcast {
                 dropped: AtomicUsize::new(0),
                 wanted: AtomicBool::new(false),
             }),
+            event: None,
+            stamp: None,
             frame: Bytes::from(bytes),
             form,
             payload_len: payload.len(),
             packed: Default::default(),
+            carried: Default::default(),
         }
     }
 
-    pub(crate) fn frame(&self) -> &Bytes {
-        &self.frame
+    /// The message as this carrier has it.
+    pub(crate) fn carried(&self, carrier: Carrier) -> &Bytes {
+        match (carrier, self.form.kind) {
+            (Carrier::WebSocket, _) | (Carrier::Packets, Kind::Binary) => &self.frame,
+            (other, kind) => self.carried[usize::from(other.number()) - 1].get_or_init(|| match other {
+                Carrier::Events => {
+                    let id = self.stamp.map(|Stamp { epoch, offset, .. }| Since { epoch, offset }.text());
+                    carrier::event(self.event.as_deref(), id.as_deref(), kind, self.payload())
+                }
+                other => other.encode(kind, self.payload()),
+            }),
+        }
+    }
+
+    /// One of these rooms is among its own.
+    pub(crate) fn is_for_any(&self, rooms: &[Arc<str>]) -> bool {
+        matches!(&self.target, Target::Rooms(names) if names.iter().any(|name| rooms.contains(name)))
     }
 
     pub(crate) fn form(&self) -> Form {

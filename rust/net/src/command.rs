@@ -15,6 +15,7 @@ use crate::compression::Form;
 use crate::exchange::{Piece, Reply};
 use crate::id::SessionId;
 use crate::peer::Peer;
+use crate::places::Household;
 use crate::transport::Stream;
 
 /// Something for a shard to do. For a session that has ended, every command does nothing.
@@ -22,6 +23,8 @@ use crate::transport::Stream;
 pub enum Command {
     /// Send a message.
     Send(SessionId, Form, Parcel),
+    /// Send an event, written already, to an event stream.
+    Event(SessionId, Bytes),
     /// Send a message to many.
     Broadcast(Arc<Broadcast>),
     /// The session has joined a room (the directory knows it already).
@@ -52,6 +55,8 @@ pub enum Command {
     Want(SessionId),
     /// A connection that another shard has accepted.
     Adopt(Stream, Peer),
+    /// A connection that asks for a session of this shard.
+    Move(Box<Moved>),
     /// There is room for further connections, or a guest to be let in.
     Accept,
     /// Take no further connections; drop those whose request has not come.
@@ -65,6 +70,7 @@ impl Command {
     pub(crate) fn session(&self) -> Option<SessionId> {
         match self {
             Command::Send(id, ..)
+            | Command::Event(id, _)
             | Command::Join(id, _)
             | Command::Leave(id, _)
             | Command::Close(id, ..)
@@ -80,11 +86,23 @@ impl Command {
             | Command::Want(id) => Some(*id),
             Command::Broadcast(_)
             | Command::Adopt(..)
+            | Command::Move(_)
             | Command::Accept
             | Command::StopAccepting
             | Command::Stop(..) => None,
         }
     }
+}
+
+/// A connection on its way from one shard to another.
+#[derive(Debug)]
+pub struct Moved {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    pub(crate) place: Option<Household>,
+    pub(crate) received: Vec<u8>,
+    /// It counts among the handshakes under way.
+    pub(crate) pending: bool,
 }
 
 /// A message's bytes on their way to a shard.

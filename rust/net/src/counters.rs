@@ -50,7 +50,15 @@ counters! {
     opened,
     /// Sessions closed.
     closed,
-    /// Requests handed to whoever serves HTTP.
+    /// Connections lost or given up whose session waited for the next one.
+    parted,
+    /// Sessions that went on with another connection.
+    resumed,
+    /// Broadcasts that were given again to event streams whose client had been away.
+    replayed,
+    /// Sessions that ended because their client did not come again in time.
+    session_timeouts,
+    /// HTTP requests handed to whoever serves them, polls and posts among them.
     requests,
     /// Requests answered with an error status.
     refused,

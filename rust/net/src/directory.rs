@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::history::Stamp;
 use crate::id::SessionId;
 use crate::link::Link;
 use crate::settings::Policy;
@@ -21,6 +22,10 @@ struct Inner {
     dropped: HashMap<Arc<str>, u64>,
     /// Rooms made so far: the next room's epoch.
     epoch: u64,
+    /// Messages that rooms remember, where they say so themselves.
+    keeps: HashMap<Arc<str>, usize>,
+    /// Broadcasts so far that are remembered.
+    remembered: u64,
 }
 
 #[derive(Debug)]
@@ -135,6 +140,36 @@ impl Directory {
             room.position.offset += 1;
         }
         if inner.policies.is_empty() { None } else { inner.policies.get(name).copied() }
+    }
+
+    /// Numbers a broadcast to these rooms if one of them remembers, `default` where it does not say itself.
+    pub fn stamp(&self, names: &[Arc<str>], default: usize, epoch: u32) -> Option<Stamp> {
+        let mut inner = self.lock();
+        let keep = names.iter().map(|name| inner.keeps.get(name).copied().unwrap_or(default)).max()?;
+        if keep == 0 {
+            return None;
+        }
+        inner.remembered += 1;
+        Some(Stamp { epoch, offset: inner.remembered, keep })
+    }
+
+    /// How many messages this room remembers; `None` for the server's default. It outlives the room.
+    pub fn keep(&self, name: &str) -> Option<usize> {
+        self.lock().keeps.get(name).copied()
+    }
+
+    /// Sets how many messages this room remembers.
+    pub fn set_keep(&self, name: &str, keep: Option<usize>) {
+        let mut inner = self.lock();
+        match keep {
+            Some(keep) => inner.keeps.insert(name.into(), keep),
+            None => inner.keeps.remove(name),
+        };
+    }
+
+    /// Some room may remember something.
+    pub(crate) fn remembers(&self) -> bool {
+        !self.lock().keeps.is_empty()
     }
 
     /// Counts broadcasts that members of a room did not get. Each shard calls it once per broadcast, if there were any.

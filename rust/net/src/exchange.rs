@@ -7,6 +7,9 @@ use hubbub_proto::body::BodyReader;
 use hubbub_proto::head::Head;
 use hubbub_proto::response::FieldLines;
 
+use crate::id::SessionId;
+use crate::lasting::Secret;
+use crate::peer::Peer;
 use crate::timers::Millis;
 
 /// The head of a response.
@@ -68,10 +71,51 @@ pub(crate) struct Exchange {
     /// The user has been told that the client has sent FIN.
     pub(crate) told_end: bool,
     pub(crate) answering: Answering,
-    /// What the rest of the content is read from, and how much that is.
-    pub(crate) file: Option<(File, u64)>,
+    pub(crate) purpose: Purpose,
+    /// Where the request comes from, if no link says it.
+    pub(crate) peer: Option<Peer>,
+    /// What the rest of the content is read from.
+    pub(crate) file: Option<Source>,
     /// When the peer last sent something of the body, or took something of the response.
     pub(crate) progress: Millis,
+}
+
+/// Whom a request is for.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// The user answers it.
+    Served,
+    /// The shard answers it at once.
+    Own,
+    /// It waits for what there is for this session; the response has these fields.
+    Poll(SessionId, Fields),
+    /// It brings packets for its session.
+    Post(Box<Post>),
+}
+
+/// Fields of a response, already checked.
+pub(crate) type Fields = Vec<(String, String)>;
+
+/// Packets that come in.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) session: SessionId,
+    pub(crate) secret: Secret,
+    /// `None`: it was taken in.
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) fields: Fields,
+}
+
+/// A part of a file that is still to be sent.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) file: File,
+    /// Where it begins.
+    pub(crate) at: u64,
+    /// How long it is.
+    pub(crate) left: u64,
+    /// It has to go through our memory: the kernel cannot send it by itself.
+    pub(crate) is_read: bool,
 }
 
 /// How far the response is.
@@ -113,8 +157,18 @@ impl Exchange {
             expects: false,
             told_end: false,
             answering: Answering::Waiting,
+            purpose: Purpose::Served,
+            peer: None,
             file: None,
             progress: 0,
+        }
+    }
+
+    /// The packets that it brings, if that is what it is for.
+    pub(crate) fn post(&mut self) -> Option<&mut Post> {
+        match &mut self.purpose {
+            Purpose::Post(post) => Some(post),
+            Purpose::Served | Purpose::Own | Purpose::Poll(..) => None,
         }
     }
 

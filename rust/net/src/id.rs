@@ -37,6 +37,10 @@ impl SessionId {
         (self.0 >> SLOT_BITS) as u32
     }
 
+    pub(crate) fn from_number(number: u64) -> Self {
+        SessionId(number)
+    }
+
     /// The number itself, unique among all sessions of one server.
     pub fn as_u64(self) -> u64 {
         self.0

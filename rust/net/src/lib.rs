@@ -8,6 +8,9 @@
 //! | `outbox` | what waits to be written to one socket |
 //! | `rooms`, [`directory`](Directory) | who is in which room: on one shard, and for everyone |
 //! | [`broadcast`](Broadcast) | one message for many |
+//! | [`carrier`](Carrier) | what carries a session, and how a message is written for it |
+//! | `lasting` | what a session has that outlives its connections |
+//! | `history` | what was last said in rooms that remember |
 //! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
 //! | [`exchange`](Reply) | one HTTP request and the response to it |
 //! | [`command`](Command) | what others ask of a shard |
@@ -16,6 +19,7 @@
 //! | [`peer`](Trust) | who is at the other end, and what trusted proxies say of it |
 //! | `places`, [`rate`](Rate) | connections from one address, and so many things in a second |
 //! | [`figures`](Figures) | what the server knows about itself, and its text for Prometheus |
+//! | [`files`](Folder) | folders whose files are served |
 //! | [`tls`](Tls) | certificates and keys, and TLS between a socket and its session |
 //! | `routes`, `timers`, `date`, `transport`, [`counters`](Counts), [`settings`](Settings), [`id`](SessionId) | what they are made of |
 //!
@@ -26,6 +30,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing"))]
 
 mod broadcast;
+mod carrier;
 mod command;
 mod compression;
 mod counters;
@@ -33,8 +38,11 @@ mod date;
 mod directory;
 mod exchange;
 mod figures;
+mod files;
 mod handler;
+mod history;
 mod id;
+mod lasting;
 mod link;
 mod outbox;
 mod peer;
@@ -51,20 +59,23 @@ mod tls;
 mod transport;
 
 pub use broadcast::{Broadcast, Delivery, Target};
-pub use command::{Answer, Command, CommandBatch, Parcel, ShardHandle, Verdict};
+pub use carrier::Carrier;
+pub use command::{Answer, Command, CommandBatch, Moved, Parcel, ShardHandle, Verdict};
 pub use compression::{Compression, CompressionMode, Form};
 pub use counters::Counts;
 pub use directory::{Directory, Joined, Position};
 pub use exchange::{Piece, Reply};
 pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
+pub use files::Folder;
 pub use handler::{Closed, Handler, Notice, Request};
+pub use history::Stamp;
 pub use hubbub_proto as proto;
 pub use id::SessionId;
 pub use link::Link;
 pub use peer::Trust;
 pub use rate::Rate;
 pub use server::Server;
-pub use settings::{Bind, Endpoint, Limits, Policy, Proxies, RatePolicy, Service, Settings};
+pub use settings::{Bind, Endpoint, EngineIo, Limits, Policy, Proxies, RatePolicy, Service, Settings, Transports};
 pub use shard::{Shard, Turn};
 pub use tls::{CertificateFiles, ClientCertificates, Password, Tls, TlsError, TlsFiles, TlsStream};
 pub use transport::{Address, Stream};

@@ -1,13 +1,17 @@
 //! What the two sides of a session share: a few numbers, no lock on the data path.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thin_vec::ThinVec;
 
+use crate::carrier::Carrier;
 use crate::id::SessionId;
 use crate::peer::Peer;
+
+/// In a link's state: no further send is taken.
+const CLOSING: u8 = 0x80;
 
 /// The end of a session that anyone may hold, on any thread.
 #[derive(Debug)]
@@ -26,8 +30,8 @@ pub struct Link {
     wants_drain: AtomicBool,
     /// Somebody waits for a pong.
     wants_pong: AtomicBool,
-    /// No further send is taken.
-    closing: AtomicBool,
+    /// The carrier's number, and whether no further send is taken.
+    state: AtomicU8,
     /// Round trip of the last ping, in microseconds plus one; 0 before the first.
     latency: AtomicU32,
     /// The rooms that the session is in. Kept by the directory, under its lock first.
@@ -45,7 +49,7 @@ impl Link {
             paused: AtomicBool::new(false),
             wants_drain: AtomicBool::new(false),
             wants_pong: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
+            state: AtomicU8::new(0),
             latency: AtomicU32::new(0),
             rooms: Mutex::new(ThinVec::new()),
         }
@@ -83,7 +87,12 @@ impl Link {
 
     /// The session is closing or closed: what is sent now goes nowhere.
     pub fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) & CLOSING != 0
+    }
+
+    /// What carries the session now.
+    pub fn carrier(&self) -> Carrier {
+        Carrier::numbered(self.state.load(Ordering::Relaxed) & !CLOSING)
     }
 
     /// Seconds between the last ping and its pong.
@@ -186,7 +195,13 @@ impl Link {
     }
 
     pub(crate) fn set_closing(&self) {
-        self.closing.store(true, Ordering::Release);
+        self.state.fetch_or(CLOSING, Ordering::Release);
+    }
+
+    pub(crate) fn set_carrier(&self, carrier: Carrier) {
+        let change = |state| Some(state & CLOSING | carrier.number());
+        // INVARIANT: there is always something to change to.
+        let _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }
 
     pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, ThinVec<Arc<str>>> {

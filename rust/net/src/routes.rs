@@ -2,15 +2,26 @@
 
 use matchit::Router;
 
-use crate::settings::Endpoint;
+use crate::settings::{Endpoint, Service};
 
 /// The endpoints by path.
 #[derive(Debug)]
 pub(crate) struct Routes {
     router: Router<usize>,
     default: Option<usize>,
-    /// Those that serve HTTP, by prefix without a `/` at the end, the longest first.
-    mounts: Vec<(String, usize)>,
+    mounts: Vec<Mount>,
+    /// The endpoints that answer plain requests at their very path; often there is none.
+    answering: Vec<usize>,
+}
+
+/// An endpoint for all that is below a prefix.
+#[derive(Debug)]
+struct Mount {
+    /// Without a `/` at the end.
+    prefix: String,
+    number: usize,
+    /// It has files: no WebSocket opens there, and what it does not have is for the next one.
+    files: bool,
 }
 
 /// An endpoint's number and what the path's `{names}` stood for.
@@ -19,14 +30,15 @@ pub(crate) type Matched = (usize, Vec<(String, String)>);
 impl Routes {
     /// Reads the patterns; says which one cannot be served and why.
     pub(crate) fn new(endpoints: &[Endpoint]) -> Result<Self, String> {
-        let mut routes = Routes { router: Router::new(), default: None, mounts: Vec::new() };
+        let mut routes = Routes { router: Router::new(), default: None, mounts: Vec::new(), answering: Vec::new() };
         for (number, endpoint) in endpoints.iter().enumerate() {
             if endpoint.service.is_below() {
                 let prefix = endpoint.path.as_deref().unwrap_or_default();
                 if !prefix.is_empty() && !prefix.starts_with('/') {
                     return Err(format!("endpoint path {prefix:?} does not begin with '/'"));
                 }
-                routes.mounts.push((prefix.trim_end_matches('/').to_owned(), number));
+                let files = matches!(endpoint.service, Service::Files(_));
+                routes.mounts.push(Mount { prefix: prefix.trim_end_matches('/').to_owned(), number, files });
                 continue;
             }
             let Some(path) = &endpoint.path else {
@@ -36,45 +48,79 @@ impl Routes {
             if !path.starts_with('/') {
                 return Err(format!("endpoint path {path:?} does not begin with '/'"));
             }
+            if endpoint.service.answers() {
+                routes.answering.push(number);
+            }
             routes.router.insert(path.as_str(), number).map_err(|error| format!("endpoint path {path:?}: {error}"))?;
         }
-        // Stable: of two with the same prefix, the first one given is found.
-        routes.mounts.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        // The longest prefix first; of two that are the same, files before who serves everything, then the first one
+        // given.
+        routes.mounts.sort_by_key(|mount| (std::cmp::Reverse(mount.prefix.len()), !mount.files));
         Ok(routes)
     }
 
-    /// WebSockets: an endpoint with this path, then one that serves HTTP below a prefix, then the default. Other
-    /// requests are first of all for those that serve HTTP.
-    pub(crate) fn find(&self, path: &str, upgrade: bool) -> Option<Matched> {
-        if !upgrade && let Some(number) = self.mount(path, 0) {
-            return Some((number, Vec::new()));
-        }
-        if let Ok(found) = self.router.at(path) {
-            let params = found.params.iter().map(|(name, value)| (name.into(), value.into()));
-            return Some((*found.value, params.collect()));
-        }
-        self.mount(path, 1).or(self.default).or_else(|| self.mount(path, 0)).map(|number| (number, Vec::new()))
+    /// The endpoints that may serve this path, in the order in which they are to be asked. All but those with files
+    /// serve whatever they are asked for.
+    ///
+    /// WebSockets: an endpoint with this path, then the longest prefix, then the default. Other requests: an endpoint
+    /// with this path that answers such requests, then prefixes from the longest to the shortest, then the rest, which
+    /// can only refuse.
+    pub(crate) fn candidates<'a>(&'a self, path: &'a str, upgrade: bool) -> impl Iterator<Item = Matched> + use<'a> {
+        let first = std::iter::once_with(move || {
+            let some = upgrade || !self.answering.is_empty();
+            let found = some.then(|| self.exact(path)).flatten();
+            found.filter(|(number, _)| upgrade || self.answering.contains(number))
+        });
+        let prefixes = self.below(path, upgrade, usize::from(upgrade));
+        let refusing = std::iter::once_with(move || (!upgrade).then(|| self.exact(path)).flatten());
+        let default = self.default.map(|number| (number, Vec::new()));
+        // The default's WebSockets are before those of who serves everything.
+        let everything = self.below(path, upgrade, 0).filter(move |_| upgrade);
+        first.flatten().chain(prefixes).chain(refusing.flatten()).chain(default).chain(everything)
     }
 
-    /// The endpoint with the longest prefix, of at least so many bytes, that the path begins with.
-    fn mount(&self, path: &str, least: usize) -> Option<usize> {
-        let below =
-            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        // `*`, of an OPTIONS for the server as a whole, is below the empty prefix only.
-        let found =
-            self.mounts.iter().find(|(prefix, _)| prefix.len() >= least && (prefix.is_empty() || below(prefix)));
-        found.map(|(_, number)| *number)
+    fn exact(&self, path: &str) -> Option<Matched> {
+        let found = self.router.at(path).ok()?;
+        let params = found.params.iter().map(|(name, value)| (name.into(), value.into()));
+        Some((*found.value, params.collect()))
     }
+
+    /// The endpoints whose prefixes, of at least so many bytes, the path begins with.
+    fn below<'a>(&'a self, path: &'a str, upgrade: bool, least: usize) -> impl Iterator<Item = Matched> + use<'a> {
+        let found = self.mounts.iter().filter(move |mount| mount.prefix.len() >= least && mount.has(path));
+        found.filter(move |mount| !(upgrade && mount.files)).map(|mount| (mount.number, Vec::new()))
+    }
+}
+
+impl Mount {
+    fn has(&self, path: &str) -> bool {
+        // `*`, of an OPTIONS for the server as a whole, is below the empty prefix only.
+        let below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        self.prefix.is_empty() || path.strip_prefix(self.prefix.as_str()).is_some_and(below)
+    }
+}
+
+/// What is left of a path behind the prefix of the endpoint that it was found below.
+pub(crate) fn rest<'a>(endpoint: &Endpoint, path: &'a str) -> &'a str {
+    let prefix = endpoint.path.as_deref().unwrap_or_default().trim_end_matches('/');
+    path.strip_prefix(prefix).unwrap_or(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Service;
+    use crate::files::Folder;
+    use crate::peer::Trust;
 
     fn routes(paths: &[Option<&str>]) -> Result<Routes, String> {
         let endpoint = |path: &Option<&str>| Endpoint { path: path.map(Into::into), ..Endpoint::default() };
         Routes::new(&paths.iter().map(endpoint).collect::<Vec<_>>())
+    }
+
+    impl Routes {
+        fn find(&self, path: &str, upgrade: bool) -> Option<Matched> {
+            self.candidates(path, upgrade).next()
+        }
     }
 
     #[test]
@@ -115,6 +161,36 @@ mod tests {
         let routes = Routes::new(&[endpoint(None, true), endpoint(None, false)]).unwrap();
         assert_eq!(routes.find("/", true), Some((1, vec![])));
         assert_eq!(routes.find("/", false), Some((0, vec![])));
+    }
+
+    #[test]
+    fn files_come_before_who_serves_everything_and_are_no_place_for_websockets() {
+        let endpoint = |path: &str, service| {
+            let path = (!path.is_empty()).then(|| path.into());
+            Endpoint { path, service, ..Endpoint::default() }
+        };
+        let files = || Service::Files(Folder::new("public"));
+        let routes = Routes::new(&[
+            endpoint("", Service::Http),
+            endpoint("/", files()),
+            endpoint("/assets", files()),
+            endpoint("/assets/live", Service::WebSocket),
+            endpoint("/api", Service::Http),
+            endpoint("/metrics", Service::Figures(Trust::default())),
+            endpoint("", Service::WebSocket),
+        ])
+        .unwrap();
+        let all =
+            |path, upgrade| -> Vec<usize> { routes.candidates(path, upgrade).map(|(number, _)| number).collect() };
+        assert_eq!(all("/assets/a.css", false), [2, 1, 0, 6]);
+        assert_eq!(all("/assets", false), [2, 1, 0, 6]);
+        assert_eq!(all("/assetsx", false), [1, 0, 6]);
+        assert_eq!(all("/assets/live", false), [2, 1, 0, 3, 6]);
+        assert_eq!(all("/assets/live", true), [3, 6, 0]);
+        assert_eq!(all("/assets/a.css", true), [6, 0]);
+        assert_eq!(all("/api/x", false), [4, 1, 0, 6]);
+        assert_eq!(all("/metrics", false)[0], 5);
+        assert_eq!(all("*", false), [1, 0, 6]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Server {
     settings: Settings,
     routes: Routes,
     directory: Directory,
+    /// Which life of the server it is; not 0.
+    epoch: u32,
     addresses: Vec<Address>,
     handles: Vec<ShardHandle>,
     counters: Vec<Counters>,
@@ -44,6 +46,12 @@ pub struct Server {
     accept_paused: AtomicBool,
     /// The door for whom another server has accepted, if there is to be one.
     door: Option<SyncSender<Guest>>,
+}
+
+fn epoch() -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(u32::from_ne_bytes(bytes).max(1))
 }
 
 impl Server {
@@ -80,6 +88,7 @@ impl Server {
             settings,
             routes,
             directory: Directory::default(),
+            epoch: epoch()?,
             addresses,
             connections: AtomicUsize::new(0),
             handshakes: AtomicUsize::new(0),
@@ -121,6 +130,11 @@ impl Server {
     /// Who is in which room.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Numbers of broadcasts are those of this life of the server.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// The way to each shard.

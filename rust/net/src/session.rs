@@ -9,9 +9,13 @@ use hubbub_proto::message::Reader;
 use hubbub_proto::{Role, Violation};
 use thin_vec::ThinVec;
 
+use crate::broadcast::Broadcast;
+use crate::carrier::Carrier;
 use crate::compression::{Own, Packing};
 use crate::exchange::Exchange;
+use crate::history::Since;
 use crate::id::SessionId;
+use crate::lasting::{Dialect, Lasting};
 use crate::link::Link;
 use crate::outbox::Outbox;
 use crate::peer::Peer;
@@ -29,6 +33,8 @@ pub(crate) enum Phase {
     Deciding(Box<Deciding>),
     /// A request is being answered with HTTP. Its body is read; what follows waits.
     Exchange(Box<Exchange>),
+    /// A WebSocket that is to carry this session, which polls carry still.
+    Candidate(SessionId),
     /// Messages flow.
     Open,
     /// Our Close frame is out (or queued); the peer's is awaited. Messages are discarded.
@@ -60,6 +66,23 @@ pub(crate) struct Deciding {
     pub(crate) rest: Vec<u8>,
     /// What an answer becomes after which the connection may go on.
     pub(crate) exchange: Option<Box<Exchange>>,
+    /// It was a file that was looked for, in vain.
+    pub(crate) missed: bool,
+    pub(crate) plan: Plan,
+}
+
+/// How a session is to open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) carrier: Carrier,
+    /// The endpoint's number.
+    pub(crate) endpoint: u32,
+    /// It outlives its connections.
+    pub(crate) dialect: Option<Dialect>,
+    /// What the client of an event stream has seen before it came.
+    pub(crate) since: Option<Since>,
+    /// Fields of the response that opens it, already checked.
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Handshake {
@@ -98,6 +121,7 @@ pub(crate) struct Session {
     pub(crate) mark: u32,
     /// How the peer has broken the protocol; said as soon as what came before has been handled, or by `until`.
     pub(crate) broke: Option<Violation>,
+    pub(crate) carrier: Carrier,
     /// Nothing has come since the last keepalive ping.
     pub(crate) pinged: bool,
     /// The pong to that ping has not come.
@@ -134,6 +158,14 @@ pub(crate) struct Rare {
     /// Where the rate of messages is bounded: what it has sent.
     pub(crate) full_at: FullAt,
     pub(crate) farewell: Farewell,
+    /// What outlives its connections.
+    pub(crate) lasting: Option<Box<Lasting>>,
+    /// On an event stream: what the client has seen before it came.
+    pub(crate) since: Option<Since>,
+    /// Rooms of which it is still to be told what it has missed.
+    pub(crate) missed: Vec<Arc<str>>,
+    /// Rooms of which it has been told.
+    pub(crate) caught_up: Vec<Arc<str>>,
 }
 
 /// The Close frames of both directions.
@@ -163,6 +195,7 @@ impl Session {
             timer: 0,
             mark: 0,
             broke: None,
+            carrier: Carrier::WebSocket,
             pinged: false,
             awaits_pong: false,
             readable: true,
@@ -177,6 +210,44 @@ impl Session {
             told: false,
             pending: true,
         }
+    }
+
+    /// A session that has no connection of its own.
+    pub(crate) fn away(id: SessionId, peer: Peer, lasting: Lasting, now: Millis) -> Self {
+        let mut session = Session::new(Stream::Away, id, peer, now);
+        (session.readable, session.pending) = (false, false);
+        session.carrier = Carrier::Polling;
+        session.rare.get_or_insert_default().lasting = Some(Box::new(lasting));
+        session
+    }
+
+    /// It is still to be told what it has missed.
+    pub(crate) fn misses(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.missed.is_empty())
+    }
+
+    /// What it is still to be told includes this broadcast.
+    pub(crate) fn misses_this(&self, broadcast: &Broadcast) -> bool {
+        let missed = self.rare.as_ref().map(|rare| &rare.missed);
+        broadcast.stamp.is_some() && missed.is_some_and(|missed| broadcast.is_for_any(missed))
+    }
+
+    /// It has no connection of its own just now.
+    pub(crate) fn is_away(&self) -> bool {
+        self.stream.is_away()
+    }
+
+    pub(crate) fn lasting(&self) -> Option<&Lasting> {
+        self.rare.as_ref()?.lasting.as_deref()
+    }
+
+    pub(crate) fn lasting_mut(&mut self) -> Option<&mut Lasting> {
+        self.rare.as_mut()?.lasting.as_deref_mut()
+    }
+
+    /// Bytes that wait for its client.
+    pub(crate) fn backlog(&self) -> usize {
+        if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.outbox.len() }
     }
 
     pub(crate) fn slot(&self) -> u32 {
@@ -201,6 +272,7 @@ impl Session {
         match (&self.link, &self.phase) {
             (Some(link), _) => Some(link.origin()),
             (None, Phase::Handshake(handshake)) => Some(&handshake.peer),
+            (None, Phase::Exchange(exchange)) => exchange.peer.as_ref(),
             (None, _) => None,
         }
     }

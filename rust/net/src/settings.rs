@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compression::Compression;
+use crate::files::Folder;
 use crate::peer::Trust;
 use crate::rate::Rate;
 use crate::tls::Tls;
@@ -78,6 +79,16 @@ pub struct Limits {
     pub ping_timeout: Option<Duration>,
     /// How long the peer may take to answer a Close frame.
     pub close_timeout: Duration,
+    /// How long a session that outlives its connections waits for the next one.
+    pub session_timeout: Duration,
+    /// Messages that a room remembers unless it says otherwise; 0: none.
+    pub history_messages: usize,
+    /// Bytes of messages that a room remembers.
+    pub history_bytes: usize,
+    /// A room in which nothing was said for so long remembers nothing any more.
+    pub history_timeout: Duration,
+    /// Of such a session's messages that a connection has been given, so much is kept for the next one.
+    pub resume_bytes: usize,
 }
 
 impl Default for Limits {
@@ -99,7 +110,26 @@ impl Default for Limits {
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Some(Duration::from_secs(20)),
             close_timeout: Duration::from_secs(5),
+            session_timeout: Duration::from_secs(30),
+            resume_bytes: 64 << 10,
+            history_messages: 0,
+            history_bytes: 1 << 20,
+            history_timeout: Duration::from_secs(300),
         }
+    }
+}
+
+impl Limits {
+    /// The longest message that a client may send by whatever carries its session.
+    pub(crate) fn max_payload(&self) -> u64 {
+        let by_body = || self.max_body_bytes.map_or(u64::MAX, |max| max.saturating_sub(1) / 4 * 3);
+        self.max_message_bytes.map_or_else(by_body, |max| max as u64)
+    }
+
+    /// The longest body that brings messages: one of the longest, in base64, has its place in it.
+    pub(crate) fn max_post_bytes(&self) -> Option<u64> {
+        let message = self.max_message_bytes.map_or(0, |max| max as u64);
+        self.max_body_bytes.map(|max| max.max((message.div_ceil(3)).saturating_mul(4).saturating_add(1)))
     }
 }
 
@@ -130,14 +160,88 @@ pub enum Service {
     /// HTTP, by the user: requests that ask for no WebSocket are told by `Handler::exchange`. The path is a prefix: the
     /// endpoint takes whatever is below it and no other endpoint takes; `asks` is about the WebSockets among that.
     Http,
+    /// Event streams: sessions that only send.
+    Events,
+    /// Sessions that any of these transports carries, and that outlive their connections.
+    Comet(Transports),
+    /// Engine.IO 4: polls, and the WebSockets that they become.
+    EngineIo(Box<EngineIo>),
     /// The server's figures, for these clients. The shard answers by itself; the user is not asked.
     Figures(Trust),
+    /// Files of a folder. The path is a prefix. The shard answers by itself; what the folder does not have is left to
+    /// the endpoints that come next.
+    Files(Folder),
+}
+
+/// How an endpoint speaks Engine.IO. The defaults are those of the JavaScript server.
+#[derive(Clone, Debug)]
+pub struct EngineIo {
+    /// WebSockets are taken, at once or after polls.
+    pub websocket: bool,
+    /// Polls are taken.
+    pub polling: bool,
+    /// A session may go on from polls to a WebSocket.
+    pub upgrades: bool,
+    /// From one ping to the next.
+    pub ping_interval: Duration,
+    /// The client is given up when nothing came for so long after a ping.
+    pub ping_timeout: Duration,
+    /// A WebSocket that is to take over has so long for it.
+    pub upgrade_timeout: Duration,
+    /// The longest message, and the longest body of a POST, in bytes; the limits of all sessions hold as well.
+    pub max_payload: usize,
+    /// A cookie with the session's id: its name, and what follows the id.
+    pub cookie: Option<(String, String)>,
+}
+
+impl Default for EngineIo {
+    fn default() -> Self {
+        EngineIo {
+            websocket: true,
+            polling: true,
+            upgrades: true,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
+            max_payload: 1_000_000,
+            cookie: None,
+        }
+    }
+}
+
+/// The transports that an endpoint takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transports {
+    /// WebSockets.
+    pub websocket: bool,
+    /// Event streams.
+    pub eventsource: bool,
+    /// Pages of scripts that do not end.
+    pub iframe: bool,
+    /// Polls.
+    pub polling: bool,
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Transports { websocket: true, eventsource: true, iframe: true, polling: true }
+    }
 }
 
 impl Service {
+    /// It opens sessions by other requests than WebSocket handshakes, too.
+    pub(crate) fn opens_by_http(&self) -> bool {
+        matches!(self, Service::Events | Service::Comet(_) | Service::EngineIo(_))
+    }
+
     /// The endpoint's path is a prefix.
     pub(crate) fn is_below(&self) -> bool {
-        matches!(self, Service::Http)
+        matches!(self, Service::Http | Service::Files(_))
+    }
+
+    /// Requests that ask for no WebSocket are its own, whoever serves HTTP around it.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(self, Service::Figures(_)) || self.opens_by_http()
     }
 }
 

@@ -142,7 +142,7 @@ mod tests {
         wheel.insert(1, 100);
         wheel.insert(2, 100 + SLOTS as u64 * TICK);
         assert_eq!(expired(&mut wheel, 200), [1]);
-        assert_eq!(expired(&mut wheel, 4000), []);
+        assert!(expired(&mut wheel, 4000).is_empty());
         assert_eq!(expired(&mut wheel, 4300), [2]);
     }
 }

@@ -1,6 +1,7 @@
 //! Sockets: listening, accepting, reading, writing. The only file that knows of TCP and unix sockets, and the one where
 //! TLS comes between them and the rest.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,6 +12,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::net::RecvFlags;
+#[cfg(target_os = "linux")]
+use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::outbox::Written;
@@ -27,6 +30,8 @@ pub enum Stream {
     Unix(UnixStream),
     /// Either of them, with TLS on it.
     Tls(Box<TlsStream>),
+    /// None: the session has no connection of its own just now.
+    Away,
 }
 
 impl Stream {
@@ -37,7 +42,34 @@ impl Stream {
             Stream::Tcp(stream) => registry.register(stream, token, both),
             Stream::Unix(stream) => registry.register(stream, token, both),
             Stream::Tls(stream) => stream.socket_mut().register(registry, token),
+            Stream::Away => Ok(()),
         }
+    }
+
+    /// Lets the poll call it by another token.
+    pub(crate) fn reregister(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Stream::Tcp(stream) => registry.reregister(stream, token, both),
+            Stream::Unix(stream) => registry.reregister(stream, token, both),
+            Stream::Tls(stream) => stream.socket_mut().reregister(registry, token),
+            Stream::Away => Ok(()),
+        }
+    }
+
+    /// Takes it out of the poll, so that another one may watch it.
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => registry.deregister(stream),
+            Stream::Unix(stream) => registry.deregister(stream),
+            Stream::Tls(stream) => stream.socket_mut().deregister(registry),
+            Stream::Away => Ok(()),
+        }
+    }
+
+    /// There is no connection.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Stream::Away)
     }
 
     /// Receives into the front of `buffer`. 0: the peer has finished.
@@ -45,19 +77,20 @@ impl Stream {
         if let Stream::Tls(stream) = self {
             return stream.receive(buffer);
         }
-        let (_, len) = rustix::net::recv(self, buffer, RecvFlags::empty())?;
+        let (_, len) = rustix::net::recv(self.socket()?, buffer, RecvFlags::empty())?;
         Ok(len)
     }
 
     /// Looks at what the socket has, below TLS, and leaves it there. 0: the peer has finished.
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(self, buffer, RecvFlags::PEEK)?.1)
+        Ok(rustix::net::recv(self.socket()?, buffer, RecvFlags::PEEK)?.1)
     }
 
     /// Takes off what was looked at. `false`: it is not there any more.
     pub(crate) fn peek_off(&self, peeked: &mut [u8]) -> bool {
         let len = peeked.len();
-        rustix::net::recv(self, peeked, RecvFlags::empty()).is_ok_and(|(_, taken)| taken == len)
+        let Ok(socket) = self.socket() else { return false };
+        rustix::net::recv(socket, peeked, RecvFlags::empty()).is_ok_and(|(_, taken)| taken == len)
     }
 
     /// There is something to receive although the kernel has nothing: TLS keeps what one call had no room for.
@@ -70,12 +103,44 @@ impl Stream {
         if let Stream::Tls(stream) = self {
             return stream.send(pieces);
         }
+        let socket = self.socket()?;
         // One piece needs no vector for the kernel to read.
         let written = match pieces {
-            [one] => rustix::io::write(self, one)?,
-            many => rustix::io::writev(self, many)?,
+            [one] => rustix::io::write(socket, one)?,
+            many => rustix::io::writev(socket, many)?,
         };
         Ok(written)
+    }
+
+    /// Writes the first of the pieces, which leaves with the file that follows at once.
+    /// PERF: a packet less for each file (benches/README.md, Static files).
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_before_file(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            [head] => Ok(rustix::net::send(self.socket()?, head, SendFlags::MORE)?),
+            pieces => self.send(pieces),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn send_before_file(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(pieces)
+    }
+
+    /// The kernel can send a file over it without our reading it.
+    pub(crate) fn takes_files(&self) -> bool {
+        cfg!(target_os = "linux") && !matches!(self, Stream::Tls(_))
+    }
+
+    /// Sends so many bytes of a file from `at` on, which moves. Gives how many the kernel took; 0: the file is shorter.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_file(&mut self, file: &File, at: &mut u64, len: usize) -> io::Result<usize> {
+        Ok(rustix::fs::sendfile(self.socket()?, file, Some(at), len)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn send_file(&mut self, _file: &File, _at: &mut u64, _len: usize) -> io::Result<usize> {
+        Err(rustix::io::Errno::INVAL.into())
     }
 
     /// TLS has something of its own to write, or has encrypted more than the kernel took.
@@ -87,7 +152,7 @@ impl Stream {
     pub(crate) fn flush(&mut self) -> io::Result<Written> {
         match self {
             Stream::Tls(stream) => stream.flush(),
-            Stream::Tcp(_) | Stream::Unix(_) => Ok(Written::All),
+            Stream::Tcp(_) | Stream::Unix(_) | Stream::Away => Ok(Written::All),
         }
     }
 
@@ -96,8 +161,10 @@ impl Stream {
         if let Stream::Tls(stream) = self {
             return stream.finish();
         }
-        // An error means that the peer has gone already.
-        let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
+        if let Ok(socket) = self.socket() {
+            // An error means that the peer has gone already.
+            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+        }
         true
     }
 
@@ -120,17 +187,18 @@ impl Stream {
     pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
         match self {
             Stream::Tls(stream) => stream.client_certificate(),
-            Stream::Tcp(_) | Stream::Unix(_) => None,
+            Stream::Tcp(_) | Stream::Unix(_) | Stream::Away => None,
         }
     }
 }
 
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+impl Stream {
+    fn socket(&self) -> io::Result<BorrowedFd<'_>> {
         match self {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
-            Stream::Tls(stream) => stream.socket().as_fd(),
+            Stream::Tcp(stream) => Ok(stream.as_fd()),
+            Stream::Unix(stream) => Ok(stream.as_fd()),
+            Stream::Tls(stream) => stream.socket().socket(),
+            Stream::Away => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 }

@@ -13,6 +13,8 @@
 //! | [`forwarded`] | what the proxies on a request's way have written into its head |
 //! | [`head`] | the head of an HTTP/1.1 request or response |
 //! | [`event_stream`] | events to the blocks of an event stream |
+//! | [`comet`] | what is asked of an endpoint that any transport may carry |
+//! | [`script`] | text for a script inside a page |
 //! | [`message`] | bytes to messages: frames, fragments, text, limits |
 //! | [`deflate`] | permessage-deflate: messages deflated and inflated |
 //! | [`close`] | close codes and close frames |
@@ -30,6 +32,7 @@ pub mod body;
 pub mod client;
 pub mod close;
 mod close_code;
+pub mod comet;
 pub mod content;
 pub mod deflate;
 pub mod engineio;
@@ -42,6 +45,7 @@ pub mod mask;
 pub mod message;
 pub mod proxy;
 pub mod response;
+pub mod script;
 pub mod socketio;
 pub mod utf8;
 mod violation;

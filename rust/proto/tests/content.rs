@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubbub_proto::content::{Condition, Ranges, Validators, evaluate, may_be_partial, preferred, ranges};
+use hubbub_proto::content::{Condition, Ranges, Validators, evaluate, file_path, may_be_partial, preferred, ranges};
 use hubbub_proto::head::{Head, HeadLimits};
 use proptest::prelude::*;
 
@@ -114,6 +114,18 @@ fn conditions_in_the_order_of_the_rfc() {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         assert_eq!(with(&lines, |head| may_be_partial(&head.fields, &now)), expected, "{lines:?}");
     }
+    let fresh = Validators { etag: "W/\"abc\"", modified };
+    for (line, condition, partial) in [
+        ("If-None-Match: \"abc\"".to_owned(), Condition::NotModified, true),
+        ("If-None-Match: W/\"abc\"".to_owned(), Condition::NotModified, true),
+        ("If-Match: W/\"abc\"".to_owned(), Condition::Failed, true),
+        ("If-Match: \"abc\"".to_owned(), Condition::Failed, true),
+        ("If-Range: W/\"abc\"".to_owned(), Condition::Go, false),
+        (line("If-Range", same), Condition::Go, false),
+    ] {
+        let found = with(&[&line], |head| (evaluate(&head.fields, &fresh), may_be_partial(&head.fields, &fresh)));
+        assert_eq!(found, (condition, partial), "{line}: what may change without a trace is never the same bytes");
+    }
     let ageless = Validators { etag: "\"abc\"", modified: None };
     assert_eq!(with(&[&line("If-Modified-Since", after)], |head| evaluate(&head.fields, &ageless)), Condition::Go);
 }
@@ -134,6 +146,10 @@ fn codings_by_weight_then_by_our_preference() {
         ("br;level=9", None),
         ("br ; q=0.1", Some("br")),
         ("identity", None),
+        ("identity, gzip;q=0.5", None),
+        ("identity;q=0.5, gzip", Some("gzip")),
+        ("identity, gzip", Some("gzip")),
+        ("identity;q=1, *;q=0", None),
         ("deflate", None),
         ("", None),
     ] {
@@ -142,4 +158,70 @@ fn codings_by_weight_then_by_our_preference() {
     }
     assert_eq!(with(&[], |head| preferred(&head.fields, &["br"])), None);
     assert_eq!(with(&["Accept-Encoding: br"], |head| preferred(&head.fields, &[])), None);
+}
+
+/// Row 45.
+#[test]
+fn row_45_a_path_names_a_file_below_the_folder_or_none() {
+    for (path, dotfiles, expected) in [
+        ("", false, Some((&b""[..], false))),
+        ("/", false, Some((b"", true))),
+        ("/a", false, Some((b"a", false))),
+        ("/a/", false, Some((b"a", true))),
+        ("/css/site.css", false, Some((b"css/site.css", false))),
+        ("/a%20b/%C3%A4", false, Some((b"a b/\xc3\xa4", false))),
+        ("/%ff", false, Some((b"\xff", false))),
+        ("/a...b", false, Some((b"a...b", false))),
+        // Decoded once: this is a name with a percent sign.
+        ("/%252e%252e/x", false, Some((b"%2e%2e/x", false))),
+        ("/.well-known/acme", false, Some((b".well-known/acme", false))),
+        ("/a/.well-known", false, None),
+        ("/.env", false, None),
+        ("/.env", true, Some((b".env", false))),
+        ("/.git/config", false, None),
+        ("/a/.git/config", true, Some((b"a/.git/config", false))),
+        ("/%2egit/config", false, None),
+        ("a", false, None),
+        ("*", false, None),
+        ("//", true, None),
+        ("//a", true, None),
+        ("/a//b", true, None),
+        ("/a//", true, None),
+        ("/.", true, None),
+        ("/..", true, None),
+        ("/../", true, None),
+        ("/a/../b", true, None),
+        ("/a/%2e%2E/b", true, None),
+        ("/.%2e/b", true, None),
+        ("/..%2fb", true, None),
+        ("/a%2Fb", true, None),
+        ("/a%5cb", true, None),
+        ("/a\\b", true, None),
+        ("/..\\b", true, None),
+        ("/a%00", true, None),
+        ("/.a%00", true, None),
+        ("/a%0ab", true, None),
+        ("/a%7f", true, None),
+        ("/a%", true, None),
+        ("/a%2", true, None),
+        ("/a%zz", true, None),
+        ("/%+1", true, None),
+        ("/\u{e4}", true, Some(("\u{e4}".as_bytes(), false))),
+    ] {
+        let found = file_path(path, dotfiles);
+        let found = found.as_ref().map(|found| (&*found.path, found.folder));
+        assert_eq!(found, expected, "{path}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_path_leads_out_of_the_folder(path in "/([a.%25efEF\\\\/]|%2e|%2f|%5c|%00|\\.\\./){0,12}", dotfiles: bool) {
+        if let Some(found) = file_path(&path, dotfiles) {
+            let names: Vec<&[u8]> = found.path.split(|byte| *byte == b'/').collect();
+            prop_assert!(names == [b""] || names.iter().all(|name| !matches!(*name, b"" | b"." | b"..")));
+            prop_assert!(!found.path.contains(&0) && !found.path.contains(&b'\\'));
+            prop_assert!(dotfiles || names.iter().all(|name| !name.starts_with(b".")));
+        }
+    }
 }

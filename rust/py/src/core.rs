@@ -53,6 +53,8 @@ pub(crate) struct User {
 
 /// The user's handlers of one endpoint, and `hubbub.hub`'s around them.
 pub(crate) struct Callbacks {
+    /// `hubbub.WebSocket` or `hubbub.EventStream`.
+    pub(crate) session_type: Py<PyAny>,
     /// `(ws)`, a function.
     pub(crate) on_connection: Option<Py<PyAny>>,
     /// `(ws, data)`, a function; without it messages wait for `recv`.
@@ -71,8 +73,6 @@ pub(crate) struct Callbacks {
 
 /// What `hubbub.hub` wants to be told.
 pub(crate) struct Hooks {
-    /// `hubbub.WebSocket`.
-    pub(crate) session_type: Py<PyAny>,
     /// `(ws, exception)`: a handler has raised.
     pub(crate) failed: Py<PyAny>,
     /// `(endpoint, handler, seconds)`: handlers of one session have kept the loop busy for longer than `slow_handler`.

@@ -246,7 +246,8 @@ impl Pass<'_, '_> {
             },
         };
         let id = link.id();
-        let session = Session::make(self.py, self.core, &self.user.hooks.session_type, link, request, object)?;
+        let session_type = &self.user.endpoints[request.endpoint as usize].session_type;
+        let session = Session::make(self.py, self.core, session_type, link, request, object)?;
         self.core.enter(self.py, id, &session);
         let this = session.get();
         if self.core.leaving.load(Ordering::SeqCst) {

@@ -27,6 +27,7 @@ mod core;
 mod delivery;
 mod dispatch;
 mod errors;
+mod events;
 mod exchange;
 mod figures;
 mod guest;

@@ -20,7 +20,7 @@ use crate::home::{self, Way};
 use crate::inbox::{Batch, Inbox, inbox};
 use crate::session::{Session, room_name};
 use crate::waiting::Waiter;
-use crate::{buffers, errors, figures, settings};
+use crate::{buffers, errors, events, figures, settings};
 
 /// Batches of other threads that are worked through in one turn of the loop.
 const BATCHES: usize = 64;
@@ -248,7 +248,8 @@ impl Server {
 
     // ---- rooms and sessions
 
-    #[pyo3(signature = (rooms, data, skip, sender = None, compress = true))]
+    #[pyo3(signature = (rooms, data, skip, sender = None, compress = true, event = None))]
+    #[allow(clippy::too_many_arguments, reason = "what Python says of a broadcast")]
     fn broadcast(
         &self,
         py: Python<'_>,
@@ -257,7 +258,9 @@ impl Server {
         skip: Vec<Py<Session>>,
         sender: Option<Py<Session>>,
         compress: bool,
+        event: Option<String>,
     ) -> PyResult<Delivery> {
+        let event = event.map(events::checked_type).transpose()?;
         let directory = self.core.server.directory();
         let mut policy = None;
         let target = match &rooms {
@@ -275,10 +278,16 @@ impl Server {
         let policy = policy.unwrap_or(self.core.server.settings().limits.outbox_policy);
         let skip = skip.iter().map(|session| session.get().id()).collect();
         let shards = self.core.server.handles().len();
-        let broadcast = buffers::with_message(data, |message| {
+        let settings = self.core.server.settings();
+        let stamp = match &target {
+            Target::Rooms(names) => directory.stamp(names, settings.limits.history_messages, self.core.server.epoch()),
+            Target::All => None,
+        };
+        let mut broadcast = buffers::with_message(data, |message| {
             let form = Form { kind: message.kind(), compress };
             Broadcast::new(target, skip, policy, form, message.as_slice(), shards)
         })?;
+        (broadcast.event, broadcast.stamp) = (event, stamp);
         if self.core.hears_broadcasts {
             for room in rooms.into_iter().flatten() {
                 let sender = sender.as_ref().map(|sender| sender.clone_ref(py));
@@ -336,6 +345,15 @@ impl Server {
     fn set_room_policy(&self, room: &Bound<'_, PyAny>, policy: Option<&str>) -> PyResult<()> {
         let policy = policy.map(settings::policy).transpose()?;
         self.core.server.directory().set_policy(room_name(room)?.to_str()?, policy);
+        Ok(())
+    }
+
+    fn room_history(&self, room: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        Ok(self.core.server.directory().keep(room_name(room)?.to_str()?))
+    }
+
+    fn set_room_history(&self, room: &Bound<'_, PyAny>, messages: Option<usize>) -> PyResult<()> {
+        self.core.server.directory().set_keep(room_name(room)?.to_str()?, messages);
         Ok(())
     }
 
@@ -529,6 +547,7 @@ fn cancel(py: Python<'_>, handle: Option<Py<PyAny>>) -> PyResult<()> {
 fn callbacks(endpoint: &Bound<'_, PyAny>) -> PyResult<Callbacks> {
     let read = |name: &str| optional(endpoint, name);
     Ok(Callbacks {
+        session_type: endpoint.getattr("session_type")?.unbind(),
         on_connection: read("on_connection")?,
         on_message: read("on_message")?,
         on_close: read("on_close")?,
@@ -542,7 +561,6 @@ fn callbacks(endpoint: &Bound<'_, PyAny>) -> PyResult<Callbacks> {
 fn read_hooks(hooks: &Bound<'_, PyAny>, limits: &Bound<'_, PyAny>) -> PyResult<Hooks> {
     let read = |name: &str| hooks.getattr(name).map(Bound::unbind);
     Ok(Hooks {
-        session_type: read("session_type")?,
         failed: read("failed")?,
         slow: read("slow")?,
         slow_handler: settings::seconds(limits, "slow_handler")?,

@@ -16,7 +16,7 @@ use crate::buffers;
 use crate::core::{Core, lock};
 use crate::opening::{Opening, proxy_address, remote_address};
 use crate::waiting::{Done, Ping, Recv, Wait, Waits, What};
-use crate::{errors, objects};
+use crate::{errors, events, objects};
 
 /// One session. Made by the server only.
 ///
@@ -148,6 +148,20 @@ impl Session {
         self.rare().noticed.store(true, Ordering::Relaxed);
     }
 
+    /// Appends to an event stream.
+    fn say(slf: &Bound<'_, Self>, py: Python<'_>, block: Vec<u8>) -> PyResult<Py<PyAny>> {
+        let this = slf.get();
+        if this.link.is_closing() || this.said_goodbye() {
+            return Err(this.closed_error(py));
+        }
+        this.link.add_posted(block.len());
+        this.core.post(py, this.id().shard(), Command::Event(this.id(), block.into()));
+        if this.link.buffered() <= this.core.server.settings().limits.high_water_bytes {
+            return done(py);
+        }
+        Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Drain))?.into_any())
+    }
+
     fn closed_error(&self, py: Python<'_>) -> PyErr {
         self.notice_end();
         match self.end() {
@@ -195,6 +209,28 @@ impl Session {
             return done(py);
         }
         Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Drain))?.into_any())
+    }
+
+    /// Sends an event of an event stream: `hubbub.EventStream` has the arguments.
+    #[pyo3(signature = (data, event, id, retry))]
+    fn _send_event(
+        slf: &Bound<'_, Self>,
+        py: Python<'_>,
+        data: Option<&Bound<'_, PyAny>>,
+        event: Option<&str>,
+        id: Option<&str>,
+        retry: Option<u64>,
+    ) -> PyResult<Py<PyAny>> {
+        let block = match data {
+            Some(data) => buffers::with_message(data, |message| events::encode(Some(&message), event, id, retry))??,
+            None => events::encode(None, event, id, retry)?,
+        };
+        Self::say(slf, py, block)
+    }
+
+    /// Sends a comment, which no listener sees.
+    fn _send_comment(slf: &Bound<'_, Self>, py: Python<'_>, text: &str) -> PyResult<Py<PyAny>> {
+        Self::say(slf, py, events::comment(text))
     }
 
     /// Closes the session; await the result to wait until it has ended.
@@ -315,6 +351,12 @@ impl Session {
     }
 
     // ---- what it is
+
+    /// What carries the session now: `"websocket"`, `"eventsource"`, `"iframe"` or `"polling"`.
+    #[getter]
+    fn transport(&self) -> &'static str {
+        self.link.carrier().name()
+    }
 
     /// The hub that the session belongs to.
     #[getter]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, Limits, Password, Policy,
-    Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Trust,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, EngineIo, Folder, Limits,
+    Password, Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
 };
 use pyo3::prelude::*;
 
@@ -32,6 +32,11 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             ping_interval: seconds(limits, "ping_interval")?,
             ping_timeout: seconds(limits, "ping_timeout")?,
             close_timeout: seconds(limits, "close_timeout")?.unwrap_or(Duration::MAX / 4),
+            session_timeout: seconds(limits, "session_timeout")?.unwrap_or(Duration::MAX / 4),
+            resume_bytes: limits.getattr("resume_bytes")?.extract()?,
+            history_messages: limits.getattr("history_messages")?.extract()?,
+            history_bytes: limits.getattr("history_bytes")?.extract()?,
+            history_timeout: seconds(limits, "history_timeout")?.unwrap_or(Duration::MAX / 4),
         },
         endpoints,
         max_head_bytes: limits.getattr("max_head_bytes")?.extract()?,
@@ -65,7 +70,60 @@ fn service(endpoint: &Bound<'_, PyAny>) -> PyResult<Service> {
     if !endpoint.getattr("serve")?.is_none() {
         return Ok(Service::Http);
     }
-    Ok(readers(&endpoint.getattr("readers")?)?.map_or(Service::WebSocket, Service::Figures))
+    if let Some(folder) = folder(&endpoint.getattr("folder")?)? {
+        return Ok(Service::Files(folder));
+    }
+    if let Some(readers) = readers(&endpoint.getattr("readers")?)? {
+        return Ok(Service::Figures(readers));
+    }
+    let transports: Option<Vec<String>> = endpoint.getattr("transports")?.extract()?;
+    match (endpoint.getattr("service")?.extract::<String>()?.as_str(), transports) {
+        ("websocket", _) => Ok(Service::WebSocket),
+        ("events", _) => Ok(Service::Events),
+        ("comet", names) => {
+            let has = |name: &str| names.as_ref().is_none_or(|names| names.iter().any(|other| other == name));
+            Ok(Service::Comet(Transports {
+                websocket: has("websocket"),
+                eventsource: has("eventsource"),
+                iframe: has("iframe"),
+                polling: has("polling"),
+            }))
+        }
+        ("engineio", _) => engineio(&endpoint.getattr("engineio")?).map(Box::new).map(Service::EngineIo),
+        (other, _) => Err(errors::wrong_setting(format!("unknown service {other:?}"))),
+    }
+}
+
+/// Reads `hubbub._engineio.EngineIo`.
+fn engineio(settings: &Bound<'_, PyAny>) -> PyResult<EngineIo> {
+    let transports: Vec<String> = settings.getattr("transports")?.extract()?;
+    let has = |name: &str| transports.iter().any(|other| other == name);
+    let time = |name: &str| settings.getattr(name)?.extract().map(Duration::from_secs_f64);
+    Ok(EngineIo {
+        websocket: has("websocket"),
+        polling: has("polling"),
+        upgrades: settings.getattr("allow_upgrades")?.extract()?,
+        ping_interval: time("ping_interval")?,
+        ping_timeout: time("ping_timeout")?,
+        upgrade_timeout: time("upgrade_timeout")?,
+        max_payload: settings.getattr("max_payload")?.extract()?,
+        cookie: settings.getattr("cookie")?.extract()?,
+    })
+}
+
+/// Reads `hubbub._folders.Folder`, or `None`.
+fn folder(folder: &Bound<'_, PyAny>) -> PyResult<Option<Folder>> {
+    if folder.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Folder {
+        path: folder.getattr("path")?.extract()?,
+        index: folder.getattr("index")?.extract()?,
+        fields: folder.getattr("headers")?.extract()?,
+        dotfiles: folder.getattr("dotfiles")?.extract()?,
+        follow_symlinks: folder.getattr("follow_symlinks")?.extract()?,
+        cache_bytes: folder.getattr("cache_bytes")?.extract()?,
+    }))
 }
 
 /// Reads who may read the figures, by name; `None`: it is an endpoint for sessions.

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use hubbub_proto::head::Head;
 
 pub use self::tables::{Reason, Transport};
+
 pub use self::text::Exposition;
 pub use self::times::{BOUNDS, Histogram, Lag, Slowest, Times};
 use crate::command::Answer;

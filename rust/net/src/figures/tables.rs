@@ -31,6 +31,12 @@ kinds! {
     Transport {
         /// RFC 6455.
         WebSocket => "websocket",
+        /// An event stream.
+        EventSource => "eventsource",
+        /// A page of scripts that does not end.
+        Iframe => "iframe",
+        /// Polls; sessions between two connections are among them.
+        Polling => "polling",
     }
 }
 
@@ -63,6 +69,8 @@ kinds! {
         Timeout => "timeout",
         /// The user did not decide in time.
         Undecided => "undecided",
+        /// There is such a file, but not as it was asked for, or it could not be read.
+        File => "file",
         /// The user has decided so.
         Handler => "handler",
     }
@@ -109,6 +117,14 @@ impl Default for Tables {
 impl Tables {
     pub(crate) fn session_opened(&self, transport: Transport) {
         add(&self.opened[transport as usize]);
+    }
+
+    /// A session is carried by something else now.
+    pub(crate) fn session_moved(&self, from: Transport, to: Transport) {
+        if from != to {
+            add(&self.closed[from as usize]);
+            add(&self.opened[to as usize]);
+        }
     }
 
     pub(crate) fn session_closed(&self, transport: Transport, code: CloseCode) {

@@ -67,7 +67,7 @@ impl Context {
                 self.tell_closed(session, None, handler);
                 session.phase = Phase::Exchange(exchange);
                 session.until = 0;
-                self.begin(session, reply, Some(piece.len()), handler);
+                self.begin(session, reply, Some(piece.len() as u64), Reason::Handler, handler);
                 self.put(session, piece, true, handler);
             }
             None => {

@@ -9,7 +9,6 @@ use hubbub_proto::{Role, Violation};
 
 use super::context::{Context, millis};
 use super::{Shard, State};
-use crate::figures::Transport;
 use crate::handler::{Closed, Handler, Notice};
 use crate::id::SessionId;
 use crate::session::{Phase, Session};
@@ -27,6 +26,14 @@ impl Shard {
             return;
         }
         self.cx.say_goodbye(session, code, reason);
+        if !session.carrier.is_websocket() {
+            // Nothing answers to that.
+            let farewell = &mut session.rare.get_or_insert_default().farewell;
+            farewell.received = farewell.sent.clone();
+            self.cx.tell_closed(session, None, handler);
+            self.cx.linger(session);
+            return;
+        }
         session.phase = Phase::Closing;
         if session.is_held_back() {
             // The user takes no further messages: what is unread is discarded until the peer's Close.
@@ -41,6 +48,7 @@ impl Shard {
     /// Takes the connection away. The user is told, once.
     pub(super) fn drop_session(&mut self, slot: u32, cause: Option<&str>, handler: &mut impl Handler) {
         let Some(mut session) = self.sessions.remove(slot) else { return };
+        self.forget(&mut session, handler);
         let memberships = std::mem::take(&mut session.memberships);
         self.rooms.leave_all(memberships, &mut self.sessions);
         self.cx.tell_closed(&mut session, cause, handler);
@@ -84,8 +92,10 @@ impl Shard {
                 Phase::Open => self.close(id, code, reason, handler),
                 Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping"), handler),
                 // Exchanges have the grace to come to their end; the connection ends with them.
+                Phase::Candidate(_) => self.drop_session(slot, None, handler),
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
+            self.forsake(slot, handler);
         }
     }
 }
@@ -160,15 +170,18 @@ impl Context {
     }
 
     /// Puts our Close frame behind all that is queued.
-    fn say_goodbye(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
-        // RFC 6455 §7.4.1: 1005 stands for "no code was there"; it is never sent.
-        let written = (code != CloseCode::NO_STATUS_RECEIVED).then_some(code);
-        let pool = &mut self.pool;
-        session.outbox.gather(pool, |out| {
-            // INVARIANT: reasons of ours and of the user (checked at the door) have at most 123 bytes.
-            let encoded = close::encode(out, Role::Server, written, reason, None);
-            debug_assert!(encoded.is_ok(), "a close reason is too long: {reason:?}");
-        });
+    pub(super) fn say_goodbye(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
+        if session.carrier.is_websocket() {
+            // RFC 6455 §7.4.1: 1005 stands for "no code was there"; it is never sent.
+            let written = (code != CloseCode::NO_STATUS_RECEIVED).then_some(code);
+            session.outbox.gather(&mut self.pool, |out| {
+                // INVARIANT: reasons of ours and of the user (checked at the door) have at most 123 bytes.
+                let encoded = close::encode(out, Role::Server, written, reason, None);
+                debug_assert!(encoded.is_ok(), "a close reason is too long: {reason:?}");
+            });
+        } else {
+            self.say_end(session, code, reason);
+        }
         session.rare.get_or_insert_default().farewell.sent = Some((code, reason.to_owned()));
         if let Some(link) = &session.link {
             link.set_closing();
@@ -189,7 +202,7 @@ impl Context {
         let closed = Closed { received: farewell.received, sent: farewell.sent, cause, rooms };
         if was_session {
             self.counts.closed += 1;
-            self.figures().tables.session_closed(Transport::WebSocket, closed.code());
+            self.figures().tables.session_closed(session.carrier.into(), closed.code());
         }
         // A handler that panics here must not keep the session's end, or a broadcast to others, from being finished.
         let id = session.id;

@@ -14,7 +14,9 @@ use crate::compression::Codecs;
 use crate::counters::Counts;
 use crate::date::Date;
 use crate::figures::ShardFigures;
+use crate::files::Folders;
 use crate::handler::{Handler, Notice};
+use crate::history::Histories;
 use crate::outbox::Pool;
 use crate::server::Server;
 use crate::session::Session;
@@ -41,10 +43,13 @@ pub(super) struct Context {
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) codecs: Codecs,
     pub(super) date: Date,
+    pub(super) folders: Folders,
     /// Content of several chunks of one read.
     pub(super) gathered: Vec<u8>,
     /// The server takes no further connections, and ends those that are kept.
     pub(super) draining: bool,
+    /// The number of this turn. What was seen of the file system holds for one.
+    pub(super) turn: u64,
     /// Some endpoint compresses.
     pub(super) compresses: bool,
     pub(super) counts: Counts,
@@ -53,6 +58,7 @@ pub(super) struct Context {
     /// The moment of the last look at the clock, since the shard started.
     pub(super) now: Millis,
     pub(super) micros: u64,
+    pub(super) histories: Histories,
     /// This broadcast's number, for `Session::mark`.
     pub(super) mark: u32,
 }
@@ -73,8 +79,10 @@ impl Context {
             limits,
             codecs: Codecs::default(),
             date: Date::new(),
+            folders: Folders::new(server.settings()),
             gathered: Vec::new(),
             draining: false,
+            turn: 1,
             compresses: server.settings().endpoints.iter().any(|endpoint| endpoint.compression.is_some()),
             server,
             timers: Wheel::new(),
@@ -89,6 +97,7 @@ impl Context {
             started: Instant::now(),
             now: 0,
             micros: 0,
+            histories: Histories::default(),
             mark: 0,
         }
     }

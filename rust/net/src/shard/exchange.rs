@@ -1,18 +1,16 @@
 //! HTTP for a user that serves it: the body in, the response out, and the next request on the same connection.
 
 use std::fs::File;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hubbub_proto::body::{LAST_CHUNK, chunk_head};
 use hubbub_proto::response::{Connection, Framing, is_without_content};
 
 use super::Shard;
 use super::context::{Context, millis};
 use super::output::{SHARE_BYTES, SLOW};
-use crate::exchange::{Answering, Content, Exchange, Piece, Reply};
+use crate::exchange::{Answering, Content, Exchange, Piece, Purpose, Reply, Source};
 use crate::figures::Reason;
 use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
@@ -23,8 +21,6 @@ use crate::session::{Handshake, Phase, Session};
 pub(super) const DRAIN_BYTES: u64 = 64 << 10;
 /// And for so long.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-/// A file is read in pieces of this size.
-const FILE_BYTES: usize = 64 << 10;
 
 impl Shard {
     // ---- what the user says
@@ -36,7 +32,7 @@ impl Shard {
         if let Phase::Deciding(deciding) = &mut session.phase {
             let request_line = std::mem::take(&mut deciding.request_line);
             self.cx.answer_asked(session, reply, piece, request_line, handler);
-        } else if self.cx.begin(session, reply, Some(piece.len()), handler) {
+        } else if self.cx.begin(session, reply, Some(piece.len() as u64), Reason::Handler, handler) {
             self.cx.put(session, piece, true, handler);
         }
     }
@@ -44,7 +40,7 @@ impl Shard {
     /// Begins a response whose content follows.
     pub fn respond(&mut self, id: SessionId, reply: &Reply, handler: &mut impl Handler) {
         if let Some(session) = self.sessions.get(id) {
-            self.cx.begin(session, reply, None, handler);
+            self.cx.begin(session, reply, None, Reason::Handler, handler);
         }
     }
 
@@ -60,17 +56,7 @@ impl Shard {
     /// Lets the rest of the response be so many bytes of a file.
     pub fn send_file(&mut self, id: SessionId, file: File, len: u64, handler: &mut impl Handler) {
         let Some(session) = self.sessions.get(id) else { return };
-        let Some(exchange) = session.exchange() else { return };
-        match exchange.answering {
-            Answering::Sending(Content::Discarded) => {
-                self.cx.put(session, Piece::Borrowed(&[]), true, handler);
-            }
-            Answering::Sending(_) if exchange.file.is_none() => {
-                exchange.file = Some((file, len));
-                self.cx.mark_dirty(session);
-            }
-            Answering::Waiting | Answering::Sending(_) | Answering::Done => {}
-        }
+        self.cx.send_source(session, Source { file, at: 0, left: len, is_read: false }, handler);
     }
 
     /// Ends a response that will not become complete. What was sent before is delivered; then the connection ends, so
@@ -197,7 +183,8 @@ impl Context {
         &mut self,
         session: &mut Session,
         reply: &Reply,
-        whole: Option<usize>,
+        whole: Option<u64>,
+        reason: Reason,
         handler: &mut impl Handler,
     ) -> bool {
         let draining = self.draining;
@@ -205,7 +192,6 @@ impl Context {
             return false;
         };
         let declared = reply.fields.length();
-        let whole = whole.map(|len| len as u64);
         let (framing, content) = match declared.or(whole) {
             // RFC 9110 §8.6: no Content-Length in a 204; in a 304, and in the answer to HEAD, that of the answer to GET.
             _ if reply.status == 304 => (declared.map_or(Framing::Silent, Framing::Length), Content::Discarded),
@@ -228,8 +214,12 @@ impl Context {
         };
         let request_line = std::mem::take(&mut exchange.request_line);
         exchange.progress = self.now;
+        // What goes to and fro in a session is no news for anybody.
+        let quiet = reply.status == 200 && !matches!(exchange.purpose, Purpose::Served);
         self.write_head(session, reply, framing, after);
-        self.note_answer(session, reply.status, (Reason::Handler, request_line), handler);
+        if !quiet {
+            self.note_answer(session, reply.status, (reason, request_line), handler);
+        }
         true
     }
 
@@ -288,7 +278,7 @@ impl Context {
     }
 
     /// The user knows the end; what comes of the connection is not its affair any more.
-    fn answered(&mut self, session: &mut Session) {
+    pub(super) fn answered(&mut self, session: &mut Session) {
         if let Some(exchange) = session.exchange() {
             exchange.answering = Answering::Done;
         }
@@ -340,40 +330,6 @@ impl Context {
                 }
             }
         }
-    }
-
-    /// Reads on in the file that the content comes from, as far as the outbox is to be filled.
-    pub(super) fn top_up(&mut self, session: &mut Session, handler: &mut impl Handler) {
-        if session.outbox.len() >= self.limits.high_water_bytes.max(FILE_BYTES) || session.broken {
-            return;
-        }
-        let Some((mut file, left)) = session.exchange().and_then(|exchange| exchange.file.take()) else { return };
-        let mut piece = vec![0; usize::try_from(left).unwrap_or(FILE_BYTES).min(FILE_BYTES)];
-        match file.read(&mut piece) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => self.hold(session, file, left),
-            Err(error) => self.file_failed(session, &error.to_string(), handler),
-            Ok(0) if left > 0 => self.file_failed(session, "it is shorter than it was", handler),
-            Ok(len) => {
-                piece.truncate(len);
-                let left = left - len as u64;
-                self.put(session, Piece::Shared(Bytes::from(piece)), left == 0, handler);
-                if left > 0 {
-                    self.hold(session, file, left);
-                }
-            }
-        }
-    }
-
-    fn hold(&mut self, session: &mut Session, file: File, left: u64) {
-        if let Some(exchange) = session.exchange() {
-            exchange.file = Some((file, left));
-        }
-    }
-
-    fn file_failed(&mut self, session: &mut Session, why: &str, handler: &mut impl Handler) {
-        handler.notice(Notice::FileFailed(why.into()));
-        self.tell_closed(session, Some(why), handler);
-        self.linger(session);
     }
 }
 

@@ -1,12 +1,15 @@
 //! What happens when nothing happens: deadlines and keepalive.
 
 use hubbub_proto::close::CloseCode;
+use hubbub_proto::engineio::PacketType;
 use hubbub_proto::frame::{self, Opcode};
 
 use super::Shard;
 use super::context::{Context, millis};
+use crate::carrier::Carrier;
 use crate::exchange::Exchange;
 use crate::handler::Handler;
+use crate::lasting::Lasting;
 use crate::session::{Phase, Session};
 use crate::timers::Millis;
 
@@ -20,6 +23,8 @@ enum Look {
     HandshakeExpired,
     /// The body of its request is.
     BodyExpired,
+    /// Its connection is given up.
+    Lose(&'static str),
     /// Take it away.
     Drop(Option<&'static str>),
 }
@@ -55,7 +60,12 @@ impl Shard {
             Look::Never => {}
             Look::HandshakeExpired => self.handshake_expired(slot, handler),
             Look::BodyExpired => self.body_expired(slot, handler),
+            Look::Lose(cause) => self.lose_connection(slot, cause, handler),
             Look::Drop(cause) => self.drop_session(slot, cause, handler),
+        }
+        if let Some(id) = self.sessions.at(slot).filter(|session| session.lasting().is_some()).map(|session| session.id)
+        {
+            self.answer_posts(id, handler);
         }
     }
 }
@@ -69,6 +79,8 @@ impl Context {
             Phase::Handshake(ref handshake) if handshake.kept => Look::Drop(None),
             Phase::Handshake(_) | Phase::Deciding(_) => Look::HandshakeExpired,
             Phase::Open => self.look_at_open(session, handler),
+            Phase::Candidate(_) if session.until > self.now => Look::At(session.until),
+            Phase::Candidate(_) => Look::Drop(None),
             Phase::Closing | Phase::Lingering if session.until > self.now => Look::At(session.until),
             Phase::Closing => {
                 self.counts.close_timeouts += 1;
@@ -87,7 +99,7 @@ impl Context {
         // A body that nobody has asked for, or that we do not read, cannot make progress; nor does the response while
         // it is the user who is slow. What changes that looks after the deadline again.
         let reading = !session.is_waiting() && !session.readable && !exchange.expects;
-        let writing = session.blocked && !session.outbox.is_empty();
+        let writing = session.blocked && (!session.outbox.is_empty() || exchange.file.is_some());
         match exchange.progress + timeout {
             _ if !reading && !writing => Look::Never,
             deadline if deadline > self.now => Look::At(deadline),
@@ -102,6 +114,13 @@ impl Context {
             self.execute(session, handler);
             return if session.is_open() { Look::At(session.until) } else { Look::Never };
         }
+        if session.is_away() && session.lasting().is_some_and(Lasting::resumes) {
+            return match self.look_at_away(session) {
+                Look::At(at) => soonest(next, Some(at)).map_or(Look::Never, Look::At),
+                Look::Never => next.map_or(Look::Never, Look::At),
+                other => other,
+            };
+        }
         if let Err(deadline) = self.check_progress(session) {
             match deadline {
                 at @ Some(_) => next = soonest(next, at),
@@ -112,15 +131,43 @@ impl Context {
                 }
             }
         }
-        match self.check_keepalive(session) {
+        let kept = match session.carrier.is_stream() {
+            true => self.keep_stream_alive(session).ok_or(Silent),
+            false => self.check_keepalive(session),
+        };
+        match kept {
             Ok(at) => next = soonest(next, at),
             Err(Silent) => {
                 self.counts.ping_timeouts += 1;
+                if session.lasting().is_some_and(Lasting::resumes) {
+                    return Look::Lose("keepalive ping timeout");
+                }
                 self.fail(session, CloseCode::INTERNAL_ERROR, "keepalive ping timeout", handler);
                 return Look::Never;
             }
         }
         next.map_or(Look::Never, Look::At)
+    }
+
+    /// A session without a connection of its own: a poll that has waited for long enough is answered, and a client that
+    /// does not come again is given up.
+    fn look_at_away(&mut self, session: &mut Session) -> Look {
+        let (now, last) = (self.now, session.last_received);
+        let Some(lasting) = session.lasting() else { return Look::Never };
+        if lasting.poll.is_none() {
+            let due = last + millis(self.limits.session_timeout);
+            if due > now {
+                return Look::At(due);
+            }
+            self.counts.session_timeouts += 1;
+            return Look::Drop(Some("the client has not come back"));
+        }
+        let Some(interval) = self.heartbeat(session).0 else { return Look::Never };
+        if last + interval > now {
+            return Look::At(last + interval);
+        }
+        self.signal(session, |carrier, out| carrier.write_heartbeat(out));
+        Look::At(now + interval)
     }
 
     /// `Ok`: no message is unfinished. `Err(Some)`: one is, look again then. `Err(None)`: it has stood still too long.
@@ -137,11 +184,11 @@ impl Context {
 
     /// Sends the ping when it is due. Gives when to look again.
     fn check_keepalive(&mut self, session: &mut Session) -> Result<Option<Millis>, Silent> {
-        let Some(interval) = self.limits.ping_interval.map(millis) else { return Ok(None) };
+        let (Some(interval), timeout) = self.heartbeat(session) else { return Ok(None) };
         let pinged = session.ping_micros / 1000;
         session.pinged &= session.last_received < pinged;
         if session.pinged {
-            let Some(timeout) = self.limits.ping_timeout.map(millis) else {
+            let Some(timeout) = timeout else {
                 return Ok(Some(self.ping_again(session, interval)));
             };
             let deadline = pinged + timeout;
@@ -155,12 +202,14 @@ impl Context {
             }
             return Err(Silent);
         }
-        let due = session.last_received + interval;
+        // A client that sees our pings relies on them, however much it says itself.
+        let from = if session.carrier == Carrier::WebSocket { session.last_received } else { pinged };
+        let due = from + interval;
         if due > self.now {
             return Ok(Some(due));
         }
         self.send_ping(session);
-        Ok(Some(self.now + self.limits.ping_timeout.map_or(interval, millis).min(interval)))
+        Ok(Some(self.now + timeout.unwrap_or(interval).min(interval)))
     }
 
     fn ping_again(&mut self, session: &mut Session, interval: Millis) -> Millis {
@@ -173,11 +222,19 @@ impl Context {
     fn send_ping(&mut self, session: &mut Session) {
         (session.pinged, session.awaits_pong) = (true, true);
         session.ping_micros = self.micros;
+        if session.is_away() {
+            self.signal(session, |_, out| out.push(PacketType::Ping as u8));
+            return;
+        }
         let payload = self.micros.to_be_bytes();
+        let carrier = session.carrier;
         // Nobody is given up who has not been asked. Where nobody is ever given up, a peer with a backlog need not get
         // one ping after the other behind it.
         if self.limits.ping_timeout.is_some() || session.outbox.len() < self.limits.high_water_bytes {
-            session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Ping, &payload, None));
+            session.outbox.gather(&mut self.pool, |out| match carrier {
+                Carrier::Packets => carrier.write_heartbeat(out),
+                _ => frame::encode(out, Opcode::Ping, &payload, None),
+            });
             self.mark_dirty(session);
         }
     }

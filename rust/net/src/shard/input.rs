@@ -5,10 +5,11 @@ use std::io;
 use hubbub_proto::Violation;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
-use hubbub_proto::message::{Event, Kind};
+use hubbub_proto::message::{self, Event, Kind};
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
+use crate::carrier::Carrier;
 use crate::handler::Handler;
 use crate::session::{Phase, Session};
 
@@ -16,6 +17,9 @@ use crate::session::{Phase, Session};
 const DIRECT_RECEIVES: usize = 16;
 /// A ping is answered at once while less than this waits to be written; beyond, only the newest is.
 const PONG_BACKLOG: usize = 4096;
+
+const ENDED: &str = "the peer closed the connection";
+const TALKED: &str = "the client has sent something behind its request";
 
 /// What one receive call has brought.
 enum Received {
@@ -50,12 +54,13 @@ impl Shard {
         if session.is_waiting() {
             // What is there stays in the kernel, so that TCP pushes back; but a reset is final.
             if session.broken {
-                self.drop_session(slot, Some("connection reset by peer"), handler);
+                self.lose_connection(slot, "connection reset by peer", handler);
             } else if session.hung_up && session.wants_websocket() {
                 // Who says nothing more has no use for a WebSocket: its page is closed, its program has ended.
                 self.drop_session(slot, Some("the client has gone"), handler);
             } else if session.hung_up {
                 session.tell_hang_up(handler);
+                self.poll_hung_up(slot);
             }
             return;
         }
@@ -75,7 +80,7 @@ impl Shard {
         match received {
             Received::Full(len) | Received::Short(len) => self.take(slot, len, handler),
             Received::Empty => {}
-            Received::End => self.drop_session(slot, Some("the peer closed the connection"), handler),
+            Received::End => self.lose_connection(slot, ENDED, handler),
             Received::Lost(error) => self.lose(slot, &error, handler),
         }
         self.settle_session(slot);
@@ -113,7 +118,12 @@ impl Shard {
         self.cx.counts.bytes_in += len as u64;
         match session.phase {
             Phase::Handshake(_) => self.receive_head(slot, len, handler),
-            Phase::Exchange(_) => self.cx.receive_body(session, &self.buffer[..len], handler),
+            Phase::Exchange(_) => {
+                self.cx.receive_body(session, &self.buffer[..len], handler);
+                self.posted(slot, handler);
+            }
+            Phase::Candidate(_) => self.read_candidate(slot, len, handler),
+            Phase::Open if session.carrier.is_stream() => self.lose_connection(slot, TALKED, handler),
             Phase::Open | Phase::Closing => self.cx.feed(session, &mut self.buffer[..len], handler),
             // The last word is spoken: what still comes is read only so that the peer sees our end.
             Phase::Lingering | Phase::Deciding(_) => {}
@@ -124,7 +134,7 @@ impl Shard {
     fn lose(&mut self, slot: u32, error: &io::Error, handler: &mut impl Handler) {
         match self.sessions.at(slot) {
             Some(session) if session.stream.has_failed() => self.cx.fail_tls(session, error, handler),
-            _ => self.drop_session(slot, Some(&lost(error)), handler),
+            _ => self.lose_connection(slot, &lost(error), handler),
         }
     }
 
@@ -158,7 +168,7 @@ impl Shard {
                 }
                 Received::Empty => {}
                 Received::End => {
-                    self.drop_session(slot, Some("the peer closed the connection"), handler);
+                    self.lose_connection(slot, ENDED, handler);
                     return true;
                 }
                 Received::Lost(error) => {
@@ -182,8 +192,9 @@ impl Context {
         let mut input = bytes;
         let mut handed = Handed::default();
         let mut broken = None;
+        let limits = self.reader_limits(session);
         while broken.is_none() && matches!(session.phase, Phase::Open | Phase::Closing) {
-            match session.reader.next(&mut input, &self.message_limits) {
+            match session.reader.next(&mut input, &limits) {
                 Ok(None) => break,
                 Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
                 Err(violation) => broken = Some(violation),
@@ -204,7 +215,7 @@ impl Context {
     fn feed_direct(&mut self, session: &mut Session, len: usize, handler: &mut impl Handler) {
         let mut handed = Handed::default();
         let mut broken = None;
-        match session.reader.received_directly(len, &self.message_limits) {
+        match session.reader.received_directly(len, &self.reader_limits(session)) {
             Ok(None) => {}
             Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
             Err(violation) => broken = Some(violation),
@@ -214,6 +225,13 @@ impl Context {
             Some(violation) => self.condemn(session, violation, handler),
             None => self.pace(session, handed.messages, handler),
         }
+    }
+
+    /// What a WebSocket may bring: a packet is longer than its message by one byte.
+    fn reader_limits(&self, session: &Session) -> message::Limits {
+        let more = usize::from(session.carrier == Carrier::Packets);
+        let max = self.message_limits.max_message_bytes;
+        message::Limits { max_message_bytes: max.map(|max| max.saturating_add(more)), ..self.message_limits }
     }
 
     /// Puts what was handed on into the inbox's account; a full inbox stops the reading.
@@ -249,9 +267,19 @@ impl Context {
             Event::Message { kind, payload } => {
                 // After our Close frame the user has turned away: messages are discarded.
                 if session.is_open() {
-                    handed.messages += 1;
-                    handed.bytes += payload.as_slice().len();
-                    handler.message(session.id, kind, payload);
+                    let len = match (session.carrier, kind) {
+                        (Carrier::Packets, Kind::Text) => self.heed_packet(session, payload, handler),
+                        _ => {
+                            let len = payload.as_slice().len();
+                            if self.message_limits.max_message_bytes.is_some_and(|max| len > max) {
+                                return Err(Violation::TooBig);
+                            }
+                            handler.message(session.id, kind, payload);
+                            Some(len)
+                        }
+                    };
+                    handed.messages += u32::from(len.is_some());
+                    handed.bytes += len.unwrap_or(0);
                 }
             }
             Event::Compressed { kind, payload } => {

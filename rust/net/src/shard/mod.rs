@@ -1,24 +1,32 @@
 //! A shard: one readiness poll, the sockets it owns, their timers, and its part of every room.
 //!
 //! Input flows through `accept` → `clients` → (`shaking`) → `opening` → `input`, at the speed that `pace` allows, or
-//! `exchange` for HTTP; output through `output`; `closing` and `expiry` end things.
+//! `exchange` for HTTP and `files` for what they are sent; `wishes` and `calls` for sessions that `polling`, `carrying`,
+//! `upgrading` and `resuming` look after; output through `output`; `closing` and `expiry` end things.
 //! Only the thread that drives the shard touches any of it; everyone else posts commands.
 
 mod accept;
 mod answering;
 mod body;
+mod calls;
+mod carrying;
 mod clients;
 mod closing;
 mod context;
 mod exchange;
 mod expiry;
+mod files;
 mod input;
 mod opening;
 mod origins;
 mod output;
 mod pace;
+mod polling;
 mod quota;
+mod resuming;
 mod shaking;
+mod upgrading;
+mod wishes;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -174,6 +182,7 @@ impl Shard {
         // First, so that what comes in meanwhile is read, handled and answered right after it.
         self.shake_hands(handler);
         // What has come by this moment is among what the poll finds, however long this process is stopped in it.
+        self.cx.turn += 1;
         self.cx.look_at_clock();
         let seen_until = self.cx.now;
         match self.poll.poll(&mut self.events, timeout) {
@@ -210,12 +219,15 @@ impl Shard {
     /// Writes what the outboxes hold, one vectored write per session that has something.
     pub fn flush(&mut self, handler: &mut impl Handler) {
         let mut dirty = std::mem::take(&mut self.cx.dirty);
-        for slot in dirty.drain(..) {
-            self.guard(slot, handler, |shard, handler| shard.flush_session(slot, handler));
+        // Twice: what waits for a poll goes from the session to the connection, and from there out.
+        for _ in 0..2 {
+            for slot in dirty.drain(..) {
+                self.guard(slot, handler, |shard, handler| shard.flush_session(slot, handler));
+            }
+            std::mem::swap(&mut dirty, &mut self.cx.dirty);
         }
-        if self.cx.dirty.is_empty() {
-            self.cx.dirty = dirty;
-        }
+        // What the second round has left is the next flush's.
+        std::mem::swap(&mut dirty, &mut self.cx.dirty);
         self.settle(handler);
     }
 
@@ -327,6 +339,10 @@ impl Shard {
                 self.send_shared(id, form, payload, handler);
                 self.take_over(id, len, handler);
             }
+            Command::Event(id, block) => {
+                self.send_event(id, &block, handler);
+                self.take_over(id, block.len(), handler);
+            }
             Command::Broadcast(broadcast) => {
                 self.broadcast(&broadcast, handler);
             }
@@ -353,6 +369,7 @@ impl Shard {
             Command::Cut(id) => self.cut(id),
             Command::Want(id) => self.want(id),
             Command::Adopt(stream, peer) => self.adopt(stream, peer, handler),
+            Command::Move(moved) => self.take_over_connection(*moved, handler),
             Command::Accept => self.acceptor.wake(),
             Command::StopAccepting => self.stop_accepting(handler),
             Command::Stop(code, reason, grace) => self.stop(code, &reason, grace, handler),
@@ -363,7 +380,7 @@ impl Shard {
     fn take_over(&mut self, id: SessionId, len: usize, handler: &mut impl Handler) {
         let Some(session) = self.sessions.get(id) else { return };
         if let Some(link) = &session.link {
-            link.take_posted(len, session.outbox.len());
+            link.take_posted(len, session.backlog());
         }
         if session.is_open() && session.broke.is_some() {
             self.cx.execute(session, handler);
@@ -412,13 +429,22 @@ impl Shard {
         if self.sessions.get(id).is_some_and(may) {
             self.rooms.join(room, id.slot() as u32, &mut self.sessions);
         }
+        if let Some(session) = self.sessions.get(id)
+            && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some())
+        {
+            rare.missed.push(room.clone());
+            self.cx.mark_dirty(session);
+        }
     }
 
     /// Ends a membership.
     pub fn leave(&mut self, id: SessionId, room: &str) {
-        if self.sessions.get(id).is_some() {
-            self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
+        let Some(session) = self.sessions.get(id) else { return };
+        if let Some(rare) = session.rare.as_mut() {
+            rare.missed.retain(|missed| &**missed != room);
+            rare.caught_up.retain(|known| &**known != room);
         }
+        self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
     }
 
     fn resume(&mut self, id: SessionId, handler: &mut impl Handler) {
@@ -433,6 +459,7 @@ impl Shard {
         if session.readable || session.holds() {
             self.cx.mark_ready(session);
         }
+        self.answer_posts(id, handler);
     }
 }
 

@@ -2,42 +2,53 @@
 
 use std::sync::Arc;
 
+use hubbub_proto::engineio::Stage;
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::head::{Body, Head, HeadError};
 
 use super::Shard;
 use super::answering::request_line;
 use super::body::TOO_LARGE;
+use super::calls::{Call, New};
 use super::context::Context;
+use super::files::{NOTHING, Route};
 use super::origins::may_connect;
+use super::wishes::{self, Wish};
+use crate::carrier::Carrier;
 use crate::command::{Answer, Verdict};
 use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
-use crate::figures::{Reason, Transport};
+use crate::figures::Reason;
+use crate::files::FileAnswer;
 use crate::handler::{Handler, Request};
 use crate::id::SessionId;
+use crate::lasting::Lasting;
 use crate::link::Link;
 use crate::peer::Peer;
-use crate::session::{Deciding, Phase, Session};
+use crate::routes::Matched;
+use crate::session::{Phase, Plan, Session};
 use crate::settings::{Endpoint, Service};
+
+const NO_BODY: &str = "No request body is taken here.";
+const UNDECIDED: &str = "The server could not decide in time.";
 
 /// What becomes of a request head.
 enum Opening {
-    /// Open the session now.
-    Accept { agreed: Agreed, request: Request },
-    /// Ask the user first.
-    Ask { agreed: Option<Agreed>, request: Request, request_line: String, exchange: Option<Box<Exchange>> },
+    /// Somebody asks for a session.
+    Call(Box<Call>),
     /// The user serves HTTP there.
     Serve { request: Request, exchange: Box<Exchange> },
+    /// A folder has it.
+    Send { answer: Box<FileAnswer>, exchange: Box<Exchange> },
     /// Answer and close.
     Refuse { answer: Answer, reason: Reason, request_line: String },
 }
 
 /// What a handshake has agreed on, beside the subprotocol.
-struct Agreed {
-    key: String,
+pub(super) struct Agreed {
+    pub(super) key: String,
     /// How to compress, and the value of Sec-WebSocket-Extensions that says so.
-    packing: Option<(Packing, String)>,
+    pub(super) packing: Option<(Packing, String)>,
 }
 
 impl Shard {
@@ -73,27 +84,14 @@ impl Shard {
     fn act(&mut self, slot: u32, opening: Opening, rest: Vec<u8>, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         match opening {
-            Opening::Accept { agreed: Agreed { key, packing }, mut request } => {
-                session.describe_transport(&mut request);
-                let subprotocol = request.subprotocol.clone();
-                let mut fields = Vec::new();
-                session.pack(packing, &mut fields);
-                self.cx.accept(session, &key, subprotocol.as_deref(), &fields, Some(request), handler);
-                self.feed_rest(slot, rest, handler);
-            }
-            Opening::Ask { agreed, mut request, request_line, exchange } => {
-                session.describe_transport(&mut request);
-                let link = Arc::new(Link::new(session.id, session.whence()));
-                session.link = Some(link.clone());
-                let subprotocol = request.subprotocol.clone().map(str::into_string);
-                let (key, packing) = agreed.map_or((None, None), |agreed| (Some(agreed.key), agreed.packing));
-                let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange };
-                session.phase = Phase::Deciding(Box::new(deciding));
-                handler.request(link, request);
-            }
+            Opening::Call(call) => self.answer_call(slot, *call, rest, handler),
             Opening::Serve { mut request, exchange } => {
                 session.describe_transport(&mut request);
                 self.cx.serve(session, request, exchange, rest, handler);
+                self.settle_session(slot);
+            }
+            Opening::Send { answer, exchange } => {
+                self.cx.send(session, *answer, exchange, rest, handler);
                 self.settle_session(slot);
             }
             Opening::Refuse { answer, reason, request_line } => {
@@ -108,19 +106,32 @@ impl Shard {
         let Some(session) = self.sessions.get(id) else { return };
         let Phase::Deciding(deciding) = &mut session.phase else { return };
         let request_line = std::mem::take(&mut deciding.request_line);
-        match (verdict, deciding.key.take()) {
-            (Verdict::Accept { subprotocol, mut fields }, Some(key)) => {
+        let key = deciding.key.take();
+        match verdict {
+            Verdict::Accept { .. } if deciding.missed => {
+                let answer = Answer::plain(404, NOTHING);
+                self.cx.refuse_request(session, &answer, Reason::NotFound, request_line, handler);
+            }
+            Verdict::Accept { .. } if key.is_none() && deciding.plan.carrier.is_websocket() => {
+                self.cx.refuse_request(session, &upgrade_required(), Reason::NotWebSocket, request_line, handler);
+            }
+            Verdict::Accept { subprotocol, mut fields } => {
                 let rest = std::mem::take(&mut deciding.rest);
                 let subprotocol = subprotocol.or_else(|| deciding.subprotocol.take());
                 let packing = deciding.packing.take();
+                let plan = std::mem::take(&mut deciding.plan);
                 session.pack(packing, &mut fields);
-                self.cx.accept(session, &key, subprotocol.as_deref(), &fields, None, handler);
+                let key = key.unwrap_or_default();
+                self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, None, handler);
                 self.feed_rest(id.slot() as u32, rest, handler);
             }
-            (Verdict::Accept { .. }, None) => {
-                self.cx.refuse_request(session, &upgrade_required(), Reason::NotWebSocket, request_line, handler);
+            Verdict::Answer(mut answer) if !deciding.plan.fields.is_empty() => {
+                answer.fields.append(&mut deciding.plan.fields);
+                deciding.request_line = request_line;
+                self.decide(id, Verdict::Answer(answer), handler);
             }
-            (Verdict::Answer(answer), _) => {
+            Verdict::Answer(answer) if session.is_away() => self.turn_away(id, answer, handler),
+            Verdict::Answer(answer) => {
                 let piece = Piece::Shared(answer.body.clone());
                 self.cx.answer_asked(session, &answer.into(), piece, request_line, handler);
             }
@@ -135,6 +146,11 @@ impl Shard {
     pub(super) fn handshake_expired(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         self.cx.counts.handshake_timeouts += 1;
+        if session.is_away() {
+            let id = session.id;
+            self.turn_away(id, Answer::plain(503, UNDECIDED), handler);
+            return;
+        }
         let (answer, reason, line) = match &mut session.phase {
             Phase::Handshake(handshake) if handshake.received.is_empty() => {
                 // A connection without a single byte is not owed an answer (a probe, a preconnect).
@@ -146,16 +162,27 @@ impl Shard {
                 (Answer::plain(408, "The request head did not arrive in time."), Reason::Timeout, line)
             }
             Phase::Deciding(deciding) => {
-                let answer = Answer::plain(503, "The server could not decide in time.");
+                let answer = Answer::plain(503, UNDECIDED);
                 (answer, Reason::Undecided, std::mem::take(&mut deciding.request_line))
             }
-            Phase::Exchange(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
+            Phase::Exchange(_) | Phase::Candidate(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
         };
         self.cx.refuse_request(session, &answer, reason, line, handler);
     }
 
-    fn feed_rest(&mut self, slot: u32, mut rest: Vec<u8>, handler: &mut impl Handler) {
-        if let Some(session) = self.sessions.at(slot) {
+    /// Answers the request of a session that has no connection of its own, and forgets it.
+    fn turn_away(&mut self, id: SessionId, answer: Answer, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let poll = session.lasting_mut().and_then(|lasting| lasting.poll.take());
+        self.drop_session(id.slot() as u32, None, handler);
+        if let Some(poll) = poll {
+            let piece = Piece::Shared(answer.body.clone());
+            self.answer(poll, &answer.into(), piece, handler);
+        }
+    }
+
+    pub(super) fn feed_rest(&mut self, slot: u32, mut rest: Vec<u8>, handler: &mut impl Handler) {
+        if let Some(session) = self.sessions.at(slot).filter(|session| session.carrier.is_websocket()) {
             self.cx.feed(session, &mut rest, handler);
         }
         self.settle_session(slot);
@@ -163,7 +190,7 @@ impl Shard {
 }
 
 impl Session {
-    fn describe_transport(&self, request: &mut Request) {
+    pub(super) fn describe_transport(&self, request: &mut Request) {
         request.secure = self.origin().and_then(Peer::secure).unwrap_or(self.stream.is_secure());
         request.client_certificate = self.stream.client_certificate().map(Into::into);
     }
@@ -181,9 +208,10 @@ impl Context {
             return Opening::Refuse { answer, reason, request_line: line };
         }
         let upgrade = handshake::is_upgrade(&parsed);
-        let Some((number, path_params)) = self.server.routes().find(parsed.path(), upgrade) else {
-            let answer = Answer::plain(404, "Nothing is served here.");
-            return Opening::Refuse { answer, reason: Reason::NotFound, request_line: line };
+        let (number, path_params, missed) = match self.route(&parsed, upgrade) {
+            Route::Endpoint { number, path_params, missed } => (number, path_params, missed),
+            Route::File(answer) => return self.open_file(answer, &parsed, line),
+            Route::Nobody { answer, reason } => return Opening::Refuse { answer, reason, request_line: line },
         };
         let endpoint = &self.server.settings().endpoints[number];
         if let Service::Figures(readers) = &endpoint.service {
@@ -193,8 +221,11 @@ impl Context {
             };
             return Opening::Refuse { answer, reason, request_line: line };
         }
+        if endpoint.service.opens_by_http() {
+            return self.call(&parsed, (number, path_params), upgrade, line, &head);
+        }
         if !upgrade && matches!(endpoint.service, Service::Http) {
-            return match self.exchange(&parsed, line) {
+            return match self.exchange(&parsed, line, self.limits.max_body_bytes) {
                 Ok((request, exchange)) => {
                     Opening::Serve { request: Request { head, endpoint: number as u32, ..request }, exchange }
                 }
@@ -222,23 +253,71 @@ impl Context {
                 Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line: line },
             }
         } else if parsed.has_body() {
-            let answer = Answer::plain(413, "No request body is taken here.");
-            return Opening::Refuse { answer, reason: Reason::Body, request_line: line };
+            return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line: line };
         } else {
             exchange = Some(Box::new(Exchange::new(&parsed, String::new())));
         }
         request.head = head;
-        match agreement {
-            Some(agreed) if !endpoint.asks => Opening::Accept { agreed, request },
-            agreed => Opening::Ask { agreed, request, request_line: line, exchange },
+        let asks = endpoint.asks || agreement.is_none();
+        let plan = Plan { endpoint: number as u32, ..Plan::default() };
+        let opening = New { agreed: agreement, plan, request, request_line: line, exchange, asks, missed };
+        Opening::Call(Box::new(Call { wish: Wish::Open, opening }))
+    }
+
+    /// A request to an endpoint whose sessions are not opened by WebSocket handshakes alone.
+    fn call(&self, parsed: &Head<'_>, at: Matched, upgrade: bool, request_line: String, head: &[u8]) -> Opening {
+        let (number, path_params) = at;
+        let endpoint = &self.server.settings().endpoints[number];
+        let (wish, plan) = match wishes::read(parsed, upgrade, endpoint) {
+            Ok(read) => read,
+            Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line },
+        };
+        let mut request = Request::default();
+        let (mut agreed, mut exchange) = (None, None);
+        if upgrade {
+            match agree(parsed, endpoint) {
+                Ok((agreement, subprotocol)) => {
+                    // What is compressed for one connection cannot go on in the next.
+                    let packing = agreement.packing.filter(|_| plan.dialect.is_none());
+                    agreed = Some(Agreed { packing, ..agreement });
+                    request.subprotocol = subprotocol.map(String::into_boxed_str);
+                }
+                Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line },
+            }
+        } else {
+            match self.exchange(parsed, String::new(), self.limits.max_post_bytes()) {
+                Ok((described, begun)) => (request, exchange) = (described, Some(begun)),
+                Err((answer, _)) => return Opening::Refuse { answer, reason: Reason::Body, request_line },
+            }
+        }
+        request =
+            Request { head: head.into(), endpoint: number as u32, path_params: path_params.into(), upgrade, ..request };
+        let plan = Plan { endpoint: number as u32, ..plan };
+        let opening = New { agreed, plan, request, request_line, exchange, asks: endpoint.asks, missed: false };
+        Opening::Call(Box::new(Call { wish, opening }))
+    }
+
+    /// A request that a folder answers; or what to answer instead.
+    fn open_file(&self, answer: Box<FileAnswer>, head: &Head<'_>, request_line: String) -> Opening {
+        if head.has_body() {
+            return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line };
+        }
+        match self.exchange(head, request_line, self.limits.max_body_bytes) {
+            Ok((_, exchange)) => Opening::Send { answer, exchange },
+            Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
         }
     }
 
     /// A request for somebody who serves HTTP; or what to answer at once.
-    fn exchange(&self, head: &Head<'_>, request_line: String) -> Result<(Request, Box<Exchange>), (Answer, String)> {
+    fn exchange(
+        &self,
+        head: &Head<'_>,
+        request_line: String,
+        max_body_bytes: Option<u64>,
+    ) -> Result<(Request, Box<Exchange>), (Answer, String)> {
         let refuse = |status, text, request_line| Err((Answer::plain(status, text), request_line));
         let mut exchange = Box::new(Exchange::new(head, request_line));
-        if let (Body::Length(length), Some(max)) = (head.body, self.limits.max_body_bytes)
+        if let (Body::Length(length), Some(max)) = (head.body, max_body_bytes)
             && length > max
         {
             return refuse(413, TOO_LARGE, exchange.request_line);
@@ -254,30 +333,67 @@ impl Context {
         Ok((request, exchange))
     }
 
-    /// Sends the 101; from here on the session is open.
-    fn accept(
+    /// Sends the 101, or the head of what is no WebSocket; from here on the session is open.
+    #[allow(clippy::too_many_arguments, reason = "all that a session begins with")]
+    pub(super) fn accept(
         &mut self,
         session: &mut Session,
+        plan: Plan,
         key: &str,
         subprotocol: Option<&str>,
-        fields: &[(String, String)],
+        mut fields: Vec<(String, String)>,
         request: Option<Request>,
         handler: &mut impl Handler,
     ) {
-        session.outbox.gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
+        fields.extend_from_slice(&plan.fields);
+        let endpoint = request.as_ref().map_or(plan.endpoint, |request| request.endpoint);
+        if let Some(dialect) = plan.dialect
+            && session.lasting().is_none()
+        {
+            session.rare.get_or_insert_default().lasting = Lasting::new(dialect, self.terms(endpoint)).map(Box::new);
+        }
+        let service = self.server.settings().endpoints.get(endpoint as usize).map(|endpoint| &endpoint.service);
+        let engineio = match service {
+            Some(Service::EngineIo(settings)) => Some(settings),
+            _ => None,
+        };
+        if let Some((name, attributes)) = engineio.and_then(|settings| settings.cookie.as_ref())
+            && let Some(lasting) = session.lasting()
+        {
+            fields.push(("Set-Cookie".into(), format!("{name}={}{attributes}", lasting.sid(session.id))));
+        }
+        let may_upgrade = engineio.is_some_and(|settings| settings.upgrades && settings.websocket)
+            && plan.carrier == Carrier::Polling;
+        self.write_opening(session, &plan, key, subprotocol, &fields);
         let link = match &session.link {
             Some(link) => link.clone(),
             None => session.link.insert(Arc::new(Link::new(session.id, session.whence()))).clone(),
         };
         session.phase = Phase::Open;
+        session.carrier = plan.carrier;
+        link.set_carrier(plan.carrier);
+        if plan.dialect.is_some() {
+            self.announce(session, false, may_upgrade);
+            if let Some(lasting) = session.rare.as_mut().and_then(|rare| rare.lasting.as_deref_mut())
+                && plan.carrier == Carrier::Packets
+            {
+                lasting.stage = Stage::WebSocket;
+            }
+        } else if plan.carrier == Carrier::Events {
+            match plan.since {
+                None => self.write_place(session),
+                since => session.rare.get_or_insert_default().since = since,
+            }
+        }
         session.until = 0;
         session.last_received = self.now;
         self.handshake_over(session);
         self.mark_dirty(session);
         self.counts.opened += 1;
-        self.figures().tables.session_opened(Transport::WebSocket);
-        if let Some(interval) = self.limits.ping_interval {
-            self.arm(session, self.now + super::context::millis(interval));
+        self.figures().tables.session_opened(plan.carrier.into());
+        session.ping_micros = if plan.carrier == Carrier::WebSocket { 0 } else { self.micros };
+        if let Some(interval) = self.heartbeat(session).0 {
+            self.arm(session, self.now + interval);
         }
         handler.open(link, request);
     }
@@ -291,7 +407,7 @@ impl Context {
 
 impl Session {
     /// Compresses from now on as was agreed; the field that says so joins those of the 101.
-    fn pack(&mut self, packing: Option<(Packing, String)>, fields: &mut Vec<(String, String)>) {
+    pub(super) fn pack(&mut self, packing: Option<(Packing, String)>, fields: &mut Vec<(String, String)>) {
         if let Some((packing, answer)) = packing {
             self.packing = Some(packing);
             self.reader.expect_deflate();

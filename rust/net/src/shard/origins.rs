@@ -13,7 +13,7 @@ pub(super) fn may_connect(allowed: &[String], origin: &str, host: &str) -> bool 
 
 /// The page comes from the host and port that it connects to. The schemes are not compared: behind a proxy that ends TLS
 /// ours is not the one that the page sees.
-fn is_same_host(origin: &str, host: &str) -> bool {
+pub(super) fn is_same_host(origin: &str, host: &str) -> bool {
     let (authority, default_port) = match origin.split_once("://") {
         Some((scheme, authority)) if scheme.eq_ignore_ascii_case("http") => (authority, ":80"),
         Some((scheme, authority)) if scheme.eq_ignore_ascii_case("https") => (authority, ":443"),

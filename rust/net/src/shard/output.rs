@@ -1,5 +1,7 @@
 //! Messages to bytes for the kernel.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Header, Opcode};
@@ -7,7 +9,9 @@ use hubbub_proto::frame::{self, Header, Opcode};
 use super::Shard;
 use super::context::Context;
 use crate::broadcast::{Broadcast, Target, compressed_header, opcode};
+use crate::carrier::Carrier;
 use crate::compression::Form;
+use crate::exchange::Piece;
 use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::outbox::Written;
@@ -39,8 +43,11 @@ impl Shard {
         if let Some(deflated) = self.deflated(id, form, payload) {
             return self.send_deflated(id, form, deflated, handler);
         }
-        self.push(id, payload.len(), handler, |session, cx| {
-            session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(form.kind), payload, None));
+        self.push(id, payload.len(), handler, |session, cx| match session.carrier {
+            Carrier::WebSocket => {
+                session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(form.kind), payload, None));
+            }
+            _ => cx.carry(session, form.kind, &Piece::Borrowed(payload)),
         })
     }
 
@@ -57,9 +64,12 @@ impl Shard {
             return self.send_deflated(id, form, deflated, handler);
         }
         let header = Header { fin: true, opcode: opcode(form.kind), len: payload.len() as u64, mask: None }.encode();
-        self.push(id, payload.len(), handler, |session, cx| {
-            session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
-            session.outbox.push_shared(&mut cx.pool, payload);
+        self.push(id, payload.len(), handler, |session, cx| match session.carrier {
+            Carrier::WebSocket => {
+                session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
+                session.outbox.push_shared(&mut cx.pool, payload);
+            }
+            _ => cx.carry(session, form.kind, &Piece::Shared(payload)),
         })
     }
 
@@ -94,11 +104,14 @@ impl Shard {
             cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
             return 0;
         }
+        if session.misses() {
+            cx.catch_up(session);
+        }
         append(session, cx);
         cx.counts.messages_out += 1;
         cx.mark_dirty(session);
         cx.relieve(session);
-        let waiting = session.outbox.len();
+        let waiting = session.backlog();
         if let Some(link) = &session.link {
             // The next write may be a turn away; who asks before it, or waits for it, must not see the last one's rest.
             link.grow_outbox(waiting);
@@ -107,7 +120,10 @@ impl Shard {
     }
 
     /// Hands a broadcast to this shard's members. `true`: some member has more waiting than the high-water mark.
-    pub fn broadcast(&mut self, broadcast: &std::sync::Arc<Broadcast>, handler: &mut impl Handler) -> bool {
+    pub fn broadcast(&mut self, broadcast: &Arc<Broadcast>, handler: &mut impl Handler) -> bool {
+        if let (Some(stamp), Target::Rooms(names)) = (broadcast.stamp, &broadcast.target) {
+            self.cx.histories.push(names, stamp, broadcast, &self.cx.limits, self.cx.now);
+        }
         self.cx.mark = self.cx.mark.wrapping_add(1).max(1);
         let mark = self.cx.mark;
         for &id in &broadcast.skip {
@@ -159,6 +175,15 @@ impl Shard {
         congested
     }
 
+    /// Puts an event into the outbox of an event stream, written already. Other carriers know no such thing.
+    pub fn send_event(&mut self, id: SessionId, block: &[u8], handler: &mut impl Handler) {
+        self.push(id, block.len(), handler, |session, cx| {
+            if session.carrier == Carrier::Events {
+                session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(block));
+            }
+        });
+    }
+
     /// Sends a ping of the user's; the payload has at most 125 bytes.
     pub(super) fn ping(&mut self, id: SessionId, payload: &[u8], handler: &mut impl Handler) {
         let cx = &mut self.cx;
@@ -168,7 +193,9 @@ impl Shard {
             cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
             return;
         }
-        session.outbox.gather(&mut cx.pool, |out| frame::encode(out, Opcode::Ping, payload, None));
+        if session.carrier.is_websocket() {
+            session.outbox.gather(&mut cx.pool, |out| frame::encode(out, Opcode::Ping, payload, None));
+        }
         cx.mark_dirty(session);
     }
 
@@ -176,11 +203,19 @@ impl Shard {
     pub(super) fn flush_session(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         session.dirty = false;
+        if session.is_away() {
+            self.serve_poll(slot, handler);
+        }
+        let Some(session) = self.sessions.at(slot) else { return };
+        if session.misses() {
+            self.cx.catch_up(session);
+        }
         self.cx.top_up(session, handler);
         self.cx.write(session);
+        self.cx.send_directly(session, handler);
         if let Some(link) = &session.link {
             let low_water = self.cx.limits.high_water_bytes / 2;
-            if link.set_outbox(session.outbox.len(), low_water)
+            if link.set_outbox(session.backlog(), low_water)
                 && matches!(session.phase, Phase::Open | Phase::Exchange(_))
             {
                 handler.drained(session.id);
@@ -191,7 +226,7 @@ impl Shard {
         }
         self.settle_session(slot);
         if self.sessions.at(slot).is_some_and(|session| session.broken && session.is_held_back()) {
-            self.drop_session(slot, Some("connection reset by peer"), handler);
+            self.lose_connection(slot, "connection reset by peer", handler);
         }
     }
 }
@@ -199,18 +234,31 @@ impl Shard {
 pub(super) const SLOW: &str = "the client does not read fast enough";
 
 impl Context {
-    fn deliver(&mut self, session: &mut Session, broadcast: &Broadcast, mark: u32, handler: &mut impl Handler) -> Fate {
+    fn deliver(
+        &mut self,
+        session: &mut Session,
+        broadcast: &Arc<Broadcast>,
+        mark: u32,
+        handler: &mut impl Handler,
+    ) -> Fate {
         if session.mark == mark || !session.is_open() {
             return Fate::Absent;
         }
         session.mark = mark;
+        if session.misses() {
+            let included = session.misses_this(broadcast);
+            self.catch_up(session);
+            if included {
+                return Fate::Reached;
+            }
+        }
         let packing = session.packing.filter(|packing| packing.wants(broadcast.form(), broadcast.payload().len()));
         let refers_back = packing.is_some_and(|packing| packing.refers_back());
         let packed = match packing {
             Some(packing) if !refers_back => broadcast.packed(&packing, &mut self.codecs, &mut self.counts),
             _ => None,
         };
-        let frame = packed.unwrap_or(broadcast.frame());
+        let frame = packed.unwrap_or_else(|| broadcast.carried(session.carrier));
         if !self.has_room(session, frame.len()) {
             match broadcast.policy {
                 Policy::Close => {
@@ -224,7 +272,7 @@ impl Context {
                     return Fate::Dropped;
                 }
                 Policy::DropOldest => {
-                    let gone = session.outbox.drop_oldest(&mut self.pool, frame.len(), self.limits.outbox_bytes);
+                    let gone = self.drop_oldest(session, frame.len());
                     self.counts.dropped_oldest += gone as u64;
                     if !self.has_room(session, frame.len()) {
                         self.counts.dropped += 1;
@@ -235,6 +283,7 @@ impl Context {
             }
         }
         match packing {
+            _ if session.is_away() => {}
             // Only now that it is certain to be sent: the stream remembers what it has compressed.
             Some(packing) if refers_back => {
                 let payload = broadcast.payload();
@@ -248,15 +297,29 @@ impl Context {
                 }
                 let (outbox, pool) = (&mut session.outbox, &mut self.pool);
                 match broadcast.policy {
-                    Policy::DropOldest => outbox.push_broadcast(pool, frame.clone()),
+                    Policy::DropOldest if session.rare.as_ref().is_none_or(|rare| rare.lasting.is_none()) => {
+                        outbox.push_broadcast(pool, frame.clone())
+                    }
                     _ if frame.len() <= COPY_BYTES => outbox.gather(pool, |out| out.extend_from_slice(frame)),
                     _ => outbox.push_shared(pool, frame.clone()),
                 }
             }
         }
+        self.keep_broadcast(session, broadcast);
         self.mark_dirty(session);
         self.relieve(session);
         Fate::Reached
+    }
+
+    /// Takes out the oldest broadcasts that wait for this session, until so many bytes fit.
+    fn drop_oldest(&mut self, session: &mut Session, wanted: usize) -> usize {
+        let limit = self.limits.outbox_bytes;
+        let away = session.is_away();
+        match session.lasting_mut() {
+            None => session.outbox.drop_oldest(&mut self.pool, wanted, limit),
+            Some(_) if !away => 0,
+            Some(lasting) => lasting.drop_oldest(wanted, limit),
+        }
     }
 
     /// Appends a compressed message. It is never left out afterwards: later ones may refer to it.
@@ -280,7 +343,10 @@ impl Context {
     /// The outbox can take `len` more bytes. One message is taken however large it is, if nothing else waits.
     pub(super) fn has_room(&mut self, session: &mut Session, len: usize) -> bool {
         let limit = self.limits.outbox_bytes;
-        let fits = |session: &Session| session.outbox.is_empty() || session.outbox.len() + len <= limit;
+        let fits = |session: &Session| match session.backlog() {
+            0 => true,
+            waiting => waiting + len <= limit,
+        };
         if !fits(session) {
             self.write(session);
         }
@@ -297,12 +363,16 @@ impl Context {
 
     /// Writes until the outbox is empty or the kernel takes no more.
     pub(super) fn write(&mut self, session: &mut Session) {
-        if session.blocked || session.broken {
+        if session.blocked || session.broken || session.is_away() {
             return;
         }
         let before = session.outbox.len();
+        let before_file = session.is_before_file();
         let stream = &mut session.stream;
-        let written = match session.outbox.write(&mut self.pool, |pieces| stream.send(pieces)) {
+        let written = match session.outbox.write(&mut self.pool, |pieces| match before_file {
+            false => stream.send(pieces),
+            true => stream.send_before_file(pieces),
+        }) {
             Ok(Written::All) => stream.flush(),
             other => other,
         };
@@ -310,6 +380,8 @@ impl Context {
             Ok(written) => {
                 let taken = before - session.outbox.len();
                 self.counts.bytes_out += taken as u64;
+                // A stream's only sign of life is that its client takes what it is sent.
+                session.pinged &= taken == 0 || !session.carrier.is_stream();
                 if taken > 0
                     && let Phase::Exchange(exchange) = &mut session.phase
                 {
@@ -347,7 +419,7 @@ impl Context {
     }
 
     /// Nothing can be said any more; what the peer has said before (its Close frame, perhaps) is still read.
-    fn write_failed(&mut self, session: &mut Session) {
+    pub(super) fn write_failed(&mut self, session: &mut Session) {
         session.outbox.clear(&mut self.pool);
         session.broken = true;
         session.hung_up = true;

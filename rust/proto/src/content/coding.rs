@@ -3,14 +3,17 @@
 use crate::head::{Fields, list, trim};
 
 /// The coding that the client likes best of those that there are, listed in the server's own order of preference;
-/// `None`: the content as it is.
+/// `None`: the content as it is, which is always there and taken unless something else is wished for.
 pub fn preferred<'a>(fields: &Fields<'_>, available: &[&'a str]) -> Option<&'a str> {
     let wishes: Vec<(&[u8], u16)> = fields.all("accept-encoding").flat_map(list).filter_map(wish).collect();
+    let named =
+        |coding: &[u8]| wishes.iter().find(|(name, _)| name.eq_ignore_ascii_case(coding)).map(|(_, weight)| *weight);
     let weight = |coding: &str| {
-        let named = wishes.iter().find(|(name, _)| name.eq_ignore_ascii_case(coding.as_bytes()));
-        named.or_else(|| wishes.iter().find(|(name, _)| *name == b"*")).map_or(0, |(_, weight)| *weight)
+        let any = || wishes.iter().find(|(name, _)| *name == b"*").map(|(_, weight)| *weight);
+        named(coding.as_bytes()).or_else(any).unwrap_or(0)
     };
-    let mut best = (None, 0);
+    // RFC 9110 §12.5.3: it is acceptable without being named; named, it has its place among the others.
+    let mut best = (None, named(b"identity").map_or(0, |weight| weight.saturating_sub(1)));
     for coding in available {
         let weight = weight(coding);
         if weight > best.1 {

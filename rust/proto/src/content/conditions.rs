@@ -7,7 +7,8 @@ use crate::head::{Fields, list};
 /// What tells one state of the content from another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Validators<'a> {
-    /// The entity tag with its quotes, a strong one: the same tag, the same bytes.
+    /// The entity tag with its quotes. A strong one: the same tag, the same bytes. A weak one (`W/"..."`) says that the
+    /// content may have changed without a trace, so it and the date allow no parts.
     pub etag: &'a str,
     /// When the content was changed last; parts of a second do not count.
     pub modified: Option<SystemTime>,
@@ -28,7 +29,7 @@ pub enum Condition {
 pub fn evaluate(fields: &Fields<'_>, now: &Validators<'_>) -> Condition {
     match tags(fields, "if-match") {
         Some(mut wanted) => {
-            if !wanted.any(|tag| tag == b"*" || tag == now.etag.as_bytes()) {
+            if !wanted.any(|tag| tag == b"*" || is_same(tag, now)) {
                 return Condition::Failed;
             }
         }
@@ -41,7 +42,7 @@ pub fn evaluate(fields: &Fields<'_>, now: &Validators<'_>) -> Condition {
     }
     match tags(fields, "if-none-match") {
         Some(mut known) => {
-            if known.any(|tag| tag == b"*" || weak(tag) == now.etag.as_bytes()) {
+            if known.any(|tag| tag == b"*" || weak(tag) == weak(now.etag.as_bytes())) {
                 return Condition::NotModified;
             }
         }
@@ -58,10 +59,12 @@ pub fn evaluate(fields: &Fields<'_>, now: &Validators<'_>) -> Condition {
 pub fn may_be_partial(fields: &Fields<'_>, now: &Validators<'_>) -> bool {
     match fields.one("if-range") {
         Ok(None) => true,
-        Ok(Some(tag)) if tag.ends_with(b"\"") => tag == now.etag.as_bytes(),
+        Ok(Some(tag)) if tag.ends_with(b"\"") => is_same(tag, now),
         // A date stands for the same bytes only if it is exactly ours.
         Ok(Some(_)) => {
-            date(fields, "if-range").zip(now.modified).is_some_and(|(than, at)| seconds(than) == seconds(at))
+            let same =
+                date(fields, "if-range").zip(now.modified).is_some_and(|(than, at)| seconds(than) == seconds(at));
+            same && !now.is_weak()
         }
         Err(_) => false,
     }
@@ -73,6 +76,17 @@ fn tags<'b>(fields: &Fields<'b>, name: &str) -> Option<impl Iterator<Item = &'b 
     values.peek()?;
     // A tag may have a comma in it (RFC 9110 §8.8.3); ours have none, so a list that is cut there matches nothing more.
     Some(values.collect::<Vec<_>>().into_iter().flat_map(list))
+}
+
+impl Validators<'_> {
+    fn is_weak(&self) -> bool {
+        self.etag.starts_with("W/")
+    }
+}
+
+/// RFC 9110 §8.8.3.2, strong comparison: a weak tag is like no other, not even itself.
+fn is_same(tag: &[u8], now: &Validators<'_>) -> bool {
+    !now.is_weak() && tag == now.etag.as_bytes()
 }
 
 fn weak(tag: &[u8]) -> &[u8] {

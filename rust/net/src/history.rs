@@ -1,0 +1,221 @@
+//! What was last broadcast to rooms that remember, so that a client who comes back gets what it has missed.
+//!
+//! Each shard has its own, of the same broadcasts: nobody is asked, and nothing is locked, when a client comes back.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::broadcast::Broadcast;
+use crate::settings::Limits;
+use crate::timers::Millis;
+
+/// A broadcast's number among all of the server's that are remembered, and how many its rooms keep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// Another server, or another life of this one, has another epoch: its numbers mean nothing here.
+    pub epoch: u32,
+    /// From 1 on.
+    pub offset: u64,
+    /// Messages that a room keeps.
+    pub keep: usize,
+}
+
+/// The place behind a broadcast, as clients say it: `Last-Event-ID`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Since {
+    pub(crate) epoch: u32,
+    pub(crate) offset: u64,
+}
+
+impl Since {
+    /// Reads what [`Since::text`] has written. `None`: it is something else, which is a client's right.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (epoch, offset) = text.split_once('-')?;
+        let plain = offset.bytes().all(|byte| byte.is_ascii_digit());
+        let epoch = (epoch.len() == 8).then(|| u32::from_str_radix(epoch, 16).ok())??;
+        Some(Since { epoch, offset: plain.then(|| offset.parse().ok())?? })
+    }
+
+    pub(crate) fn text(self) -> String {
+        format!("{:08x}-{}", self.epoch, self.offset)
+    }
+}
+
+/// What one shard remembers.
+#[derive(Debug, Default)]
+pub(crate) struct Histories {
+    rooms: HashMap<Arc<str>, History>,
+    /// What was forgotten with its room.
+    swept: u64,
+    /// The newest of all.
+    pub(crate) newest: u64,
+    swept_at: Millis,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    kept: VecDeque<(Stamp, Arc<Broadcast>)>,
+    bytes: usize,
+    /// The newest that is not kept any more.
+    forgotten: u64,
+    last: Millis,
+}
+
+/// How often rooms are looked for that nothing was said in for long.
+const SWEEP: Millis = 1000;
+
+impl Histories {
+    /// Remembers a broadcast to these rooms.
+    pub(crate) fn push(
+        &mut self,
+        names: &[Arc<str>],
+        stamp: Stamp,
+        broadcast: &Arc<Broadcast>,
+        limits: &Limits,
+        now: Millis,
+    ) {
+        self.sweep(limits, now);
+        self.newest = self.newest.max(stamp.offset);
+        for name in names {
+            let swept = self.swept;
+            // A room that is new here may be one that was forgotten.
+            let room =
+                self.rooms.entry(name.clone()).or_insert_with(|| History { forgotten: swept, ..History::default() });
+            room.last = now;
+            room.bytes += broadcast.payload().len();
+            room.kept.push_back((stamp, broadcast.clone()));
+            while room.kept.len() > stamp.keep || room.bytes > limits.history_bytes {
+                let Some((stamp, broadcast)) = room.kept.pop_front() else { break };
+                room.bytes -= broadcast.payload().len();
+                room.forgotten = room.forgotten.max(stamp.offset);
+            }
+        }
+    }
+
+    /// Forgets rooms in which nothing was said for so long.
+    fn sweep(&mut self, limits: &Limits, now: Millis) {
+        let age = limits.history_timeout.as_millis() as Millis;
+        if now < self.swept_at + SWEEP.min(age) {
+            return;
+        }
+        self.swept_at = now;
+        let swept = &mut self.swept;
+        self.rooms.retain(|_, room| {
+            let stays = room.last + age > now;
+            if !stays {
+                let newest = room.kept.back().map_or(room.forgotten, |(stamp, _)| stamp.offset);
+                *swept = (*swept).max(newest);
+            }
+            stays
+        });
+    }
+
+    /// Nothing is missing of what was said in these rooms since then. [`Histories::kept`] has it, or what there is of it.
+    pub(crate) fn is_gapless(&self, names: &[Arc<str>], since: Since, epoch: u32) -> bool {
+        let forgotten = |name: &Arc<str>| self.rooms.get(name).map_or(self.swept, |room| room.forgotten);
+        since.epoch == epoch && names.iter().all(|name| forgotten(name) <= since.offset)
+    }
+
+    /// The broadcasts to these rooms behind that place, each once, in order; all that are kept if the place is not ours.
+    pub(crate) fn kept(&self, names: &[Arc<str>], since: Since, epoch: u32) -> Vec<Arc<Broadcast>> {
+        let after = if since.epoch == epoch { since.offset } else { 0 };
+        let mut found: Vec<_> = Vec::new();
+        for room in names.iter().filter_map(|name| self.rooms.get(name)) {
+            found.extend(room.kept.iter().filter(|(stamp, _)| stamp.offset > after));
+        }
+        found.sort_by_key(|(stamp, _)| stamp.offset);
+        found.dedup_by_key(|(stamp, _)| stamp.offset);
+        found.into_iter().map(|(_, broadcast)| broadcast.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hubbub_proto::message::Kind;
+
+    use super::*;
+    use crate::broadcast::Target;
+    use crate::settings::Policy;
+
+    const EPOCH: u32 = 0xabc;
+
+    struct House {
+        histories: Histories,
+        limits: Limits,
+        next: u64,
+    }
+
+    impl House {
+        fn new(limits: Limits) -> Self {
+            House { histories: Histories::default(), limits, next: 1 }
+        }
+
+        fn say(&mut self, rooms: &[&str], text: &str, keep: usize, now: Millis) {
+            let stamp = Stamp { epoch: EPOCH, offset: self.next, keep };
+            self.next += 1;
+            let names: Vec<Arc<str>> = rooms.iter().map(|name| Arc::from(*name)).collect();
+            let target = Target::Rooms(names.clone());
+            let broadcast = Arc::new(Broadcast::new(target, Vec::new(), Policy::Close, Kind::Text, text.as_bytes(), 1));
+            self.histories.push(&names, stamp, &broadcast, &self.limits, now);
+        }
+
+        fn since(&self, rooms: &[&str], offset: u64) -> (String, bool) {
+            let names: Vec<Arc<str>> = rooms.iter().map(|name| Arc::from(*name)).collect();
+            let since = Since { epoch: EPOCH, offset };
+            let kept = self.histories.kept(&names, since, EPOCH);
+            let texts: Vec<_> = kept.iter().map(|broadcast| String::from_utf8_lossy(broadcast.payload())).collect();
+            (texts.join(" "), self.histories.is_gapless(&names, since, EPOCH))
+        }
+    }
+
+    #[test]
+    fn who_comes_back_gets_what_was_said_since_each_once_and_in_order() {
+        let mut house = House::new(Limits::default());
+        house.say(&["x"], "1", 10, 0);
+        house.say(&["y"], "2", 10, 0);
+        house.say(&["x", "y"], "3", 10, 0);
+        house.say(&["z"], "4", 10, 0);
+        assert_eq!(house.since(&["x", "y"], 0), ("1 2 3".into(), true));
+        assert_eq!(house.since(&["x", "y"], 2), ("3".into(), true));
+        assert_eq!(house.since(&["nowhere"], 2), (String::new(), true));
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_is_a_gap() {
+        let mut house = House::new(Limits::default());
+        for text in ["1", "2", "3"] {
+            house.say(&["x"], text, 2, 0);
+        }
+        assert_eq!(house.since(&["x"], 1), ("2 3".into(), true));
+        assert_eq!(house.since(&["x"], 0), ("2 3".into(), false));
+        let other = Since { epoch: 1, offset: 2 };
+        let names = [Arc::from("x")];
+        assert!(!house.histories.is_gapless(&names, other, EPOCH));
+        assert_eq!(house.histories.kept(&names, other, EPOCH).len(), 2);
+    }
+
+    #[test]
+    fn a_room_is_bounded_in_bytes_and_forgotten_when_nothing_is_said_in_it() {
+        let limits =
+            Limits { history_bytes: 5, history_timeout: std::time::Duration::from_secs(10), ..Limits::default() };
+        let mut house = House::new(limits);
+        house.say(&["x"], "abc", 9, 0);
+        house.say(&["x"], "def", 9, 0);
+        assert_eq!(house.since(&["x"], 0), ("def".into(), false));
+        house.say(&["y"], "g", 9, 10_000);
+        assert_eq!(house.since(&["x"], 1), (String::new(), false));
+        assert_eq!(house.since(&["x"], 2), (String::new(), true));
+        assert_eq!(house.since(&["y"], 2), ("g".into(), true));
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_was_written_and_nothing_else_is() {
+        let since = Since { epoch: 0xdead_beef, offset: 12 };
+        assert_eq!(Since::parse(&since.text()), Some(since));
+        for garbage in
+            ["", "-", "deadbeef-", "deadbeef--1", "deadbeef-+1", "xyz-1", "1-1", "deadbeef-99999999999999999999"]
+        {
+            assert_eq!(Since::parse(garbage), None, "{garbage}");
+        }
+    }
+}

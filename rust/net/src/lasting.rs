@@ -1,0 +1,381 @@
+//! What a session has that outlives its connections: a secret by which its client is known, and the messages that the
+//! client may not have got.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::engineio::{Sid, Stage};
+use hubbub_proto::message::Kind;
+
+use crate::broadcast::Broadcast;
+use crate::carrier::{Carrier, join};
+use crate::id::SessionId;
+
+/// Whose rules the session follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Dialect {
+    /// Ours: a client says which messages it has, and may come again on any carrier.
+    Comet,
+    /// Engine.IO 4: what a poll was given is gone, and a WebSocket that is lost was the session.
+    EngineIo,
+}
+
+/// What the client is told that it can rely on, or must keep to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Terms {
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) ping_timeout: Option<Duration>,
+    /// The longest message, in bytes.
+    pub(crate) max_payload: usize,
+}
+
+/// The random part of a session's id.
+pub(crate) type Secret = [u8; 16];
+
+/// What a session has that outlives its connections.
+#[derive(Debug)]
+pub(crate) struct Lasting {
+    secret: Secret,
+    pub(crate) dialect: Dialect,
+    /// From one ping to the next, how long an answer may take, and the longest message.
+    pub(crate) terms: Terms,
+    /// The connection whose poll waits.
+    pub(crate) poll: Option<SessionId>,
+    /// Connections whose POST is taken in, or answered, when the inbox has room again; the oldest first.
+    pub(crate) posts: VecDeque<SessionId>,
+    /// Where an Engine.IO session stands on its way to a WebSocket, and the WebSocket that is to be.
+    pub(crate) stage: Stage,
+    pub(crate) candidate: Option<SessionId>,
+    /// Fields of the answer that opens the session.
+    pub(crate) fields: Vec<(String, String)>,
+    /// The client of the poll says which messages it has.
+    pub(crate) keeps: bool,
+    /// Packets of the protocol's own, for the next poll.
+    signals: Vec<u8>,
+    /// The last of them, behind all messages.
+    ending: Vec<u8>,
+    /// The code and reason with which it has ended while its client was away.
+    pub(crate) ended: Option<(CloseCode, String)>,
+    /// What connections have been given, the oldest first: the client may not have got it.
+    given: VecDeque<Entry>,
+    given_bytes: usize,
+    /// The messages that were given before those.
+    forgotten: u64,
+    /// What no connection has been given.
+    waiting: VecDeque<Entry>,
+    waiting_bytes: usize,
+}
+
+/// One message.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    Own(Kind, Bytes),
+    Broadcast(Arc<Broadcast>),
+}
+
+impl Entry {
+    /// What it counts for. Its own place counts, too: there may be many that are empty.
+    fn len(&self) -> usize {
+        let payload = match self {
+            Entry::Own(_, payload) => payload.len(),
+            Entry::Broadcast(broadcast) => broadcast.payload().len(),
+        };
+        payload + size_of::<Self>()
+    }
+
+    /// Appends it as the carrier has it.
+    fn write(&self, carrier: Carrier, out: &mut Vec<u8>) {
+        match self {
+            Entry::Own(kind, payload) => carrier.write(out, *kind, payload),
+            Entry::Broadcast(broadcast) => out.extend_from_slice(broadcast.carried(carrier)),
+        }
+    }
+}
+
+/// The messages behind a client's cursor are not kept any more, or have never been.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Gap;
+
+impl Lasting {
+    pub(crate) fn new(dialect: Dialect, terms: Terms) -> Option<Self> {
+        let mut secret = Secret::default();
+        getrandom::fill(&mut secret).ok()?;
+        Some(Lasting {
+            secret,
+            dialect,
+            terms,
+            poll: None,
+            posts: VecDeque::new(),
+            stage: Stage::Polling,
+            candidate: None,
+            fields: Vec::new(),
+            keeps: false,
+            signals: Vec::new(),
+            ending: Vec::new(),
+            ended: None,
+            given: VecDeque::new(),
+            given_bytes: 0,
+            forgotten: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+        })
+    }
+
+    /// The client may come again after its connection was lost.
+    pub(crate) fn resumes(&self) -> bool {
+        self.dialect == Dialect::Comet
+    }
+
+    /// The id by which the client names the session.
+    pub(crate) fn sid(&self, id: SessionId) -> String {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&id.as_u64().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.secret);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Whoever says this knows the session.
+    pub(crate) fn knows(&self, secret: &Secret) -> bool {
+        // Every byte is looked at, so that the time it takes says nothing.
+        self.secret.iter().zip(secret).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    }
+
+    /// Bytes of messages that wait here.
+    pub(crate) fn bytes(&self) -> usize {
+        self.given_bytes + self.waiting_bytes
+    }
+
+    /// There is something for a poll.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.signals.is_empty() || !self.ending.is_empty() || !self.given.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// There is something that a poll may have now: while a session is upgraded, messages wait for the WebSocket.
+    pub(crate) fn has_news_now(&self) -> bool {
+        if self.stage.holds_output() { !self.signals.is_empty() } else { self.has_news() }
+    }
+
+    pub(crate) fn signal(&mut self, packet: impl FnOnce(&mut Vec<u8>)) {
+        if !self.signals.is_empty() {
+            join(&mut self.signals, b"");
+        }
+        packet(&mut self.signals);
+    }
+
+    /// The packet that ends the session, for polls, and why it ends, for a client that comes by something else.
+    pub(crate) fn end(&mut self, code: CloseCode, reason: &str, packet: impl FnOnce(&mut Vec<u8>)) {
+        self.ending.clear();
+        packet(&mut self.ending);
+        self.ended = Some((code, reason.to_owned()));
+    }
+
+    /// Keeps a message for the next connection.
+    pub(crate) fn queue(&mut self, entry: Entry) {
+        self.waiting_bytes += entry.len();
+        self.waiting.push_back(entry);
+    }
+
+    /// Remembers a message that the connection has been given, and forgets older ones beyond so many bytes.
+    pub(crate) fn remember(&mut self, entry: Entry, most: usize) {
+        self.given_bytes += entry.len();
+        self.given.push_back(entry);
+        self.shrink(most);
+    }
+
+    /// Forgets the oldest messages that a connection has been given, beyond so many bytes.
+    pub(crate) fn shrink(&mut self, most: usize) {
+        while self.given_bytes > most && self.given.len() > 1 {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(entry) = self.given.pop_front() {
+            self.given_bytes -= entry.len();
+            self.forgotten += 1;
+        }
+    }
+
+    /// The client has so many messages.
+    pub(crate) fn acknowledge(&mut self, cursor: u64) -> Result<(), Gap> {
+        if cursor < self.forgotten || cursor > self.forgotten + self.given.len() as u64 {
+            return Err(Gap);
+        }
+        while self.forgotten < cursor {
+            self.forget_oldest();
+        }
+        Ok(())
+    }
+
+    /// What answers a poll: the body of the response. From a client that does not say which messages it has, nothing can
+    /// be asked for again.
+    pub(crate) fn payload(&mut self) -> Vec<u8> {
+        let mut body = std::mem::take(&mut self.signals);
+        if self.stage.holds_output() {
+            return body;
+        }
+        if !self.keeps {
+            self.forget_given();
+        }
+        self.give(|entry| {
+            if !body.is_empty() {
+                join(&mut body, b"");
+            }
+            entry.write(Carrier::Polling, &mut body);
+        });
+        if !self.keeps {
+            self.forget_given();
+        }
+        if !self.ending.is_empty() {
+            join(&mut body, &self.ending);
+        }
+        body
+    }
+
+    pub(crate) fn forget_given(&mut self) {
+        self.forgotten += self.given.len() as u64;
+        self.given.clear();
+        self.given_bytes = 0;
+    }
+
+    /// Gives a new connection everything that the client has not got.
+    pub(crate) fn replay(&mut self, carrier: Carrier, out: &mut Vec<u8>) {
+        self.give(|entry| entry.write(carrier, out));
+    }
+
+    fn give(&mut self, mut take: impl FnMut(&Entry)) {
+        self.given.append(&mut self.waiting);
+        self.given_bytes += std::mem::take(&mut self.waiting_bytes);
+        self.given.iter().for_each(&mut take);
+    }
+
+    /// Takes out the oldest broadcasts that no connection has been given, until `wanted` bytes are free of `limit`.
+    pub(crate) fn drop_oldest(&mut self, wanted: usize, limit: usize) -> usize {
+        let mut dropped = 0;
+        let mut at = 0;
+        while self.bytes() + wanted > limit && at < self.waiting.len() {
+            if matches!(self.waiting[at], Entry::Broadcast(_)) {
+                if let Some(entry) = self.waiting.remove(at) {
+                    self.waiting_bytes -= entry.len();
+                    dropped += 1;
+                }
+            } else {
+                at += 1;
+            }
+        }
+        dropped
+    }
+}
+
+/// The session that a client names, and its proof.
+pub(crate) fn read_sid(sid: &Sid) -> Option<(SessionId, Secret)> {
+    let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(sid.as_str()).ok()?.try_into().ok()?;
+    let (id, secret) = bytes.split_at(8);
+    Some((SessionId::from_number(u64::from_be_bytes(id.try_into().ok()?)), secret.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lasting() -> Lasting {
+        let terms = Terms { ping_interval: None, ping_timeout: None, max_payload: 1 };
+        Lasting::new(Dialect::Comet, terms).unwrap()
+    }
+
+    fn own(text: &str) -> Entry {
+        Entry::Own(Kind::Text, Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn payload(lasting: &mut Lasting, keep: bool) -> String {
+        lasting.keeps = keep;
+        String::from_utf8(lasting.payload()).unwrap().replace('\u{1e}', "|")
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_comes_again() {
+        let mut lasting = lasting();
+        lasting.queue(own("a"));
+        lasting.queue(own("b"));
+        assert_eq!(payload(&mut lasting, true), "4a|4b");
+        assert_eq!(payload(&mut lasting, true), "4a|4b");
+        lasting.acknowledge(1).unwrap();
+        lasting.queue(own("c"));
+        assert_eq!(payload(&mut lasting, true), "4b|4c");
+        lasting.acknowledge(3).unwrap();
+        assert!(!lasting.has_news());
+        assert_eq!(lasting.bytes(), 0);
+    }
+
+    #[test]
+    fn a_cursor_that_cannot_be_is_a_gap() {
+        let mut lasting = lasting();
+        lasting.queue(own("a"));
+        assert_eq!(lasting.acknowledge(1), Err(Gap), "it was given to nobody");
+        payload(&mut lasting, true);
+        lasting.acknowledge(1).unwrap();
+        assert_eq!(lasting.acknowledge(0), Err(Gap), "it is forgotten");
+    }
+
+    #[test]
+    fn without_keeping_nothing_comes_twice() {
+        let mut lasting = lasting();
+        lasting.signal(|out| out.extend_from_slice(b"2"));
+        lasting.queue(own("a"));
+        assert_eq!(payload(&mut lasting, false), "2|4a");
+        assert_eq!(payload(&mut lasting, false), "");
+        lasting.queue(own("b"));
+        assert_eq!(payload(&mut lasting, false), "4b");
+    }
+
+    #[test]
+    fn a_new_connection_gets_what_the_old_one_may_have_lost_and_what_came_since() {
+        let mut lasting = lasting();
+        for text in ["a", "b", "c"] {
+            lasting.remember(own(text), 1 << 10);
+        }
+        lasting.queue(own("d"));
+        lasting.acknowledge(2).unwrap();
+        let mut out = Vec::new();
+        lasting.replay(Carrier::Events, &mut out);
+        assert_eq!(out, b"data: c\n\ndata: d\n\n");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut lasting = lasting();
+        for _ in 0..100 {
+            lasting.remember(own("0123456789"), 2 * (10 + size_of::<Entry>()) + 5);
+        }
+        assert_eq!(lasting.bytes(), 2 * (10 + size_of::<Entry>()));
+        assert_eq!(lasting.acknowledge(97), Err(Gap));
+        lasting.acknowledge(98).unwrap();
+    }
+
+    #[test]
+    fn empty_messages_are_bounded_too() {
+        let mut lasting = lasting();
+        for _ in 0..10_000 {
+            lasting.remember(own(""), 1 << 10);
+        }
+        assert!(lasting.given.len() <= (1 << 10) / size_of::<Entry>());
+        lasting.queue(own(""));
+        assert!(lasting.waiting_bytes > 0);
+    }
+
+    #[test]
+    fn a_sid_names_one_session_and_proves_it() {
+        let (one, other) = (lasting(), lasting());
+        let id = SessionId::new(3, 77, 5);
+        let sid = Sid::new(&one.sid(id)).unwrap();
+        let (named, secret) = read_sid(&sid).unwrap();
+        assert_eq!(named, id);
+        assert!(one.knows(&secret) && !other.knows(&secret));
+        assert!(read_sid(&Sid::new("abcdefghijklmnop").unwrap()).is_none());
+    }
+}

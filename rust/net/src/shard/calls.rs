@@ -1,0 +1,333 @@
+//! Requests for sessions: new ones, on whatever carries them, and those that are there already.
+
+use std::sync::Arc;
+
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::engineio::{self, ErrorCode, Stage, admit};
+
+use super::Shard;
+use super::clients::TOO_MANY;
+use super::context::Context;
+use super::opening::Agreed;
+use super::wishes::{Named, Wish, preflight, refuse_engineio, unknown};
+use crate::carrier::Carrier;
+use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
+use crate::figures::Reason;
+use crate::handler::{Handler, Request};
+use crate::lasting::{Lasting, Terms};
+use crate::link::Link;
+use crate::server::Full;
+use crate::session::{Deciding, Phase, Plan, Session};
+use crate::settings::Service;
+
+/// A request for a session, with all that is needed to open one.
+pub(super) struct Call {
+    pub(super) wish: Wish,
+    pub(super) opening: New,
+}
+
+/// A session that is to open.
+pub(super) struct New {
+    /// What its WebSocket handshake has agreed on.
+    pub(super) agreed: Option<Agreed>,
+    pub(super) plan: Plan,
+    pub(super) request: Request,
+    pub(super) request_line: String,
+    /// What becomes of the request if it is answered with HTTP.
+    pub(super) exchange: Option<Box<Exchange>>,
+    /// The user decides about it.
+    pub(super) asks: bool,
+    /// It was a file that was looked for, in vain.
+    pub(super) missed: bool,
+}
+
+impl Shard {
+    pub(super) fn answer_call(&mut self, slot: u32, call: Call, rest: Vec<u8>, handler: &mut impl Handler) {
+        let Call { wish, mut opening } = call;
+        if let Some(named) = wish.named()
+            && named.id.shard() != self.number()
+            && named.id.shard() < self.cx.server.handles().len()
+        {
+            let received = [&opening.request.head, &rest[..]].concat();
+            self.pass_on(slot, named.id.shard(), received);
+            return;
+        }
+        match wish {
+            Wish::Open => self.begin_session(slot, opening, rest, handler),
+            Wish::Resume(named) => {
+                let session = self.find(&named).and_then(|session| session.knows_up_to(&named).then_some(session));
+                match session.map(|session| session.id) {
+                    Some(id) => self.attach(slot, id, &opening, rest, handler),
+                    None if named.or_new => self.begin_session(slot, opening, rest, handler),
+                    None => self.refuse_call(slot, opening, handler),
+                }
+            }
+            Wish::Poll { named, at_once } => {
+                let session = self.find(&named).and_then(|session| session.knows_up_to(&named).then_some(session));
+                match session.map(|session| session.id) {
+                    Some(id) => {
+                        let fields = std::mem::take(&mut opening.plan.fields);
+                        self.hold_poll(slot, id, opening, rest, fields);
+                        self.poll(slot, id, named.cursor, at_once, handler);
+                    }
+                    None if named.or_new => self.begin_session(slot, opening, rest, handler),
+                    None => self.refuse_call(slot, opening, handler),
+                }
+            }
+            Wish::Post(named) => {
+                if self.find(&named).is_none() {
+                    return self.refuse_call(slot, opening, handler);
+                }
+                self.take_post(slot, Some(named), opening, rest, handler);
+            }
+            Wish::EngineIo { query, named, method } => {
+                let upgrade = opening.agreed.is_some();
+                let stage = named.as_ref().and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.stage));
+                let id = named.as_ref().map(|named| named.id);
+                match (admit(&query, &method, upgrade, stage.and_then(Stage::transport)), id) {
+                    (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest, handler),
+                    (Ok(engineio::Request::Poll), Some(id)) if self.is_polled(id) => {
+                        // The reference calls it an overlap: one of the two would miss what the other gets.
+                        if let Some(session) = self.sessions.get(id) {
+                            self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                        }
+                        self.refuse_as(slot, ErrorCode::BadRequest, opening, handler);
+                    }
+                    (Ok(engineio::Request::Poll), Some(id)) => {
+                        let fields = std::mem::take(&mut opening.plan.fields);
+                        self.hold_poll(slot, id, opening, rest, fields);
+                        self.poll(slot, id, None, false, handler);
+                    }
+                    (Ok(engineio::Request::Post), Some(_)) => self.take_post(slot, named, opening, rest, handler),
+                    (Ok(engineio::Request::Upgrade), Some(id)) => self.offer(slot, id, opening, rest, handler),
+                    (Ok(_), None) => self.refuse_as(slot, ErrorCode::BadRequest, opening, handler),
+                    (Err(code), _) => self.refuse_as(slot, code, opening, handler),
+                }
+            }
+            Wish::Preflight => {
+                let answer = preflight(std::mem::take(&mut opening.plan.fields));
+                self.hold(slot, opening, Purpose::Own, rest, handler);
+                let Some(id) = self.sessions.at(slot).map(|session| session.id) else { return };
+                self.answer(id, &answer.into(), Piece::Borrowed(&[]), handler);
+            }
+        }
+    }
+
+    /// The session that a client names, if it is there and the client proves to be its.
+    pub(super) fn find(&mut self, named: &Named) -> Option<&mut Session> {
+        let session = self.sessions.get(named.id)?;
+        // Of one that has ended, the client may still fetch the last words.
+        let ends = matches!(session.phase, Phase::Lingering) && session.is_away();
+        let open = session.is_open();
+        let lasting = session.lasting().filter(|lasting| lasting.knows(&named.secret))?;
+        (open || ends && lasting.has_news()).then_some(session)
+    }
+
+    /// Takes in packets for a session.
+    fn take_post(
+        &mut self,
+        slot: u32,
+        named: Option<Named>,
+        mut opening: New,
+        rest: Vec<u8>,
+        handler: &mut impl Handler,
+    ) {
+        let Some(named) = named else { return };
+        let fields = std::mem::take(&mut opening.plan.fields);
+        let post = Post { session: named.id, secret: named.secret, body: Some(Vec::new()), fields };
+        self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
+        self.posted(slot, handler);
+    }
+
+    pub(super) fn refuse_as(&mut self, slot: u32, code: ErrorCode, opening: New, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        let (reason, answer) = refuse_engineio(code, opening.agreed.is_some(), &opening.plan.fields);
+        self.cx.refuse_request(session, &answer, reason, opening.request_line, handler);
+        self.settle_session(slot);
+    }
+
+    fn refuse_call(&mut self, slot: u32, opening: New, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        let (reason, mut answer) = unknown();
+        answer.fields.extend(opening.plan.fields);
+        self.cx.refuse_request(session, &answer, reason, opening.request_line, handler);
+        self.settle_session(slot);
+    }
+
+    /// Opens a session, or asks the user about it first.
+    pub(super) fn begin_session(&mut self, slot: u32, new: New, rest: Vec<u8>, handler: &mut impl Handler) {
+        let New { agreed, plan, mut request, request_line, exchange, asks, missed } = new;
+        let Some(session) = self.sessions.at(slot) else { return };
+        session.describe_transport(&mut request);
+        let (slot, rest, exchange) = if plan.carrier == Carrier::Polling {
+            // The session is not the connection: that one only waits for the first answer.
+            let terms = self.cx.terms(request.endpoint);
+            match self.seat_away(slot, &plan, terms, exchange, request_line.clone(), rest, handler) {
+                Some(away) => (away, Vec::new(), None),
+                None => return,
+            }
+        } else {
+            (slot, rest, exchange)
+        };
+        let Some(session) = self.sessions.at(slot) else { return };
+        let (key, packing) = agreed.map_or((None, None), |agreed| (Some(agreed.key), agreed.packing));
+        if asks {
+            let link = Arc::new(Link::new(session.id, session.whence()));
+            session.link = Some(link.clone());
+            let subprotocol = request.subprotocol.clone().map(str::into_string);
+            let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange, missed, plan };
+            session.phase = Phase::Deciding(Box::new(deciding));
+            handler.request(link, request);
+        } else {
+            let subprotocol = request.subprotocol.clone();
+            let mut fields = Vec::new();
+            session.pack(packing, &mut fields);
+            let key = key.unwrap_or_default();
+            self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, Some(request), handler);
+            self.feed_rest(slot, rest, handler);
+        }
+    }
+
+    /// Makes a session without a connection of its own; the one at `slot` waits for its first answer.
+    #[allow(clippy::too_many_arguments, reason = "all that a session and its first poll begin with")]
+    fn seat_away(
+        &mut self,
+        slot: u32,
+        plan: &Plan,
+        terms: Terms,
+        exchange: Option<Box<Exchange>>,
+        request_line: String,
+        rest: Vec<u8>,
+        handler: &mut impl Handler,
+    ) -> Option<u32> {
+        let now = self.cx.now;
+        let lasting = plan.dialect.and_then(|dialect| Lasting::new(dialect, terms));
+        let peer = self.sessions.at(slot)?.whence();
+        // Handshakes under way do not matter: this one is about to end.
+        let room = self.cx.server.room_for_connection() != Err(Full::Sessions);
+        let away = match (lasting, exchange) {
+            (Some(lasting), Some(exchange)) if room => {
+                let id = self.sessions.insert(|id| Session::away(id, peer, lasting, now)).map(|session| session.id);
+                id.map(|id| (id, exchange))
+            }
+            _ => None,
+        };
+        let Some((id, mut exchange)) = away else {
+            let session = self.sessions.at(slot)?;
+            let answer = crate::command::Answer::plain(503, "There is no room for a further session.");
+            self.cx.refuse_request(session, &answer, Reason::Connections, request_line, handler);
+            self.settle_session(slot);
+            return None;
+        };
+        self.cx.server.connection_begins();
+        // Who has just connected is no longer among the handshakes; the new session never was.
+        self.cx.server.handshake_ends();
+        exchange.purpose = Purpose::Poll(id, Vec::new());
+        exchange.request_line = request_line;
+        exchange.rest = rest;
+        let session = self.sessions.at(slot)?;
+        self.cx.begin_exchange(session, exchange);
+        let poll = session.id;
+        let away = self.sessions.get(id)?;
+        // It counts beside its connections: otherwise one of them could open any number.
+        if !self.cx.seat(away) {
+            let fields = plan.fields.clone();
+            self.drop_session(id.slot() as u32, None, handler);
+            self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields, handler);
+            return None;
+        }
+        if let Some(lasting) = away.lasting_mut() {
+            lasting.poll = Some(poll);
+        }
+        away.until = self.cx.head_deadline();
+        self.cx.arm_until(away);
+        Some(id.slot() as u32)
+    }
+
+    /// Lets the connection wait for something to say to a session's client.
+    fn hold_poll(&mut self, slot: u32, id: crate::SessionId, opening: New, rest: Vec<u8>, fields: Fields) {
+        let Some(mut exchange) = opening.exchange else { return };
+        exchange.purpose = Purpose::Poll(id, fields);
+        exchange.request_line = opening.request_line;
+        exchange.rest = rest;
+        if let Some(session) = self.sessions.at(slot) {
+            self.cx.begin_exchange(session, exchange);
+        }
+    }
+
+    /// Makes the request one that the shard answers by itself, and takes in what has come of its body.
+    fn hold(&mut self, slot: u32, opening: New, purpose: Purpose, rest: Vec<u8>, handler: &mut impl Handler) {
+        let Some(mut exchange) = opening.exchange else { return };
+        let Some(session) = self.sessions.at(slot) else { return };
+        exchange.purpose = purpose;
+        exchange.request_line = opening.request_line;
+        let wanted = std::mem::take(&mut exchange.expects) && rest.is_empty();
+        let done = exchange.body.is_done();
+        if done {
+            exchange.rest = rest;
+            self.cx.begin_exchange(session, exchange);
+            return;
+        }
+        self.cx.begin_exchange(session, exchange);
+        if wanted {
+            session.outbox.gather(&mut self.cx.pool, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+            self.cx.mark_dirty(session);
+        }
+        if !rest.is_empty() {
+            self.cx.receive_body(session, &rest, handler);
+        }
+        self.cx.watch_exchange(session);
+    }
+}
+
+impl Context {
+    /// What sessions of this endpoint can rely on, and must keep to, if they outlive their connections.
+    pub(super) fn terms(&self, endpoint: u32) -> Terms {
+        let max = self.limits.max_message_bytes.unwrap_or(usize::MAX);
+        let max_body = self.limits.max_body_bytes.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let settings = self.server.settings();
+        match settings.endpoints.get(endpoint as usize).map(|endpoint| &endpoint.service) {
+            Some(Service::EngineIo(settings)) => Terms {
+                ping_interval: Some(settings.ping_interval),
+                ping_timeout: Some(settings.ping_timeout),
+                max_payload: settings.max_payload.min(max).min(max_body),
+            },
+            _ => Terms {
+                ping_interval: self.limits.ping_interval,
+                ping_timeout: self.limits.ping_timeout,
+                max_payload: usize::try_from(self.limits.max_payload()).unwrap_or(usize::MAX),
+            },
+        }
+    }
+
+    /// From here on the connection is in the middle of an exchange that is no user's.
+    fn begin_exchange(&mut self, session: &mut Session, mut exchange: Box<Exchange>) {
+        exchange.progress = self.now;
+        exchange.peer = Some(session.whence());
+        // The id of a session is a secret: no log has it.
+        let line = exchange.request_line.split('?').next().map_or(0, str::len);
+        exchange.request_line.truncate(line);
+        session.until = 0;
+        // The user is told neither the beginning nor the end.
+        session.told = true;
+        session.phase = Phase::Exchange(exchange);
+        self.handshake_over(session);
+        self.counts.requests += 1;
+    }
+}
+
+impl Session {
+    /// The client can be given all that it has not got.
+    fn knows_up_to(&mut self, named: &Named) -> bool {
+        let cursor = named.cursor;
+        self.lasting_mut().is_some_and(|lasting| cursor.is_none_or(|cursor| lasting.acknowledge(cursor).is_ok()))
+    }
+}
+
+/// A text for a client's script.
+pub(super) fn plain(status: u16, text: &str, fields: &Fields) -> Reply {
+    let mut answer = crate::command::Answer::plain(status, text);
+    answer.fields.push(("Cache-Control".into(), "no-store".into()));
+    answer.fields.extend(fields.iter().cloned());
+    answer.into()
+}

@@ -1,0 +1,296 @@
+//! Sessions by polls: what waits for the client goes out with its next GET, and a POST brings what it sends.
+
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::comet::{self, Packet};
+use hubbub_proto::engineio::PacketType;
+use hubbub_proto::message::Payload;
+
+use super::Shard;
+use super::calls::plain;
+use super::context::millis;
+use super::wishes::unknown;
+use crate::carrier::Carrier;
+use crate::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
+use crate::handler::Handler;
+use crate::id::SessionId;
+use crate::lasting::{Dialect, Lasting, Secret};
+use crate::session::{Phase, Session};
+
+/// The most packets in one POST.
+const MAX_PACKETS: usize = 4096;
+
+impl Shard {
+    /// A poll has come for a session; its connection waits.
+    pub(super) fn poll(
+        &mut self,
+        slot: u32,
+        id: SessionId,
+        cursor: Option<u64>,
+        at_once: bool,
+        handler: &mut impl Handler,
+    ) {
+        let Some(connection) = self.sessions.at(slot).map(|session| session.id) else { return };
+        if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
+            // Whoever polls has given up its other connection.
+            self.part(id.slot() as u32);
+        }
+        let Some(session) = self.sessions.get(id) else { return };
+        session.last_received = self.cx.now;
+        let Some(lasting) = session.lasting_mut() else { return };
+        lasting.keeps = cursor.is_some();
+        let overtaken = lasting.poll.replace(connection).filter(|other| *other != connection);
+        if lasting.stage.holds_output() {
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
+        } else if at_once && !lasting.has_news() {
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
+        }
+        self.cx.mark_dirty(session);
+        if let Some(interval) = self.cx.heartbeat(session).0 {
+            let at = self.cx.now + interval;
+            self.cx.arm(session, at);
+        }
+        if let Some(other) = overtaken {
+            self.say(other, 409, "Another poll of this session has come.", handler);
+        }
+    }
+
+    /// A poll waits for this session.
+    pub(super) fn is_polled(&mut self, id: SessionId) -> bool {
+        let poll = self.sessions.get(id).and_then(|session| session.lasting()?.poll);
+        poll.and_then(|poll| self.sessions.get(poll)).is_some_and(|session| session.waits_for_answer())
+    }
+
+    /// Answers the poll that waits for a session, if there is something to say.
+    pub(super) fn serve_poll(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(poll) = self.sessions.at(slot).and_then(|session| session.lasting()?.poll) else { return };
+        let waits = self.sessions.get(poll).is_some_and(|session| session.waits_for_answer());
+        let now = self.cx.now;
+        let Some(session) = self.sessions.at(slot) else { return };
+        let timeout = millis(self.cx.limits.session_timeout);
+        let Some(lasting) = session.lasting_mut() else { return };
+        if waits && !lasting.has_news_now() {
+            return;
+        }
+        lasting.poll = None;
+        if lasting.resumes() {
+            session.last_received = now;
+            self.cx.arm(session, now + timeout);
+        }
+        if !waits {
+            return;
+        }
+        let Some(lasting) = session.lasting_mut() else { return };
+        let body = lasting.payload();
+        let opening = std::mem::take(&mut lasting.fields);
+        self.answer_own(poll, 200, body, opening, handler);
+        self.forsake(slot, handler);
+    }
+
+    /// When the server stops, a session that has ended does not wait for somebody to ask why.
+    pub(super) fn forsake(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
+        let ended = matches!(session.phase, Phase::Lingering);
+        if self.cx.draining && ended && session.lasting().is_some_and(|lasting| lasting.poll.is_none()) {
+            self.drop_session(slot, None, handler);
+        }
+    }
+
+    /// The client of a poll has sent FIN: it has gone, or it only waits for the answer. What there is to say is not
+    /// entrusted to such a connection.
+    pub(super) fn poll_hung_up(&mut self, slot: u32) {
+        let Some(session) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
+        let id = session.id;
+        let Some(Purpose::Poll(polled, _)) = session.exchange().map(|exchange| &exchange.purpose) else { return };
+        let polled = *polled;
+        let Some(session) = self.sessions.get(polled).filter(|session| session.is_open()) else { return };
+        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.poll == Some(id)) {
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
+            self.cx.mark_dirty(session);
+        }
+    }
+
+    /// Answers a request of the shard's own with packets.
+    pub(super) fn answer_own(
+        &mut self,
+        id: SessionId,
+        status: u16,
+        body: Vec<u8>,
+        more: Fields,
+        handler: &mut impl Handler,
+    ) {
+        let mut fields = self.sessions.get(id).map(Session::take_fields).unwrap_or_default();
+        fields.extend(more);
+        let reply: Reply = plain(status, "", &fields);
+        self.answer(id, &reply, Piece::Shared(body.into()), handler);
+    }
+
+    /// Answers a request of the shard's own in words.
+    pub(super) fn say(&mut self, id: SessionId, status: u16, text: &str, handler: &mut impl Handler) {
+        if self.sessions.get(id).is_some_and(|session| session.waits_for_answer()) {
+            self.answer_own(id, status, format!("{text}\n").into_bytes(), Vec::new(), handler);
+        }
+    }
+
+    /// The body of a POST may be there: then its packets are handed on, in their turn.
+    pub(super) fn posted(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(connection) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
+        let id = connection.id;
+        let Some(post) = connection.exchange().filter(|exchange| exchange.body.is_done()).and_then(Exchange::post)
+        else {
+            return;
+        };
+        let (named, secret) = (post.session, post.secret);
+        match self.sessions.get(named).and_then(|session| session.may_post(&secret)) {
+            Some(lasting) => lasting.posts.push_back(id),
+            None => return self.refuse_post(id, handler),
+        }
+        self.answer_posts(named, handler);
+    }
+
+    /// Takes in what was posted, one after the other, and says so, unless the session is not to be read for now.
+    pub(super) fn answer_posts(&mut self, id: SessionId, handler: &mut impl Handler) {
+        while let Some(session) = self.sessions.get(id).filter(|session| !session.is_held_back())
+            && let Some(connection) = session.lasting_mut().and_then(|lasting| lasting.posts.pop_front())
+        {
+            let Some(waiting) = self.sessions.get(connection).filter(|session| session.waits_for_answer()) else {
+                continue;
+            };
+            match waiting.exchange().and_then(Exchange::post).and_then(|post| post.body.take()) {
+                Some(body) => self.hand_on(connection, id, &body, handler),
+                None => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
+            }
+        }
+    }
+
+    /// Hands on the packets of a POST. It is answered once the session is to be read again.
+    fn hand_on(&mut self, connection: SessionId, id: SessionId, body: &[u8], handler: &mut impl Handler) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else {
+            return self.refuse_post(connection, handler);
+        };
+        let Some(lasting) = session.lasting() else { return };
+        let (strict, terms) = (lasting.dialect == Dialect::EngineIo, lasting.terms);
+        if strict && body.len() > terms.max_payload {
+            self.cx.counts.violations += 1;
+            self.say(connection, 413, "The body is larger than maxPayload.", handler);
+            return;
+        }
+        let packets: Result<Vec<_>, _> = comet::packets(body, MAX_PACKETS).and_then(Iterator::collect);
+        let packets = match packets {
+            Ok(packets) => packets,
+            Err(error) => {
+                self.cx.counts.violations += 1;
+                if strict {
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "parse error", handler);
+                }
+                self.say(connection, 400, &format!("Bad request: {error}."), handler);
+                return;
+            }
+        };
+        session.pinged = false;
+        if let Some(lasting) = session.lasting_mut() {
+            lasting.posts.push_front(connection);
+            // How long a poll has waited is counted from its beginning.
+            if lasting.poll.is_none() {
+                session.last_received = self.cx.now;
+            }
+        }
+        let (mut messages, mut bytes) = (0, 0);
+        for packet in packets {
+            match packet {
+                Packet::Message(kind, payload) => {
+                    messages += 1;
+                    bytes += payload.len();
+                    handler.message(id, kind, Payload::Borrowed(&payload));
+                }
+                Packet::Close { code, reason } => {
+                    if strict {
+                        let received = Some((code, reason));
+                        session.rare.get_or_insert_default().farewell.received = received;
+                        self.cx.tell_closed(session, None, handler);
+                        self.cx.linger(session);
+                        if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
+                            self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
+                        }
+                    } else {
+                        self.cx.heed_close(session, code, reason, handler);
+                    }
+                    break;
+                }
+                Packet::Ping if strict => {
+                    self.cx.counts.violations += 1;
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                    break;
+                }
+                Packet::Pong => self.cx.heed_heartbeat(session),
+                Packet::Ping | Packet::Nothing => {}
+            }
+        }
+        self.cx.counts.messages_in += u64::from(messages);
+        if let Some(link) = session.link.clone()
+            && messages > 0
+        {
+            if link.delivered(messages, bytes, &self.cx.limits) && session.is_open() {
+                session.paused = true;
+                self.cx.counts.inbox_pauses += 1;
+            }
+            self.cx.pace(session, messages, handler);
+        }
+    }
+
+    fn refuse_post(&mut self, connection: SessionId, handler: &mut impl Handler) {
+        let (_, answer) = unknown();
+        self.say(connection, answer.status, "No session has this sid: it has ended, or was never there.", handler);
+    }
+
+    /// Somebody has gone who was to be told: a session's requests, or a request's session.
+    pub(super) fn forget(&mut self, session: &mut Session, handler: &mut impl Handler) {
+        let id = session.id;
+        if let Some(lasting) = session.lasting_mut() {
+            let waiting = lasting.poll.take().into_iter().chain(std::mem::take(&mut lasting.posts));
+            for connection in waiting.collect::<Vec<_>>() {
+                self.say(connection, 404, "The session has ended.", handler);
+            }
+        }
+        if let Phase::Candidate(target) = session.phase {
+            self.candidate_gone(target);
+        }
+        let Phase::Exchange(exchange) = &session.phase else { return };
+        if let Purpose::Post(post) = &exchange.purpose
+            && let Some(lasting) = self.sessions.get(post.session).and_then(Session::lasting_mut)
+        {
+            lasting.posts.retain(|other| *other != id);
+        }
+        if let Purpose::Poll(polled, _) = exchange.purpose
+            && let Some(session) = self.sessions.get(polled)
+            && let Some(lasting) = session.lasting_mut()
+            && lasting.poll == Some(id)
+        {
+            lasting.poll = None;
+            session.last_received = self.cx.now;
+            let at = self.cx.now + millis(self.cx.limits.session_timeout);
+            self.cx.arm(session, at);
+        }
+    }
+}
+
+impl Session {
+    /// What belongs to it, for whoever proves to be its client and has something to say.
+    fn may_post(&mut self, secret: &Secret) -> Option<&mut Lasting> {
+        let open = self.is_open();
+        self.lasting_mut().filter(|lasting| open && lasting.knows(secret))
+    }
+
+    /// It is a request that has not been answered.
+    fn waits_for_answer(&self) -> bool {
+        matches!(&self.phase, Phase::Exchange(exchange) if exchange.answering == Answering::Waiting)
+    }
+
+    /// The fields that the answer to this request is to have.
+    fn take_fields(&mut self) -> Fields {
+        match self.exchange().map(|exchange| &mut exchange.purpose) {
+            Some(Purpose::Poll(_, fields)) => std::mem::take(fields),
+            Some(Purpose::Post(post)) => std::mem::take(&mut post.fields),
+            Some(Purpose::Served | Purpose::Own) | None => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Sessions that change connections: parting with one, going on with another, and connections that change shards.
+
+use hubbub_proto::Role;
+use hubbub_proto::message::Reader;
+use mio::Token;
+
+use super::calls::New;
+use super::context::{Context, millis};
+use super::{Shard, State};
+use crate::carrier::Carrier;
+use crate::command::{Command, Moved};
+use crate::handler::Handler;
+use crate::id::SessionId;
+use crate::session::{Handshake, Phase, Session};
+use crate::transport::Stream;
+
+const OVERTAKEN: &str = "The session goes on with another connection.";
+
+impl Shard {
+    /// The connection is lost. A session that outlives its connections waits for the next one.
+    pub(super) fn lose_connection(&mut self, slot: u32, cause: &str, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        let waits = session.is_open() && session.lasting().is_some_and(|lasting| lasting.resumes());
+        if waits && self.state == State::Running && !self.cx.draining {
+            self.part(slot);
+        } else {
+            self.drop_session(slot, Some(cause), handler);
+        }
+    }
+
+    /// Takes a session's connection away; the session stays.
+    pub(super) fn part(&mut self, slot: u32) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        self.cx.clear(session);
+        session.stream = Stream::Away;
+        (session.readable, session.hung_up) = (false, false);
+        self.cx.carry_by(session, Carrier::Polling);
+        self.cx.counts.parted += 1;
+        let at = self.cx.now + millis(self.cx.limits.session_timeout);
+        session.last_received = self.cx.now;
+        self.cx.arm(session, at);
+        let (backlog, low_water) = (session.backlog(), self.cx.limits.high_water_bytes / 2);
+        if let Some(link) = &session.link {
+            // Who waits for the outbox goes on waiting: what is in it has not gone out.
+            link.set_outbox(backlog.max(low_water + 1), low_water);
+            link.grow_outbox(backlog);
+        }
+    }
+
+    /// Lets a session go on with the connection at `slot`.
+    pub(super) fn attach(
+        &mut self,
+        slot: u32,
+        id: SessionId,
+        opening: &New,
+        rest: Vec<u8>,
+        handler: &mut impl Handler,
+    ) {
+        let Some(mut connection) = self.sessions.remove(slot) else { return };
+        self.cx.handshake_over(&mut connection);
+        self.cx.server.connection_ends();
+        let stream = std::mem::replace(&mut connection.stream, Stream::Away);
+        let at = id.slot() as u32;
+        if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
+            self.part(at);
+        }
+        let Some(session) = self.sessions.get(id) else { return self.cx.unseat(&mut connection) };
+        // The client may have come from elsewhere.
+        self.cx.unseat(session);
+        session.place = connection.place.take();
+        let poll = session.lasting_mut().and_then(|lasting| lasting.poll.take());
+        session.stream = stream;
+        // A failed registration shows as a session that is never ready; its deadline ends it.
+        let _ = session.stream.reregister(self.poll.registry(), Token(id.slot()));
+        (session.readable, session.hung_up) = (true, connection.hung_up);
+        session.last_received = self.cx.now;
+        if session.is_open() {
+            self.cx.carry_by(session, opening.plan.carrier);
+        } else {
+            session.carrier = opening.plan.carrier;
+        }
+        self.cx.counts.resumed += 1;
+        let key = opening.agreed.as_ref().map(|agreed| agreed.key.as_str()).unwrap_or_default();
+        let subprotocol = opening.request.subprotocol.as_deref();
+        self.cx.write_opening(session, &opening.plan, key, subprotocol, &opening.plan.fields);
+        self.cx.announce(session, true, false);
+        let carrier = session.carrier;
+        let limit = self.cx.limits.resume_bytes;
+        let pool = &mut self.cx.pool;
+        if let Some(lasting) = session.rare.as_mut().and_then(|rare| rare.lasting.as_deref_mut()) {
+            session.outbox.gather(pool, |out| lasting.replay(carrier, out));
+            lasting.shrink(limit + session.outbox.len());
+        }
+        session.ping_micros = self.cx.micros;
+        if !session.is_open() {
+            // It has ended while its client was away.
+            self.cx.say_why(session);
+        } else if let Some(interval) = self.cx.heartbeat(session).0 {
+            let due = self.cx.now + interval;
+            self.cx.arm(session, due);
+        }
+        self.cx.mark_dirty(session);
+        self.cx.mark_ready(session);
+        if let Some(poll) = poll {
+            self.say(poll, 409, OVERTAKEN, handler);
+        }
+        self.feed_rest(at, rest, handler);
+    }
+
+    /// Gives a connection, with what it has received, to the shard whose session it asks for.
+    pub(super) fn pass_on(&mut self, slot: u32, shard: usize, received: Vec<u8>) {
+        let Some(mut connection) = self.sessions.remove(slot) else { return };
+        let mut stream = std::mem::replace(&mut connection.stream, Stream::Away);
+        let _ = stream.deregister(self.poll.registry());
+        let (peer, place, pending) = (connection.whence(), connection.place.take(), connection.pending);
+        let moved = Moved { stream, peer, place, received, pending };
+        self.cx.server.handles()[shard].post(Command::Move(Box::new(moved)));
+    }
+
+    /// Takes in a connection that asks for a session of this shard.
+    pub(super) fn take_over_connection(&mut self, moved: Moved, handler: &mut impl Handler) {
+        let Moved { mut stream, peer, place, received, pending } = moved;
+        let now = self.cx.now;
+        let registry = self.poll.registry();
+        let adopted = self.sessions.insert(|id| {
+            // A failed registration shows as a session that is never ready; its deadline ends it.
+            let _ = stream.register(registry, Token(id.slot()));
+            let mut session = Session::new(stream, id, peer.clone(), now);
+            session.phase = Phase::Handshake(Box::new(Handshake::new(peer, received, false)));
+            (session.place, session.pending) = (place, pending);
+            session
+        });
+        let Some(session) = adopted else {
+            if pending {
+                self.cx.server.handshake_ends();
+            }
+            self.cx.server.connection_ends();
+            return;
+        };
+        session.until = self.cx.head_deadline();
+        self.cx.arm_until(session);
+        let slot = session.slot();
+        if self.cx.draining {
+            self.drop_session(slot, None, handler);
+        } else {
+            self.guard(slot, handler, |shard, handler| shard.read(slot, handler));
+        }
+    }
+}
+
+impl Context {
+    /// Forgets what one connection has left behind.
+    fn clear(&mut self, session: &mut Session) {
+        session.outbox.clear(&mut self.pool);
+        self.set_blocked(session, false);
+        session.reader = Reader::new(Role::Server);
+        (session.packing, session.own) = (None, None);
+        (session.pinged, session.awaits_pong) = (false, false);
+        (session.broken, session.finished) = (false, false);
+    }
+
+    /// The session is carried by something else from here on.
+    pub(super) fn carry_by(&mut self, session: &mut Session, carrier: Carrier) {
+        let before = std::mem::replace(&mut session.carrier, carrier);
+        self.figures().tables.session_moved(before.into(), carrier.into());
+        if let Some(link) = &session.link {
+            link.set_carrier(carrier);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Engine.IO's way from polls to a WebSocket: it is tried beside the polls, and then takes over.
+
+use hubbub_proto::close::CloseCode;
+use hubbub_proto::engineio::{Action, ErrorCode, Input, Packet, PacketType, packet};
+use hubbub_proto::frame::{self, Opcode};
+use hubbub_proto::message::{Event, Kind, Payload};
+use mio::Token;
+
+use super::Shard;
+use super::calls::New;
+use super::context::millis;
+use crate::carrier::Carrier;
+use crate::handler::Handler;
+use crate::id::SessionId;
+use crate::session::{Phase, Session};
+use crate::settings::Service;
+use crate::transport::Stream;
+
+impl Shard {
+    /// A WebSocket was opened for a session that is on polls.
+    pub(super) fn offer(&mut self, slot: u32, id: SessionId, opening: New, rest: Vec<u8>, handler: &mut impl Handler) {
+        let service = &self.cx.server.settings().endpoints[opening.request.endpoint as usize].service;
+        let (allowed, timeout) = match service {
+            Service::EngineIo(settings) => (settings.upgrades, settings.upgrade_timeout),
+            _ => return,
+        };
+        let action = if allowed { self.step(id, Input::CandidateOpened) } else { Action::DropCandidate };
+        if action != Action::AdmitCandidate {
+            self.refuse_as(slot, ErrorCode::BadRequest, opening, handler);
+            return;
+        }
+        let Some(session) = self.sessions.at(slot) else { return };
+        let candidate = session.id;
+        let key = opening.agreed.map(|agreed| agreed.key).unwrap_or_default();
+        self.cx.write_opening(session, &opening.plan, &key, None, &opening.plan.fields);
+        self.cx.handshake_over(session);
+        session.phase = Phase::Candidate(id);
+        session.until = self.cx.now + millis(timeout);
+        self.cx.arm_until(session);
+        if let Some(lasting) = self.sessions.get(id).and_then(Session::lasting_mut) {
+            lasting.candidate = Some(candidate);
+        }
+        if !rest.is_empty() {
+            self.hear_candidate(slot, rest, handler);
+        }
+        self.settle_session(slot);
+    }
+
+    pub(super) fn read_candidate(&mut self, slot: u32, len: usize, handler: &mut impl Handler) {
+        let bytes = self.buffer[..len].to_vec();
+        self.hear_candidate(slot, bytes, handler);
+    }
+
+    /// Takes in what a WebSocket says before it is its session's.
+    fn hear_candidate(&mut self, slot: u32, mut bytes: Vec<u8>, handler: &mut impl Handler) {
+        let mut input = &mut bytes[..];
+        loop {
+            let Some(session) = self.sessions.at(slot) else { return };
+            let Phase::Candidate(id) = session.phase else { return };
+            let action = match session.reader.next(&mut input, &self.cx.message_limits) {
+                Ok(None) => return,
+                Ok(Some(Event::Message { kind, payload })) => self.weigh(id, kind, &payload),
+                Ok(Some(Event::Ping(payload))) => {
+                    let payload = payload.as_slice();
+                    session.outbox.gather(&mut self.cx.pool, |out| frame::encode(out, Opcode::Pong, payload, None));
+                    self.cx.mark_dirty(session);
+                    Action::Nothing
+                }
+                Ok(Some(Event::Pong(_))) => Action::Nothing,
+                Ok(Some(Event::Close { .. } | Event::Compressed { .. })) | Err(_) => Action::DropCandidate,
+            };
+            match action {
+                Action::AnswerProbe => {
+                    let Some(session) = self.sessions.at(slot) else { return };
+                    let answer = packet::PROBE_ANSWER.as_bytes();
+                    session.outbox.gather(&mut self.cx.pool, |out| frame::encode(out, Opcode::Text, answer, None));
+                    self.cx.mark_dirty(session);
+                    self.release_poll(id);
+                }
+                Action::Switch => {
+                    let rest = input.to_vec();
+                    self.switch(slot, id, rest, handler);
+                    return;
+                }
+                Action::DropCandidate => {
+                    let Some(session) = self.sessions.at(slot) else { return };
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "", handler);
+                    self.candidate_gone(id);
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn weigh(&mut self, id: SessionId, kind: Kind, payload: &Payload<'_>) -> Action {
+        let bytes = payload.as_slice();
+        let packet = match kind {
+            Kind::Binary => Ok(Packet::Binary(bytes.into())),
+            Kind::Text => Packet::parse(std::str::from_utf8(bytes).unwrap_or_default()),
+        };
+        self.step(id, Input::Candidate(packet.as_ref().map_err(|error| *error)))
+    }
+
+    /// What this means for the session, which takes the step.
+    fn step(&mut self, id: SessionId, input: Input<'_, '_>) -> Action {
+        let open = self.sessions.get(id).filter(|session| session.is_open());
+        let Some(lasting) = open.and_then(Session::lasting_mut) else { return Action::DropCandidate };
+        let (stage, action) = lasting.stage.step(input);
+        lasting.stage = stage;
+        action
+    }
+
+    /// Ends a poll that waits, so that the client can go on.
+    fn release_poll(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(id) else { return };
+        self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
+    }
+
+    /// The WebSocket that was to be will not be; what has waited for it goes out with the next poll.
+    pub(super) fn candidate_gone(&mut self, id: SessionId) {
+        self.step(id, Input::CandidateGone);
+        let Some(session) = self.sessions.get(id) else { return };
+        if let Some(lasting) = session.lasting_mut() {
+            lasting.candidate = None;
+        }
+        self.cx.mark_dirty(session);
+    }
+
+    /// The WebSocket carries the session from here on.
+    fn switch(&mut self, slot: u32, id: SessionId, rest: Vec<u8>, handler: &mut impl Handler) {
+        let Some(mut candidate) = self.sessions.remove(slot) else { return };
+        // What it had still to say goes before everything else.
+        self.cx.write(&mut candidate);
+        candidate.outbox.clear(&mut self.cx.pool);
+        self.cx.set_blocked(&mut candidate, false);
+        self.cx.unseat(&mut candidate);
+        self.cx.server.connection_ends();
+        let Some(session) = self.sessions.get(id) else { return };
+        let poll = session.lasting_mut().and_then(|lasting| {
+            lasting.candidate = None;
+            lasting.poll.take()
+        });
+        session.stream = std::mem::replace(&mut candidate.stream, Stream::Away);
+        // A failed registration shows as a session that is never ready; its deadline ends it.
+        let _ = session.stream.reregister(self.poll.registry(), Token(id.slot()));
+        session.reader =
+            std::mem::replace(&mut candidate.reader, hubbub_proto::message::Reader::new(hubbub_proto::Role::Server));
+        (session.readable, session.hung_up) = (true, candidate.hung_up);
+        session.last_received = self.cx.now;
+        self.cx.carry_by(session, Carrier::Packets);
+        let pool = &mut self.cx.pool;
+        if let Some(lasting) = session.rare.as_mut().and_then(|rare| rare.lasting.as_deref_mut()) {
+            session.outbox.gather(pool, |out| lasting.replay(Carrier::Packets, out));
+            lasting.forget_given();
+        }
+        self.cx.mark_dirty(session);
+        self.cx.mark_ready(session);
+        if let Some(poll) = poll {
+            self.answer_own(poll, 200, vec![PacketType::Noop as u8], Vec::new(), handler);
+        }
+        self.feed_rest(id.slot() as u32, rest, handler);
+    }
+}
