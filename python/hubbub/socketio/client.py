@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hubbub.errors import ConnectionClosed
 from hubbub.socketio.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Decoder, encode
 from hubbub.socketio.steps import begin, finish
 
@@ -133,15 +132,7 @@ class Client:
 
     def send(self, messages: list[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
         """Sends a packet. What is sent to a client that has gone is dropped, as in JavaScript."""
-        if volatile and self.ws.buffered_amount:
-            return NOTHING
-        try:
-            sent: Any = NOTHING
-            for message in messages:
-                sent = self.ws.send(message, compress=compress)
-            return sent
-        except ConnectionClosed:
-            return NOTHING
+        return self.ws._send_all(messages, compress, volatile)
 
     # ---- the end
 

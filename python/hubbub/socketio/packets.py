@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hubbub._core import SocketIoDecoder as Decoder, socketio_encode as encode
+from hubbub._core import SocketIoDecoder as Decoder, socketio_encode as encode, socketio_send as send
 
 __all__ = [
     "ACK",
@@ -17,6 +17,7 @@ __all__ = [
     "check_event",
     "encode",
     "number_text",
+    "send",
 ]
 
 CONNECT: Final = 0

@@ -245,6 +245,11 @@ impl Session {
         self.rare.as_mut()?.lasting.as_deref_mut()
     }
 
+    /// What is sent now is likely to leave at once: the client takes what it is given.
+    pub(crate) fn is_writable(&self) -> bool {
+        if self.is_away() { self.backlog() == 0 } else { !self.blocked }
+    }
+
     /// Bytes that wait for its client.
     pub(crate) fn backlog(&self) -> usize {
         if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.outbox.len() }

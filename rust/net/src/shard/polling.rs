@@ -52,6 +52,9 @@ impl Shard {
         if let Some(other) = overtaken {
             self.say(other, 409, "Another poll of this session has come.", handler);
         }
+        if self.sessions.at(slot).is_some_and(|connection| connection.hung_up) {
+            self.poll_hung_up(slot);
+        }
     }
 
     /// A poll waits for this session.

@@ -15,8 +15,6 @@ use crate::lasting::{Dialect, Secret, read_sid};
 use crate::session::Plan;
 use crate::settings::{Endpoint, EngineIo, Service, Transports};
 
-const NO_BODY: &str = "No request body is taken here.";
-
 /// What is asked for.
 pub(super) enum Wish {
     /// A new session.
@@ -67,9 +65,12 @@ pub(super) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Resul
     if head.method == "OPTIONS" && !upgrade {
         return Ok((Wish::Preflight, Plan { fields, ..Plan::default() }));
     }
+    if head.has_body() && head.method != "POST" {
+        return refuse(413, "No request body is taken here.");
+    }
     let read = match &endpoint.service {
         Service::Comet(transports) => read_comet(head, upgrade, *transports, fields.clone()),
-        Service::EngineIo(settings) => read_engineio(head, upgrade, settings, fields.clone()),
+        Service::EngineIo(settings) => return read_engineio(head, upgrade, settings, fields),
         _ => read_events(head, upgrade, fields.clone()),
     };
     // A page from another origin is to know why.
@@ -85,9 +86,6 @@ fn read_events(head: &Head<'_>, upgrade: bool, fields: Fields) -> Result<(Wish, 
     }
     if head.method != "GET" {
         return refuse_method("GET");
-    }
-    if head.has_body() {
-        return refuse(413, NO_BODY);
     }
     Ok((Wish::Open, Plan { carrier: Carrier::Events, since: place(head), fields, ..Plan::default() }))
 }
@@ -112,9 +110,6 @@ fn read_comet(head: &Head<'_>, upgrade: bool, transports: Transports, fields: Fi
     }
     if head.method != "GET" {
         return refuse_method("GET, POST");
-    }
-    if head.has_body() {
-        return refuse(413, NO_BODY);
     }
     let accepts_events = || head.fields.has_token("accept", "text/event-stream");
     let (carrier, lasts) = match query.transport {

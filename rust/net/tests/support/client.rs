@@ -186,13 +186,21 @@ impl Client {
 
     /// Reads the 101, checks it, and gives the subprotocol that was agreed on.
     pub(crate) fn agreed(&mut self, offered: &[&str]) -> Option<String> {
+        self.agreed_or_status(offered).expect("a 101")
+    }
+
+    /// The same; the status of an answer that is not a 101.
+    pub(crate) fn agreed_or_status(&mut self, offered: &[&str]) -> Result<Option<String>, u16> {
         let (head, rest) = self.read_head();
         let key = key(*b"sixteen bytes ok");
         let request = Request { host: &self.host, target: "/", key: &key, subprotocols: offered, fields: &[] };
         let head = ResponseHead::parse(&head, &HeadLimits::default()).unwrap();
+        if head.status != 101 {
+            return Err(head.status);
+        }
         let agreed = request.check(&head).expect("the server agrees").subprotocol.map(str::to_owned);
         self.feed(rest);
-        agreed
+        Ok(agreed)
     }
 
     /// Reads an answer that is not a 101, to the end of the connection.
