@@ -18,7 +18,9 @@ __all__ = [
     "Done",
     "Draining",
     "Exchange",
+    "Guest",
     "Load",
+    "MsgpackDecoder",
     "Opening",
     "Pending",
     "Receiving",
@@ -31,6 +33,7 @@ __all__ = [
     "Waiter",
     "mask_kernel",
     "socketio_encode",
+    "socketio_encode_msgpack",
     "socketio_send",
 ]
 
@@ -271,6 +274,7 @@ class Server:
         call_later: Callable[..., object],
         park: Callable[[Any], Generator[Any, Any, Any]] | None,
     ) -> None: ...
+    def let_in(self, client: tuple[str, int] | None, secure: bool) -> int: ...
     def fileno(self) -> int: ...
     def turn(self) -> None: ...
     def tick(self) -> None: ...
@@ -371,6 +375,24 @@ class Exchange:
     def disconnected(self) -> bool: ...
     @property
     def opening(self) -> Opening: ...
+
+@final
+class Guest:
+    """One connection to the hub, from its client's end: ASGI's events to bytes and back."""
+
+    def __new__(
+        cls, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], host: bytes, http1: bool, upgrade: bool
+    ) -> Self: ...
+    def request(self, body: bytes, last: bool) -> bytes: ...
+    def content(self, body: bytes, last: bool) -> bytes: ...
+    def message(self, data: str | bytes | bytearray | memoryview) -> bytes: ...
+    def close(self, code: int, reason: str) -> bytes | None: ...
+    def feed(self, data: bytes) -> list[dict[str, Any]]: ...
+    def replies(self) -> bytes: ...
+    @property
+    def continued(self) -> bool: ...
+    @property
+    def complete(self) -> bool: ...
 
 @final
 class Receiving:
@@ -519,6 +541,11 @@ class SocketIoDecoder:
                 kept is freed, and the connection is to be closed.
         """
 
+    def take(
+        self, data: str | bytes | bytearray | memoryview
+    ) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any] | None:
+        """The same, as a tuple: type, nsp, id and data."""
+
     @property
     def pending_nsp(self) -> str | None:
         """The namespace of the packet whose attachments are due; ``None`` if none are."""
@@ -529,6 +556,52 @@ class SocketIoDecoder:
 
     def reset(self) -> None:
         """Forgets it."""
+
+@final
+class MsgpackDecoder:
+    """The same for clients with ``socket.io-msgpack-parser``: each message is a packet, and its bytes are in it.
+
+    Args:
+        max_packet_bytes: 1 MiB.
+        max_depth: arrays and maps in one another, the outermost counted; 64, at most 200.
+        max_arguments: of an event or acknowledgement; 256.
+        max_namespace_bytes: with its query; 4,096.
+
+    Raises:
+        ValueError: ``max_depth`` is not from 1 to 200.
+    """
+
+    def __new__(
+        cls,
+        *,
+        max_packet_bytes: int = 1_048_576,
+        max_depth: int = 64,
+        max_arguments: int = 256,
+        max_namespace_bytes: int = 4096,
+    ) -> Self: ...
+    def feed(self, data: str | bytes | bytearray | memoryview) -> SocketIoPacket:
+        """Takes a message of Engine.IO: bytes; text is no packet here.
+
+        A ``Date`` is a ``datetime`` in UTC, ``undefined`` is ``None``. Other extensions of MessagePack are refused, as
+        are dates outside the years 1 to 9999, and keys that are not text.
+
+        Raises:
+            PacketError: as `SocketIoDecoder.feed`.
+        """
+
+    def take(self, data: str | bytes | bytearray | memoryview) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any]:
+        """The same, as a tuple: type, nsp, id and data."""
+
+    @property
+    def pending_nsp(self) -> None:
+        """``None``: nothing is ever due."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """0."""
+
+    def reset(self) -> None:
+        """Does nothing."""
 
 def socketio_send(
     session: Session,
@@ -541,7 +614,7 @@ def socketio_send(
 ) -> Awaitable[None]:
     """Sends a packet to one session: what `socketio_encode` makes of the arguments, with nothing between the messages.
 
-    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing just now.
+    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing now.
 
     Returns:
         An awaitable, as `Session.send`.
@@ -571,6 +644,17 @@ def socketio_encode(type: int, nsp: str, id: int | None, data: Any, *, max_attac
         ValueError: no such type; not a namespace; a reserved event; too many attachments; an integer beyond what a
             double can hold; lone surrogates; nested deeper than 200, or within itself; bytes beside a dict which says
             ``"_placeholder": True``, because the receiver would put bytes in its place.
+    """
+
+def socketio_encode_msgpack(type: int, nsp: str, id: int | None, data: Any) -> list[bytes]:
+    """The same for ``socket.io-msgpack-parser``: one message, with the bytes in it.
+
+    As `socketio_encode`, but NaN and infinities stay what they are, integers have 64 bits, and a ``datetime`` with a
+    time zone is JavaScript's ``Date``, in milliseconds.
+
+    Raises:
+        TypeError: as `socketio_encode`; a ``datetime`` without a time zone.
+        ValueError: as `socketio_encode`; an integer beyond 64 bits.
     """
 
 # ---- what the extension asks of its callers; these names exist for type checkers only

@@ -72,7 +72,8 @@ class Serving:
         self.failed = report
         self.spoken = _guarded(hub._on_broadcast)
         self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
-        self.server_field = hub._server_header
+        #: A host says itself what it is.
+        self.server_field = None if bind[0] == "guests" else hub._server_header
         #: The shards are running, or have been.
         self._driven = False
         #: It is on its way to the end: sessions are being closed.

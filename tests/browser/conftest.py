@@ -79,6 +79,15 @@ def echo() -> Iterator[tuple[Program, int]]:
         yield program, program.wait_for_port()
 
 
+@pytest.fixture(scope="session")
+def comet() -> Iterator[int]:
+    """Where tests/clients/comet_server.py listens."""
+    with running([sys.executable, str(ROOT / "tests/clients/comet_server.py")]) as program:
+        yield int(program.wait_for(r"^(\d+)$")[1])
+        assert program.stop() == 0, program.output
+    assert "Traceback" not in program.output
+
+
 @pytest.fixture
 def restart() -> Callable[[int], AbstractContextManager[Program]]:
     """Runs examples/rooms on a port."""

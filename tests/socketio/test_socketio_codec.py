@@ -4,18 +4,26 @@ error in words."""
 from __future__ import annotations
 
 import base64
+import contextlib
 import enum
 import json
 import math
 import sys
 from collections import OrderedDict, namedtuple
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from hubbub._core import SocketIoDecoder, SocketIoPacket, socketio_encode
+from hubbub._core import (
+    MsgpackDecoder,
+    SocketIoDecoder,
+    SocketIoPacket,
+    socketio_encode,
+    socketio_encode_msgpack,
+)
 from hubbub.errors import HubbubError, PacketError
 
 TRANSCRIPTS = Path(__file__).parents[2] / "rust" / "proto" / "tests" / "data" / "socketio.json"
@@ -330,6 +338,7 @@ def test_what_a_receiver_would_refuse_is_refused_here() -> None:
 # ---- both
 
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -343,7 +352,7 @@ JSON = st.recursive(
 )
 PLAIN = JSON.filter(lambda value: "_placeholder" not in repr(value))
 NAMESPACES = st.text(st.characters(exclude_characters=",", exclude_categories=["Cs"]), max_size=20).map("/{}".format)
-NAMES = st.text(st.characters(exclude_categories=["Cs"])).filter(
+NAMES = TEXT.filter(
     lambda name: (
         name not in {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
     )
@@ -381,10 +390,12 @@ def test_anything_is_a_packet_or_an_error(messages: list[str | bytes]) -> None:
 
 
 def revive(value: Any) -> Any:
-    """Bytes stand as ``{"$bytes": base64}`` in the transcripts."""
+    """Bytes stand as ``{"$bytes": base64}`` in the transcripts, dates as ``{"$date": milliseconds}``."""
     if isinstance(value, list):
         return [revive(each) for each in value]
     if isinstance(value, dict):
+        if "$date" in value:
+            return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=value["$date"])
         return base64.b64decode(value["$bytes"]) if "$bytes" in value else {k: revive(v) for k, v in value.items()}
     return value
 
@@ -411,3 +422,103 @@ def test_the_references_parser_writes_the_same_and_reads_the_same() -> None:
             assert [parts(packet) for packet in packets if packet is not None] == expected
             read_by_both += 1
     assert read_by_both > 60
+
+
+# ---- MessagePack
+
+
+def packed(*arguments: Any) -> list[Any]:
+    """The arguments of an event after they were written and read."""
+    (message,) = socketio_encode_msgpack(2, "/", None, ["a", *arguments])
+    type, nsp, id, data = parts(MsgpackDecoder().feed(message))
+    assert (type, nsp, id, data[0]) == (2, "/", None, "a")
+    return list(data[1:])
+
+
+def test_a_packet_is_one_message_with_the_bytes_in_it() -> None:
+    messages = socketio_encode_msgpack(2, "/n", 7, ["a", b"\x00", (bytearray(b"1"), memoryview(b"2"))])
+    assert len(messages) == 1
+    assert type(messages[0]) is bytes
+    assert parts(MsgpackDecoder().feed(messages[0])) == (2, "/n", 7, ["a", b"\x00", [b"1", b"2"]])
+    assert parts(MsgpackDecoder().feed(bytearray(socketio_encode_msgpack(0, "/", None, None)[0]))) == (
+        0,
+        "/",
+        None,
+        None,
+    )
+
+
+def test_what_json_has_no_way_for_keeps_its_value() -> None:
+    moment = datetime(2024, 2, 29, 23, 59, 59, 999_000, tzinfo=timezone(timedelta(hours=-5)))
+    assert packed(math.inf, -math.inf, moment) == [math.inf, -math.inf, moment]
+    assert math.isnan(packed(math.nan)[0])
+    (back,) = packed(moment)
+    assert back.tzinfo is timezone.utc
+    early = datetime(1, 1, 1, tzinfo=timezone.utc)
+    late = datetime(9999, 12, 31, 23, 59, 59, 999_000, timezone.utc)
+    assert packed(early, late) == [early, late]
+    # A Date has milliseconds.
+    assert packed(datetime(2000, 1, 1, microsecond=1_499, tzinfo=timezone.utc))[0].microsecond == 1_000
+    with pytest.raises(TypeError, match=r"data\[1\]\['at'\]: a datetime without a time zone"):
+        packed({"at": datetime(2000, 1, 1)})
+
+
+def test_the_limits_and_the_errors_are_those_of_the_other_parser() -> None:
+    for number in (2**63 - 1, 2**63, 2**64 - 1, -(2**63)):
+        assert packed(number) == [number]
+    for number in (2**64, -(2**63) - 1):
+        with pytest.raises(ValueError, match=r"data\[1\]: an int beyond 64 bits"):
+            packed(number)
+    with pytest.raises(TypeError, match=r"data\[1\]\[0\]: object cannot be sent"):
+        packed([object()])
+    with pytest.raises(TypeError, match="EVENT takes a list or tuple"):
+        socketio_encode_msgpack(2, "/", None, {})
+    assert packed({1: 2, None: 3, False: 4, 0.5: 5}) == [{"1": 2, "null": 3, "false": 4, "0.5": 5}]
+
+    decoder = MsgpackDecoder(max_packet_bytes=40, max_arguments=2, max_depth=2, max_namespace_bytes=5)
+    table: list[tuple[str, Any]] = [
+        ("a Socket.IO packet is empty", b""),
+        ("a packet is not MessagePack", "2"),
+        ("a packet is not MessagePack", b"\xc1"),
+        ("a packet has no namespace", b"\x81\xa4type\x02"),
+        ("a packet is too big", bytes(41)),
+        ("a packet has too many arguments", socketio_encode_msgpack(3, "/", 1, [1, 2, 3])[0]),
+        ("a packet's data is nested too deep", socketio_encode_msgpack(3, "/", 1, [[[]]])[0]),
+        ("a namespace is too long", socketio_encode_msgpack(1, "/abcde", None, None)[0]),
+    ]
+    for words, message in table:
+        with pytest.raises(PacketError) as caught:
+            decoder.feed(message)
+        assert str(caught.value) == words
+    assert decoder.feed(socketio_encode_msgpack(3, "/abcd", 1, [[], 1])[0]).data == [[], 1]
+    decoder.reset()
+    assert (decoder.pending_nsp, decoder.pending_bytes) == (None, 0)
+    with pytest.raises(ValueError, match="max_depth is from 1 to 200"):
+        MsgpackDecoder(max_depth=0)
+
+
+def test_what_the_references_msgpack_parser_writes_is_read() -> None:
+    for case in json.loads(TRANSCRIPTS.read_text(encoding="utf-8"))["msgpack"]:
+        packet = revive(case["packet"])
+        came = MsgpackDecoder().feed(revive(case["frame"]))
+        assert parts(came) == (packet["type"], packet["nsp"], packet.get("id"), packet.get("data"))
+
+
+PACKABLE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.binary() | TEXT,
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(TEXT, inner, max_size=20),
+    max_leaves=20,
+)
+
+
+@given(nsp=NAMESPACES, id=IDS, arguments=st.lists(PACKABLE, max_size=8))
+def test_messagepack_comes_out_as_it_went_in(nsp: str, id: int | None, arguments: list[Any]) -> None:
+    (message,) = socketio_encode_msgpack(3, nsp, id, arguments)
+    packet = MsgpackDecoder().feed(message)
+    assert (packet.type, packet.nsp, packet.id, repr(packet.data)) == (3, nsp, id, repr(arguments))
+
+
+@given(start=st.sampled_from([b"", b"\x84\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1a"]), rest=st.binary())
+def test_any_bytes_are_a_packet_or_an_error(start: bytes, rest: bytes) -> None:
+    with contextlib.suppress(PacketError):
+        MsgpackDecoder().feed(start + rest)

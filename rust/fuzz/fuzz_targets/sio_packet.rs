@@ -50,6 +50,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn check(text: &str, packet: &Packet<'_>) {
     let (kind, json) = (packet.kind(), packet.json());
+    assert_eq!(packet.build(&mut ()).is_some(), !json.is_empty(), "what was checked can be read again");
     assert!(packet.namespace().starts_with('/') && !packet.namespace().contains(','));
     let data: Option<Value> = (!json.is_empty()).then(|| serde_json::from_str(json).expect("JSON to others, too"));
     match (kind, &data) {

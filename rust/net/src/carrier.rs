@@ -27,17 +27,19 @@ pub enum Carrier {
     Iframe,
     /// Polls, each with what there is at that time; so are sessions that have no connection just now.
     Polling,
+    /// An event stream; a message is a message, as it is on every other carrier.
+    EventPackets,
 }
 
 /// Carriers beside [`Carrier::WebSocket`].
-pub(crate) const OTHERS: usize = 4;
+pub(crate) const OTHERS: usize = 5;
 
 impl Carrier {
     /// What `transport` is in queries and to users.
     pub fn name(self) -> &'static str {
         match self {
             Carrier::WebSocket | Carrier::Packets => "websocket",
-            Carrier::Events => "eventsource",
+            Carrier::Events | Carrier::EventPackets => "eventsource",
             Carrier::Iframe => "iframe",
             Carrier::Polling => "polling",
         }
@@ -50,6 +52,7 @@ impl Carrier {
             2 => Carrier::Events,
             3 => Carrier::Iframe,
             4 => Carrier::Polling,
+            5 => Carrier::EventPackets,
             _ => Carrier::WebSocket,
         }
     }
@@ -65,7 +68,7 @@ impl Carrier {
 
     /// It is a response that does not end.
     pub(crate) fn is_stream(self) -> bool {
-        matches!(self, Carrier::Events | Carrier::Iframe)
+        matches!(self, Carrier::Events | Carrier::EventPackets | Carrier::Iframe)
     }
 
     /// Appends a message.
@@ -75,8 +78,14 @@ impl Carrier {
                 frame::encode(out, opcode(kind), payload, None);
             }
             (Carrier::Packets, Kind::Text) => write_packet(out, PacketType::Message, payload),
-            (Carrier::Events, Kind::Text) => write_event(out, None, &text(payload)),
-            (Carrier::Events, Kind::Binary) => write_event(out, Some("binary"), &in_base64(payload)),
+            // Every line break of an event arrives as LF.
+            (Carrier::EventPackets, Kind::Text) if payload.contains(&b'\r') => {
+                write_event(out, Some("text"), &in_base64(payload));
+            }
+            (Carrier::Events | Carrier::EventPackets, Kind::Text) => write_event(out, None, &text(payload)),
+            (Carrier::Events | Carrier::EventPackets, Kind::Binary) => {
+                write_event(out, Some("binary"), &in_base64(payload));
+            }
             (Carrier::Iframe, Kind::Text) => write_call(out, |out| script::string(out, &text(payload))),
             (Carrier::Iframe, Kind::Binary) => write_call(out, |out| {
                 out.extend_from_slice(b"null,\"");
@@ -91,12 +100,13 @@ impl Carrier {
         }
     }
 
-    /// Appends a sign of life. `lasting`: the client's script is to see it.
-    pub(crate) fn write_heartbeat(self, out: &mut Vec<u8>, lasting: bool) {
+    /// Appends a sign of life.
+    pub(crate) fn write_heartbeat(self, out: &mut Vec<u8>) {
         match self {
             Carrier::WebSocket => {}
             Carrier::Packets => write_packet(out, PacketType::Ping, b""),
-            Carrier::Events if lasting => out.extend_from_slice(b"event: ping\ndata:\n\n"),
+            // The client's script is to see it.
+            Carrier::EventPackets => out.extend_from_slice(b"event: ping\ndata:\n\n"),
             Carrier::Events => out.extend_from_slice(b":\n\n"),
             Carrier::Iframe => out.extend_from_slice(b"<!---->\n"),
             Carrier::Polling => out.push(PacketType::Noop as u8),
@@ -108,7 +118,7 @@ impl Carrier {
         match self {
             Carrier::WebSocket => {}
             Carrier::Packets => write_packet(out, PacketType::Open, json),
-            Carrier::Events => write_event(out, Some("session"), &text(json)),
+            Carrier::Events | Carrier::EventPackets => write_event(out, Some("session"), &text(json)),
             Carrier::Iframe => write_told(out, "open", json),
             Carrier::Polling => write_text(out, PacketType::Open, json),
         }
@@ -119,7 +129,7 @@ impl Carrier {
         match self {
             // A Close frame says it.
             Carrier::WebSocket | Carrier::Packets => {}
-            Carrier::Events => write_event(out, Some("close"), &text(json)),
+            Carrier::Events | Carrier::EventPackets => write_event(out, Some("close"), &text(json)),
             Carrier::Iframe => write_told(out, "close", json),
             Carrier::Polling => write_text(out, PacketType::Close, json),
         }
@@ -137,7 +147,7 @@ impl From<Carrier> for Transport {
     fn from(carrier: Carrier) -> Transport {
         match carrier {
             Carrier::WebSocket | Carrier::Packets => Transport::WebSocket,
-            Carrier::Events => Transport::EventSource,
+            Carrier::Events | Carrier::EventPackets => Transport::EventSource,
             Carrier::Iframe => Transport::Iframe,
             Carrier::Polling => Transport::Polling,
         }
@@ -224,6 +234,7 @@ mod tests {
                 Some("<script>parent.hubbub(null,\"AQI=\")</script>\n"),
             ),
             (Carrier::Polling, "4hi", Some("bAQI=")),
+            (Carrier::EventPackets, "data: hi\n\n", Some("event: binary\ndata: AQI=\n\n")),
         ] {
             let expected: Vec<u8> = text.chars().map(|c| c as u8).collect();
             assert_eq!(carrier.encode(Kind::Text, b"hi"), expected, "{carrier:?}");
@@ -235,9 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_plain_event_stream_changes_line_breaks() {
+        assert_eq!(encoded(Carrier::Events, Kind::Text, b"a\r\nb"), "data: a\ndata: b\n\n");
+        assert_eq!(encoded(Carrier::EventPackets, Kind::Text, b"a\r\nb"), "event: text\ndata: YQ0KYg==\n\n");
+        assert_eq!(encoded(Carrier::EventPackets, Kind::Text, b"a\nb"), "data: a\ndata: b\n\n");
+    }
+
+    #[test]
     fn a_carrier_is_known_by_its_number() {
-        for carrier in [Carrier::WebSocket, Carrier::Packets, Carrier::Events, Carrier::Iframe, Carrier::Polling] {
-            assert_eq!(Carrier::numbered(carrier.number()), carrier);
+        for number in 0..=OTHERS as u8 {
+            assert_eq!(Carrier::numbered(number).number(), number);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use hubbub_proto::close::CloseCode;
 use hubbub_proto::engineio::{Sid, Stage};
 use hubbub_proto::message::Kind;
 
@@ -45,8 +46,8 @@ pub(crate) struct Lasting {
     pub(crate) terms: Terms,
     /// The connection whose poll waits.
     pub(crate) poll: Option<SessionId>,
-    /// Connections whose POST is answered when the inbox has room again.
-    pub(crate) posts: Vec<SessionId>,
+    /// Connections whose POST is taken in, or answered, when the inbox has room again; the oldest first.
+    pub(crate) posts: VecDeque<SessionId>,
     /// Where an Engine.IO session stands on its way to a WebSocket, and the WebSocket that is to be.
     pub(crate) stage: Stage,
     pub(crate) candidate: Option<SessionId>,
@@ -58,6 +59,8 @@ pub(crate) struct Lasting {
     signals: Vec<u8>,
     /// The last of them, behind all messages.
     ending: Vec<u8>,
+    /// The code and reason with which it has ended while its client was away.
+    pub(crate) ended: Option<(CloseCode, String)>,
     /// What connections have been given, the oldest first: the client may not have got it.
     given: VecDeque<Entry>,
     given_bytes: usize,
@@ -76,11 +79,13 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
+    /// What it counts for. Its own place counts, too: there may be many that are empty.
     fn len(&self) -> usize {
-        match self {
+        let payload = match self {
             Entry::Own(_, payload) => payload.len(),
             Entry::Broadcast(broadcast) => broadcast.len(),
-        }
+        };
+        payload + size_of::<Self>()
     }
 
     /// Appends it as the carrier has it.
@@ -105,13 +110,14 @@ impl Lasting {
             dialect,
             terms,
             poll: None,
-            posts: Vec::new(),
+            posts: VecDeque::new(),
             stage: Stage::Polling,
             candidate: None,
             fields: Vec::new(),
             keeps: false,
             signals: Vec::new(),
             ending: Vec::new(),
+            ended: None,
             given: VecDeque::new(),
             given_bytes: 0,
             forgotten: 0,
@@ -161,10 +167,11 @@ impl Lasting {
         packet(&mut self.signals);
     }
 
-    /// The packet that ends the session.
-    pub(crate) fn end(&mut self, packet: impl FnOnce(&mut Vec<u8>)) {
+    /// The packet that ends the session, for polls, and why it ends, for a client that comes by something else.
+    pub(crate) fn end(&mut self, code: CloseCode, reason: &str, packet: impl FnOnce(&mut Vec<u8>)) {
         self.ending.clear();
         packet(&mut self.ending);
+        self.ended = Some((code, reason.to_owned()));
     }
 
     /// Keeps a message for the next connection.
@@ -358,11 +365,22 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut lasting = lasting();
         for _ in 0..100 {
-            lasting.remember(own("0123456789"), 25);
+            lasting.remember(own("0123456789"), 2 * (10 + size_of::<Entry>()) + 5);
         }
-        assert_eq!(lasting.bytes(), 20);
+        assert_eq!(lasting.bytes(), 2 * (10 + size_of::<Entry>()));
         assert_eq!(lasting.acknowledge(97), Err(Gap));
         lasting.acknowledge(98).unwrap();
+    }
+
+    #[test]
+    fn empty_messages_are_bounded_too() {
+        let mut lasting = lasting();
+        for _ in 0..10_000 {
+            lasting.remember(own(""), 1 << 10);
+        }
+        assert!(lasting.given.len() <= (1 << 10) / size_of::<Entry>());
+        lasting.queue(own(""));
+        assert!(lasting.waiting_bytes > 0);
     }
 
     #[test]

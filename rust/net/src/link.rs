@@ -222,9 +222,9 @@ impl Link {
     }
 
     pub(crate) fn set_carrier(&self, carrier: Carrier) {
-        // Only the shard says so; what others add meanwhile is kept.
-        self.state.fetch_and(CLOSING | BLOCKED, Ordering::Relaxed);
-        self.state.fetch_or(carrier.number(), Ordering::Relaxed);
+        let change = |state| Some(state & (CLOSING | BLOCKED) | carrier.number());
+        // INVARIANT: there is always something to change to.
+        let _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }
 
     pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, ThinVec<Arc<str>>> {

@@ -119,6 +119,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The longest message that a client may send by whatever carries its session.
+    pub(crate) fn max_payload(&self) -> u64 {
+        let by_body = || self.max_body_bytes.map_or(u64::MAX, |max| max.saturating_sub(1) / 4 * 3);
+        self.max_message_bytes.map_or_else(by_body, |max| max as u64)
+    }
+
+    /// The longest body that brings messages: one of the longest, in base64, has its place in it.
+    pub(crate) fn max_post_bytes(&self) -> Option<u64> {
+        let message = self.max_message_bytes.map_or(0, |max| max as u64);
+        self.max_body_bytes.map(|max| max.max((message.div_ceil(3)).saturating_mul(4).saturating_add(1)))
+    }
+}
+
 /// One place that clients may connect to.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
@@ -294,7 +308,7 @@ impl Default for Settings {
     }
 }
 
-/// One address to listen on.
+/// Where connections come from.
 #[derive(Debug)]
 pub enum Bind {
     /// Every address that `host` resolves to, IPv4 and IPv6.
@@ -317,4 +331,9 @@ pub enum Bind {
     },
     /// A listening socket that somebody else has opened.
     Descriptor(OwnedFd),
+    /// No address: the program lets in whom another server has accepted ([`Server::let_in`](crate::Server::let_in)).
+    Guests {
+        /// Connections that may wait to be accepted.
+        backlog: usize,
+    },
 }

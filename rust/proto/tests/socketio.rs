@@ -13,6 +13,10 @@ use hubbub_proto::socketio::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod values;
+
+use values::Values;
+
 fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
     Packet::parse(text, &Limits::default())
 }
@@ -537,6 +541,22 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn values_are_made_in_the_pass_that_checks_and_attachments_take_their_places() {
+    let limits = Limits::default();
+    let built = |text| Packet::parse_with(text, &limits, &mut Values).unwrap().1;
+    assert_eq!(built("0"), None);
+    assert_eq!(built(r#"4"no""#), Some(json!("no")));
+    assert_eq!(built(r#"0{"a":[1,{"b":null}],"a":2.5}"#), Some(json!({"a": 2.5})));
+    assert_eq!(built(r#"2["\u0061\n",true,[[]],{}]"#), Some(json!(["a\n", true, [[]], {}])));
+    // Where attachments are due nothing is made yet.
+    let text = r#"52-["a",{"_placeholder":true,"num":1},[{"x":{"num":0,"_placeholder":true}}]]"#;
+    assert_eq!(built(text), None);
+    let packet = parse(text).unwrap();
+    assert_eq!(packet.build(&mut Values), Some(json!(["a", "#1", [{"x": "#0"}]])));
+    assert_eq!(parse("1").unwrap().build(&mut Values), None);
+}
+
 fn count_placeholders(value: &Value) -> usize {
     match value {
         Value::Array(array) => array.iter().map(count_placeholders).sum(),
@@ -579,7 +599,11 @@ proptest! {
             encode_placeholder(&mut out, *num);
             prop_assert_eq!(packet.json()[range.clone()].as_bytes(), out);
         }
-        prop_assert_eq!(encoded(&packet), text);
+        prop_assert_eq!(encoded(&packet), &*text);
+        if attachments == 0 {
+            let (_, value) = Packet::parse_with(&text, &Limits::default(), &mut Values).unwrap();
+            prop_assert_eq!(value, serde_json::from_str(&json).ok());
+        }
     }
 
     #[test]

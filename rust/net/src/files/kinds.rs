@@ -13,6 +13,10 @@ const NEWER: [(&str, &str); 6] = [
 /// The value of Content-Type for a file of this name. Texts are taken to be UTF-8.
 pub(super) fn content_type(path: &[u8]) -> String {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    // By its extension alone it would be a film.
+    if name.ends_with(b".d.ts") {
+        return "text/plain; charset=utf-8".into();
+    }
     let extension = memchr_last_dot(name).and_then(|at| std::str::from_utf8(&name[at + 1..]).ok()).unwrap_or_default();
     let newer = NEWER.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)).map(|(_, kind)| *kind);
     let kind = newer.or_else(|| mime_guess::from_ext(extension).first_raw()).unwrap_or("application/octet-stream");
@@ -48,6 +52,7 @@ mod tests {
             ("code.wasm", "application/wasm"),
             ("site.webmanifest", "application/manifest+json"),
             ("film.mp4", "video/mp4"),
+            ("hubbub.d.ts", "text/plain; charset=utf-8"),
             ("notes.txt", "text/plain; charset=utf-8"),
             ("archive.tar.gz", "application/gzip"),
             ("unknown.xyzzy", "application/octet-stream"),

@@ -41,7 +41,7 @@ impl Context {
                 session.outbox.gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
                 self.mark_dirty(session);
             }
-            Carrier::Events => self.write_stream_head(session, "text/event-stream", fields),
+            Carrier::Events | Carrier::EventPackets => self.write_stream_head(session, "text/event-stream", fields),
             Carrier::Iframe => {
                 self.write_stream_head(session, "text/html; charset=utf-8", fields);
                 let preamble = format!("<!doctype html><meta charset=utf-8><!--{}-->\n", " ".repeat(PREAMBLE_BYTES));
@@ -118,7 +118,15 @@ impl Context {
         if !session.is_away() {
             session.outbox.gather(&mut self.pool, |out| carrier.write_close(out, &json));
         } else if let Some(lasting) = session.lasting_mut() {
-            lasting.end(|out| carrier.write_close(out, &json));
+            lasting.end(code, reason, |out| carrier.write_close(out, &json));
+        }
+    }
+
+    /// Says again why the session has ended, on a connection that has come too late to hear of it.
+    pub(super) fn say_why(&mut self, session: &mut Session) {
+        let ended = session.lasting_mut().and_then(|lasting| lasting.ended.take());
+        if let Some((code, reason)) = ended {
+            self.say_goodbye(session, code, &reason);
         }
     }
 
@@ -137,11 +145,20 @@ impl Context {
         let Some(rare) = session.rare.as_mut() else { return };
         let Some(since) = rare.since else { return };
         let names = std::mem::take(&mut rare.missed);
+        if self.limits.history_messages == 0 && !self.server.directory().remembers() {
+            // Nothing is remembered anywhere: the id is the user's own.
+            return;
+        }
+        let earlier = rare.caught_up.clone();
+        rare.caught_up.extend_from_slice(&names);
         let epoch = self.server.epoch();
         if !self.histories.is_gapless(&names, since, epoch) {
             session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(b"event: gap\ndata:\n\n"));
         }
-        let kept = self.histories.kept(&names, since, epoch);
+        let mut kept = self.histories.kept(&names, since, epoch);
+        // What it has got as a member of another room does not come again.
+        kept.retain(|broadcast| !broadcast.is_for_any(&earlier));
+        let late = !earlier.is_empty() && !kept.is_empty();
         if since.epoch != epoch && kept.is_empty() {
             // From here on it has a place, so that it does not come with the same id again.
             self.write_place(session);
@@ -150,6 +167,10 @@ impl Context {
             let block = broadcast.carried(Carrier::Events).clone();
             session.outbox.push_shared(&mut self.pool, block);
             self.counts.replayed += 1;
+        }
+        if late {
+            // The last id that the client sees must not lie before what it had already.
+            self.write_place(session);
         }
         self.mark_dirty(session);
     }
@@ -266,11 +287,10 @@ impl Context {
         if session.pinged && session.blocked && self.heartbeat(session).1.is_some() {
             return None;
         }
-        let lasting = session.lasting().is_some();
         session.ping_micros = self.micros;
         session.pinged = session.blocked;
         if !session.blocked {
-            self.signal(session, |carrier, out| carrier.write_heartbeat(out, lasting));
+            self.signal(session, |carrier, out| carrier.write_heartbeat(out));
         }
         Some(Some(self.now + interval))
     }

@@ -95,6 +95,7 @@ impl Shard {
                 Phase::Candidate(_) => self.drop_session(slot, None, handler),
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
+            self.forsake(slot, handler);
         }
     }
 }
@@ -169,7 +170,7 @@ impl Context {
     }
 
     /// Puts our Close frame behind all that is queued.
-    fn say_goodbye(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
+    pub(super) fn say_goodbye(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
         if session.carrier.is_websocket() {
             // RFC 6455 §7.4.1: 1005 stands for "no code was there"; it is never sent.
             let written = (code != CloseCode::NO_STATUS_RECEIVED).then_some(code);

@@ -166,7 +166,7 @@ impl Context {
         if last + interval > now {
             return Look::At(last + interval);
         }
-        self.signal(session, |carrier, out| carrier.write_heartbeat(out, true));
+        self.signal(session, |carrier, out| carrier.write_heartbeat(out));
         Look::At(now + interval)
     }
 
@@ -232,7 +232,7 @@ impl Context {
         // one ping after the other behind it.
         if self.limits.ping_timeout.is_some() || session.outbox.len() < self.limits.high_water_bytes {
             session.outbox.gather(&mut self.pool, |out| match carrier {
-                Carrier::Packets => carrier.write_heartbeat(out, true),
+                Carrier::Packets => carrier.write_heartbeat(out),
                 _ => frame::encode(out, Opcode::Ping, &payload, None),
             });
             self.mark_dirty(session);

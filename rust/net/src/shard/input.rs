@@ -5,7 +5,7 @@ use std::io;
 use hubbub_proto::Violation;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
-use hubbub_proto::message::{Event, Kind};
+use hubbub_proto::message::{self, Event, Kind};
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
@@ -57,6 +57,7 @@ impl Shard {
                 self.lose_connection(slot, "connection reset by peer", handler);
             } else if session.hung_up {
                 session.tell_hang_up(handler);
+                self.poll_hung_up(slot);
             }
             return;
         }
@@ -188,8 +189,9 @@ impl Context {
         let mut input = bytes;
         let mut handed = Handed::default();
         let mut broken = None;
+        let limits = self.reader_limits(session);
         while broken.is_none() && matches!(session.phase, Phase::Open | Phase::Closing) {
-            match session.reader.next(&mut input, &self.message_limits) {
+            match session.reader.next(&mut input, &limits) {
                 Ok(None) => break,
                 Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
                 Err(violation) => broken = Some(violation),
@@ -210,7 +212,7 @@ impl Context {
     fn feed_direct(&mut self, session: &mut Session, len: usize, handler: &mut impl Handler) {
         let mut handed = Handed::default();
         let mut broken = None;
-        match session.reader.received_directly(len, &self.message_limits) {
+        match session.reader.received_directly(len, &self.reader_limits(session)) {
             Ok(None) => {}
             Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
             Err(violation) => broken = Some(violation),
@@ -220,6 +222,13 @@ impl Context {
             Some(violation) => self.condemn(session, violation, handler),
             None => self.pace(session, handed.messages, handler),
         }
+    }
+
+    /// What a WebSocket may bring: a packet is longer than its message by one byte.
+    fn reader_limits(&self, session: &Session) -> message::Limits {
+        let more = usize::from(session.carrier == Carrier::Packets);
+        let max = self.message_limits.max_message_bytes;
+        message::Limits { max_message_bytes: max.map(|max| max.saturating_add(more)), ..self.message_limits }
     }
 
     /// Puts what was handed on into the inbox's account; a full inbox stops the reading.
@@ -259,6 +268,9 @@ impl Context {
                         (Carrier::Packets, Kind::Text) => self.heed_packet(session, payload, handler),
                         _ => {
                             let len = payload.as_slice().len();
+                            if self.message_limits.max_message_bytes.is_some_and(|max| len > max) {
+                                return Err(Violation::TooBig);
+                            }
                             handler.message(session.id, kind, payload);
                             Some(len)
                         }

@@ -125,6 +125,11 @@ impl Shard {
                 self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, None, handler);
                 self.feed_rest(id.slot() as u32, rest, handler);
             }
+            Verdict::Answer(mut answer) if !deciding.plan.fields.is_empty() => {
+                answer.fields.append(&mut deciding.plan.fields);
+                deciding.request_line = request_line;
+                self.decide(id, Verdict::Answer(answer), handler);
+            }
             Verdict::Answer(answer) if session.is_away() => self.turn_away(id, answer, handler),
             Verdict::Answer(answer) => {
                 let piece = Piece::Shared(answer.body.clone());
@@ -220,7 +225,7 @@ impl Context {
             return self.call(&parsed, (number, path_params), upgrade, line, &head);
         }
         if !upgrade && matches!(endpoint.service, Service::Http) {
-            return match self.exchange(&parsed, line) {
+            return match self.exchange(&parsed, line, self.limits.max_body_bytes) {
                 Ok((request, exchange)) => {
                     Opening::Serve { request: Request { head, endpoint: number as u32, ..request }, exchange }
                 }
@@ -280,7 +285,7 @@ impl Context {
                 Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line },
             }
         } else {
-            match self.exchange(parsed, String::new()) {
+            match self.exchange(parsed, String::new(), self.limits.max_post_bytes()) {
                 Ok((described, begun)) => (request, exchange) = (described, Some(begun)),
                 Err((answer, _)) => return Opening::Refuse { answer, reason: Reason::Body, request_line },
             }
@@ -297,17 +302,22 @@ impl Context {
         if head.has_body() {
             return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line };
         }
-        match self.exchange(head, request_line) {
+        match self.exchange(head, request_line, self.limits.max_body_bytes) {
             Ok((_, exchange)) => Opening::Send { answer, exchange },
             Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
         }
     }
 
     /// A request for somebody who serves HTTP; or what to answer at once.
-    fn exchange(&self, head: &Head<'_>, request_line: String) -> Result<(Request, Box<Exchange>), (Answer, String)> {
+    fn exchange(
+        &self,
+        head: &Head<'_>,
+        request_line: String,
+        max_body_bytes: Option<u64>,
+    ) -> Result<(Request, Box<Exchange>), (Answer, String)> {
         let refuse = |status, text, request_line| Err((Answer::plain(status, text), request_line));
         let mut exchange = Box::new(Exchange::new(head, request_line));
-        if let (Body::Length(length), Some(max)) = (head.body, self.limits.max_body_bytes)
+        if let (Body::Length(length), Some(max)) = (head.body, max_body_bytes)
             && length > max
         {
             return refuse(413, TOO_LARGE, exchange.request_line);

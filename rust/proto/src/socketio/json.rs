@@ -52,7 +52,7 @@ impl Span {
 
 pub(super) type Spans = SmallVec<[Span; 4]>;
 
-type Values<B> = SmallVec<[<B as Build>::Value; 4]>;
+pub(super) type Values<B> = SmallVec<[<B as Build>::Value; 4]>;
 
 /// Where bytes belong: the object `{"_placeholder":true,"num":i}` in a packet's JSON.
 #[derive(Clone, PartialEq, Eq, Debug)]

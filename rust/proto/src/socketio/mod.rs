@@ -12,6 +12,7 @@
 //! | [`assembler`] | text and binary messages to whole packets |
 //! | [`packet`] | one packet, parsed and encoded |
 //! | [`json`] | its JSON: checked, cut into arguments, searched for attachments |
+//! | [`msgpack`] | packets of the other parser: MessagePack instead of text and attachments |
 //! | [`offence`] | what a client may do wrong beyond that, and what it costs |
 //!
 //! ```
@@ -32,6 +33,7 @@
 pub mod assembler;
 mod error;
 pub mod json;
+pub mod msgpack;
 pub mod offence;
 pub mod packet;
 

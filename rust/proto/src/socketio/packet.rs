@@ -44,6 +44,20 @@ impl Kind {
         })
     }
 
+    /// The number of the type, attachments or not: 0 to 4.
+    pub fn number(self) -> u8 {
+        self.digit(false) - b'0'
+    }
+
+    /// The type that has this number.
+    pub fn from_number(number: u8) -> Option<Kind> {
+        number
+            .checked_add(b'0')
+            .and_then(Kind::from_digit)
+            .filter(|(_, attachments)| !attachments)
+            .map(|(kind, _)| kind)
+    }
+
     fn digit(self, has_attachments: bool) -> u8 {
         match (self, has_attachments) {
             (Kind::Connect, _) => b'0',
