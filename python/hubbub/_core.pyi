@@ -541,6 +541,11 @@ class SocketIoDecoder:
                 kept is freed, and the connection is to be closed.
         """
 
+    def take(
+        self, data: str | bytes | bytearray | memoryview
+    ) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any] | None:
+        """The same, as a tuple: type, nsp, id and data."""
+
     @property
     def pending_nsp(self) -> str | None:
         """The namespace of the packet whose attachments are due; ``None`` if none are."""
@@ -584,6 +589,9 @@ class MsgpackDecoder:
             PacketError: as `SocketIoDecoder.feed`.
         """
 
+    def take(self, data: str | bytes | bytearray | memoryview) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any]:
+        """The same, as a tuple: type, nsp, id and data."""
+
     @property
     def pending_nsp(self) -> None:
         """``None``: nothing is ever due."""
@@ -606,8 +614,7 @@ def socketio_send(
 ) -> Awaitable[None]:
     """Sends a packet to one session: what `socketio_encode` makes of the arguments, with nothing between the messages.
 
-    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing just
-    now.
+    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing now.
 
     Returns:
         An awaitable, as `Session.send`.

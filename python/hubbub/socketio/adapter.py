@@ -152,7 +152,7 @@ class Adapter(Emitter):
 
     def broadcast(
         self,
-        messages: list[str | bytes],
+        messages: Sequence[str | bytes],
         rooms: Sequence[str] | None,
         except_: Sequence[str],
         *,

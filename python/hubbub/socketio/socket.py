@@ -17,7 +17,7 @@ from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.lane import Lane
 from hubbub.socketio.middleware import ask, check_middleware
 from hubbub.socketio.operators import Broadcasting, BroadcastOperator, SocketOperator, room_names
-from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, encode, number_text, send
+from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, number_text
 from hubbub.socketio.steps import IGNORED, Steps, begin, must_wait
 
 if TYPE_CHECKING:
@@ -210,7 +210,8 @@ class Socket(Emitter, Broadcasting):
             check_event(event)
         if self._reason is not None:
             return NOTHING
-        return send(self._client.ws, EVENT, self.nsp.name, None, (event, *args))
+        nsp = self.nsp
+        return nsp._send_packet(self._client.ws, EVENT, nsp.name, None, (event, *args))
 
     def emit_with_ack(self, event: str, *args: Any) -> Reply:
         """Sends an event, and asks the client to acknowledge it.
@@ -302,7 +303,7 @@ class Socket(Emitter, Broadcasting):
                 except Exception as error:
                     self._failed(args[0], error)
                     return
-                if must_wait(result):
+                if result is not None and must_wait(result):
                     self._run(self._awaiting(args[0], result))
                 return
         self._run(self._event_steps(args, ack_id))
@@ -405,9 +406,9 @@ class Socket(Emitter, Broadcasting):
     def _send(self, kind: int, ack_id: int | None, data: Sequence[Any] | None) -> Any:
         if self._reason is not None:
             return NOTHING  # Its connection may go on, and be in the namespace again as somebody else.
-        return send(self._client.ws, kind, self.nsp.name, ack_id, data)
+        return self.nsp._send_packet(self._client.ws, kind, self.nsp.name, ack_id, data)
 
-    def _write(self, messages: list[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
+    def _write(self, messages: Sequence[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
         if self._reason is not None:
             return NOTHING  # Its connection may go on, and be in the namespace again as somebody else.
         return self._client.send(messages, compress=compress, volatile=volatile)
@@ -434,7 +435,7 @@ class Socket(Emitter, Broadcasting):
     ) -> tuple[int, Any]:
         check_event(event)
         ack_id = next(self.nsp._ack_ids)
-        messages = encode(EVENT, self.nsp.name, ack_id, (event, *args))
+        messages = self.nsp._encode(EVENT, self.nsp.name, ack_id, (event, *args))
         debt = Debt(told)
         if self._reason is not None:
             debt.settle(AckLost(self._reason), ())

@@ -121,11 +121,6 @@ impl Broadcast {
         }
     }
 
-    /// One of these rooms is among its own.
-    pub(crate) fn is_for_any(&self, rooms: &[Arc<str>]) -> bool {
-        matches!(&self.target, Target::Rooms(names) if names.iter().any(|name| rooms.contains(name)))
-    }
-
     fn encode(&self, carrier: Carrier) -> Bytes {
         if self.is_alone() {
             return carrier.encode(self.form.kind, self.payload());
@@ -139,6 +134,11 @@ impl Broadcast {
             carrier.write(&mut out, Kind::Binary, attachment);
         }
         out.into()
+    }
+
+    /// One of these rooms is among its own.
+    pub(crate) fn is_for_any(&self, rooms: &[Arc<str>]) -> bool {
+        matches!(&self.target, Target::Rooms(names) if names.iter().any(|name| rooms.contains(name)))
     }
 
     pub(crate) fn form(&self) -> Form {

@@ -61,10 +61,19 @@ impl SocketIoPacket {
         SocketIoPacket { kind, nsp, id, data }
     }
 
+    /// Its attributes, in their order.
+    /// PERF: four values out of a tuple cost a tenth of four attributes.
+    fn into_parts<'py>(self, py: Python<'py>) -> Parts<'py> {
+        (self.kind.number(), self.nsp(py), self.id, self.data)
+    }
+
     fn of(py: Python<'_>, packet: &Packet<'_>, data: Py<PyAny>) -> Self {
         SocketIoPacket::new(py, packet.kind(), packet.namespace(), packet.ack(), data)
     }
 }
+
+/// `(type, nsp, id, data)` of a packet.
+type Parts<'py> = (u8, Bound<'py, PyString>, Option<u64>, Py<PyAny>);
 
 /// One connection's messages to packets.
 #[pyclass(module = "hubbub._core")]
@@ -109,6 +118,11 @@ impl SocketIoDecoder {
             Ok(None) => Ok(None),
             Err(error) => Err(errors::bad_packet(py, &error)),
         }
+    }
+
+    /// The same, as a tuple.
+    fn take<'py>(&mut self, data: &Bound<'py, PyAny>) -> PyResult<Option<Parts<'py>>> {
+        Ok(self.feed(data)?.map(|packet| packet.into_parts(data.py())))
     }
 
     /// The namespace of the packet whose attachments are due.
@@ -162,6 +176,11 @@ impl MsgpackDecoder {
         let packed = msgpack::parse(bytes.as_bytes(), &self.limits, &mut reader);
         let packed = packed.map_err(|error| errors::bad_packet(py, &error))?;
         Ok(SocketIoPacket::new(py, packed.kind, packed.namespace, packed.ack, reader.done(packed.data)?))
+    }
+
+    /// The same, as a tuple.
+    fn take<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Parts<'py>> {
+        Ok(self.feed(data)?.into_parts(data.py()))
     }
 
     /// Nothing is ever due.
