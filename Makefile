@@ -16,6 +16,9 @@ export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path '*/client/*')
 PYTHON_CODE := python tests examples benches
 NODE := tests/clients/node
+# The Socket.IO client that the wheel brings along, and where it comes from.
+CLIENT := python/hubbub/socketio/client-dist
+CLIENT_SOURCE := python/client
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-rust check-python test test-rust test-abuse test-python wheel
@@ -88,6 +91,7 @@ wheel: $(DONE)/wheel ## Build the wheel into dist/
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) dist target rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
+	rm -rf $(CLIENT) $(CLIENT_SOURCE)/node_modules
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # ---- what the above stand on; a file in .venv/done says that it has been done
@@ -101,7 +105,15 @@ $(DONE)/dev: $(DONE)/venv pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
-$(DONE)/wheel: $(DONE)/dev Cargo.toml Cargo.lock $(SOURCES)
+# Without Node, the wheel does without the client, and hubbub.socketio says so to whoever asks for it.
+$(DONE)/client: $(DONE)/venv $(addprefix $(CLIENT_SOURCE)/,package.json package-lock.json build.mjs)
+	@if command -v npm >/dev/null; then \
+		echo "the Socket.IO client"; npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(CLIENT_SOURCE) && \
+		node $(CLIENT_SOURCE)/build.mjs; \
+	else rm -rf $(CLIENT); echo "npm is not here: the wheel will not have the Socket.IO client"; fi
+	@touch $@
+
+$(DONE)/wheel: $(DONE)/dev $(DONE)/client pyproject.toml Cargo.toml Cargo.lock $(SOURCES)
 	@rm -rf dist
 	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl

@@ -79,12 +79,11 @@ class Application:
             ApplicationFailed: it has failed.
         """
         assert self._bridge is not None
-        first = addresses[0]
         self._lifespan = _Lifespan(self._app, self._bridge)
         await self._lifespan.start_up()
         shared = {
             "asgi": _ASGI,
-            "server": (first[1], first[2]) if first[0] == "tcp" else (first[1], None),
+            "server": _server(addresses),
             "root_path": self._prefix,
             "state": self._lifespan.state,
         }
@@ -367,10 +366,20 @@ class _Lifespan:
         elif kind == "lifespan.shutdown.complete":
             self._stopped.set()
         elif kind == "lifespan.shutdown.failed":
-            logger.error("the application failed to shut down: %s", event.get("message", ""))
+            # Where nobody has asked for it, the event loop has ended under the application.
+            if self._stopping.is_set():
+                logger.error("the application failed to shut down: %s", event.get("message", ""))
             self._stopped.set()
         else:
             raise RuntimeError(f"{kind!r} cannot be sent in a lifespan")
+
+
+def _server(addresses: list[tuple[Any, ...]]) -> tuple[str, int | None] | None:
+    """The first address, as ASGI has it; a hub that another server hosts has none."""
+    if not addresses:
+        return None
+    first = addresses[0]
+    return (first[1], first[2]) if first[0] == "tcp" else (first[1], None)
 
 
 def _text(fields: Any) -> list[tuple[str, str]]:

@@ -7,9 +7,17 @@ park a task. Sessions that are served by coroutines run in tasks that this modul
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hubbub import _core
@@ -17,7 +25,11 @@ from hubbub import _core
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["AsyncioBridge", "Bridge", "Flag", "Task", "TrioBridge", "current_bridge"]
+__all__ = ["AsyncioBridge", "Bridge", "Flag", "Start", "Task", "Timer", "TrioBridge", "Work", "current_bridge"]
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+#: Runs something as a task.
+Start = Callable[[Work], object]
 
 
 class Flag(Protocol):
@@ -35,6 +47,12 @@ class Task(Protocol):
     def done(self) -> bool: ...
 
 
+class Timer(Protocol):
+    """Something that will be called later."""
+
+    def cancel(self) -> object: ...
+
+
 class Bridge(Protocol):
     """What the hub needs of an event loop."""
 
@@ -44,15 +62,16 @@ class Bridge(Protocol):
     def stop_watching(self) -> None:
         """Ends the watching."""
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> Task:
+    def spawn(self, work: Work) -> Task:
         """Runs a coroutine as a task of the loop."""
         ...
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         """Calls back in the loop, from any thread."""
 
-    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Calls back after `delay` seconds."""
+        ...
 
     def flag(self) -> Flag:
         """A new event."""
@@ -74,6 +93,25 @@ class Bridge(Protocol):
     def ending(self) -> AbstractContextManager[None]:
         """Ends the block with what a handler raises to end the program: KeyboardInterrupt, SystemExit."""
         ...
+
+    def is_here(self) -> bool:
+        """The loop that runs this is the bridge's."""
+        ...
+
+    def is_over(self) -> bool:
+        """The loop will not run any more."""
+        ...
+
+    def beside(self) -> AbstractAsyncContextManager[Start]:
+        """Runs tasks while the block runs; they are cancelled at its end, which waits for them."""
+        ...
+
+    async def receive(self, sock: socket.socket, most: int) -> bytes:
+        """Waits for bytes of a socket that does not block; none at its end."""
+        ...
+
+    async def send(self, sock: socket.socket, data: bytes) -> None:
+        """Waits until a socket that does not block has taken all of it."""
 
 
 def current_bridge() -> Bridge:
@@ -105,7 +143,7 @@ class AsyncioBridge:
             self._loop.remove_reader(self._fd)
             self._fd = -1
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    def spawn(self, work: Work) -> asyncio.Task[None]:
         task = self._loop.create_task(work())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -114,8 +152,8 @@ class AsyncioBridge:
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(callback)
 
-    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
-        self._loop.call_later(delay, callback)
+    def call_later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return self._loop.call_later(delay, callback)
 
     def flag(self) -> asyncio.Event:
         return asyncio.Event()
@@ -144,6 +182,35 @@ class AsyncioBridge:
     def ending(self) -> AbstractContextManager[None]:
         return nullcontext()  # asyncio lets it out of the loop by itself
 
+    def is_here(self) -> bool:
+        return asyncio.get_running_loop() is self._loop
+
+    def is_over(self) -> bool:
+        return self._loop.is_closed()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[Start]:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def start(work: Work) -> None:
+            task = self._loop.create_task(work())
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        try:
+            yield start
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def receive(self, sock: socket.socket, most: int) -> bytes:
+        return await self._loop.sock_recv(sock, most)
+
+    async def send(self, sock: socket.socket, data: bytes) -> None:
+        await self._loop.sock_sendall(sock, data)
+
 
 class TrioBridge:
     """trio."""
@@ -169,7 +236,7 @@ class TrioBridge:
             self._watch.cancel()
             self._watch = None
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> _TrioTask:
+    def spawn(self, work: Work) -> _TrioTask:
         import trio
 
         task = _TrioTask(trio.CancelScope())
@@ -180,8 +247,8 @@ class TrioBridge:
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         self._token.run_sync_soon(callback)
 
-    def call_later(self, delay: float, callback: Callable[[], object]) -> None:
-        self._later(delay, callback)
+    def call_later(self, delay: float, callback: Callable[[], object]) -> trio.CancelScope:
+        return self._later(delay, callback)
 
     def flag(self) -> trio.Event:
         import trio
@@ -224,6 +291,47 @@ class TrioBridge:
         if self._fatal is not None:
             raise self._fatal
 
+    def is_here(self) -> bool:
+        import trio
+
+        return trio.lowlevel.current_trio_token() is self._token
+
+    def is_over(self) -> bool:
+        import trio
+
+        try:
+            self._token.run_sync_soon(lambda: None)
+        except trio.RunFinishedError:
+            return True
+        return False
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[Start]:
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            yield nursery.start_soon
+            nursery.cancel_scope.cancel()
+
+    async def receive(self, sock: socket.socket, most: int) -> bytes:
+        import trio
+
+        while True:
+            try:
+                return sock.recv(most)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(sock)
+
+    async def send(self, sock: socket.socket, data: bytes) -> None:
+        import trio
+
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[sock.send(view) :]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(sock)
+
     # ---- how
 
     def _system_task(self, work: Callable[..., Awaitable[object]], *args: Any) -> None:
@@ -243,7 +351,7 @@ class TrioBridge:
                 if not watch.cancel_called:
                     self._call(server.turn)
 
-    async def _run(self, task: _TrioTask, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _run(self, task: _TrioTask, work: Work) -> None:
         import trio
 
         try:

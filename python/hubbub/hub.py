@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, overload
 from hubbub import _addresses, _asgi, _core, _folders, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
 from hubbub._handlers import Endpoint, RoomRule, check_handler, is_coroutine, only_answers
+from hubbub._hosted import Hosted
 from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
@@ -532,8 +533,7 @@ class Hub:
         bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
-        if not isinstance(shutdown_timeout, (int, float)) or not 0 <= shutdown_timeout <= MAX_SHUTDOWN_TIMEOUT:
-            raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {shutdown_timeout!r}")
+        _check_timeout(shutdown_timeout)
         try:
             serving = Serving(self, current_bridge(), bind, io_threads, access_log, tls, proxies)
         except OSError as error:
@@ -541,17 +541,41 @@ class Hub:
                 raise
             why = error.strerror or str(error)
             raise OSError(error.errno, f"cannot listen on {_addresses.where(bind)}: {why}") from None
-        self._running, self._serving = serving.server, serving
         try:
-            await serving.start()
+            await self._begin(serving)
             with serving.bridge.ending():
                 yield Listening(serving)
         finally:
-            await serving.bridge.shielded(serving.stop(shutdown_timeout))
-            self._running = self._serving = None
+            await self._end(serving, shutdown_timeout)
+
+    async def _begin(self, serving: Serving) -> None:
+        self._running, self._serving = serving.server, serving
+        await serving.start()
+
+    async def _end(self, serving: Serving, timeout: float) -> None:
+        await serving.bridge.shielded(serving.stop(timeout))
+        self._running = self._serving = None
+
+    def asgi(self, *, shutdown_timeout: float = 5.0, access_log: bool = False) -> Hosted:
+        """The hub as an ASGI 3 application, for another server to host: uvicorn, hypercorn, granian.
+
+        It is slower than the hub by itself, and bound by what the host and ASGI can tell; docs/guide.md says how much
+        and where. The network runs in the event loop's own thread, and there are no listeners. Start and end are the
+        host's lifespan. Where there is none, such as below a mount of Starlette's, ``async with`` the application
+        there; failing that, the first client starts the hub, and it ends with the process.
+
+        Args:
+            shutdown_timeout: as for `run`.
+            access_log: as for `run`; the host has one of its own.
+        """
+        _check_timeout(shutdown_timeout)
+        return Hosted(self, shutdown_timeout, access_log)
 
     def stop(self) -> None:
-        """Asks a running hub to stop: `run` and `serve` drain and return. From any thread."""
+        """Asks a running hub to stop: `run` and `serve` drain and return. From any thread.
+
+        A hub that another server hosts stops with its host only.
+        """
         serving = self._serving
         if serving is not None:
             serving.bridge.call_soon_threadsafe(serving.stopping.set)
@@ -605,6 +629,11 @@ class Hub:
 
     def _make_apps(self) -> list[_asgi.Application]:
         return [_asgi.Application(self, app, prefix, self._on_request) for prefix, app in self._mounts]
+
+
+def _check_timeout(seconds: float) -> None:
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_SHUTDOWN_TIMEOUT:
+        raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {seconds!r}")
 
 
 def _names(what: str, names: Sequence[str]) -> list[str]:

@@ -17,10 +17,11 @@ __all__ = ["Serve", "Server", "until"]
 class Server:
     """A listening hub, and the way to it."""
 
-    def __init__(self, hub: Hub, listening: Listening) -> None:
+    def __init__(self, hub: Hub, listening: Listening | None, address: tuple[Any, ...]) -> None:
         self.hub = hub
+        #: ``None``: another server listens for it.
         self.listening = listening
-        self.address = listening.addresses[0]
+        self.address = address
 
     def connect(
         self,
@@ -51,7 +52,7 @@ class Serve:
     async def __call__(self, hub: Hub, **options: Any) -> AsyncIterator[Server]:
         options = {"port": 0, "io_threads": self.io_threads, "access_log": False, **options}
         async with hub.listening(**options) as listening:
-            yield Server(hub, listening)
+            yield Server(hub, listening, listening.addresses[0])
 
 
 async def until(condition: Callable[[], bool]) -> None:

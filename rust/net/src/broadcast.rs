@@ -96,6 +96,11 @@ impl Broadcast {
         }
     }
 
+    /// One of these rooms is among its own.
+    pub(crate) fn is_for_any(&self, rooms: &[Arc<str>]) -> bool {
+        matches!(&self.target, Target::Rooms(names) if names.iter().any(|name| rooms.contains(name)))
+    }
+
     pub(crate) fn form(&self) -> Form {
         self.form
     }

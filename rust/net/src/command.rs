@@ -1,7 +1,6 @@
 //! What others ask of a shard: commands, posted in batches, with one wake-up however many wait.
 
 use std::fs::File;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -55,10 +54,10 @@ pub enum Command {
     /// The body of the request is wanted: if the client waits to be asked for it, it is asked.
     Want(SessionId),
     /// A connection that another shard has accepted.
-    Adopt(Stream, Option<SocketAddr>),
+    Adopt(Stream, Peer),
     /// A connection that asks for a session of this shard.
     Move(Box<Moved>),
-    /// There is room for further connections.
+    /// There is room for further connections, or a guest to be let in.
     Accept,
     /// Take no further connections; drop those whose request has not come.
     StopAccepting,
@@ -102,6 +101,8 @@ pub struct Moved {
     pub(crate) peer: Peer,
     pub(crate) place: Option<Household>,
     pub(crate) received: Vec<u8>,
+    /// It counts among the handshakes under way.
+    pub(crate) pending: bool,
 }
 
 /// A message's bytes on their way to a shard.

@@ -101,7 +101,8 @@ pub(crate) type Fields = Vec<(String, String)>;
 pub(crate) struct Post {
     pub(crate) session: SessionId,
     pub(crate) secret: Secret,
-    pub(crate) body: Vec<u8>,
+    /// `None`: it was taken in.
+    pub(crate) body: Option<Vec<u8>>,
     pub(crate) fields: Fields,
 }
 
@@ -160,6 +161,14 @@ impl Exchange {
             peer: None,
             file: None,
             progress: 0,
+        }
+    }
+
+    /// The packets that it brings, if that is what it is for.
+    pub(crate) fn post(&mut self) -> Option<&mut Post> {
+        match &mut self.purpose {
+            Purpose::Post(post) => Some(post),
+            Purpose::Served | Purpose::Own | Purpose::Poll(..) => None,
         }
     }
 

@@ -46,8 +46,8 @@ pub(crate) struct Lasting {
     pub(crate) terms: Terms,
     /// The connection whose poll waits.
     pub(crate) poll: Option<SessionId>,
-    /// Connections whose POST is answered when the inbox has room again.
-    pub(crate) posts: Vec<SessionId>,
+    /// Connections whose POST is taken in, or answered, when the inbox has room again; the oldest first.
+    pub(crate) posts: VecDeque<SessionId>,
     /// Where an Engine.IO session stands on its way to a WebSocket, and the WebSocket that is to be.
     pub(crate) stage: Stage,
     pub(crate) candidate: Option<SessionId>,
@@ -59,6 +59,7 @@ pub(crate) struct Lasting {
     signals: Vec<u8>,
     /// The last of them, behind all messages.
     ending: Vec<u8>,
+    /// The code and reason with which it has ended while its client was away.
     pub(crate) ended: Option<(CloseCode, String)>,
     /// What connections have been given, the oldest first: the client may not have got it.
     given: VecDeque<Entry>,
@@ -78,11 +79,13 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
+    /// What it counts for. Its own place counts, too: there may be many that are empty.
     fn len(&self) -> usize {
-        match self {
+        let payload = match self {
             Entry::Own(_, payload) => payload.len(),
             Entry::Broadcast(broadcast) => broadcast.payload().len(),
-        }
+        };
+        payload + size_of::<Self>()
     }
 
     /// Appends it as the carrier has it.
@@ -107,7 +110,7 @@ impl Lasting {
             dialect,
             terms,
             poll: None,
-            posts: Vec::new(),
+            posts: VecDeque::new(),
             stage: Stage::Polling,
             candidate: None,
             fields: Vec::new(),
@@ -228,7 +231,9 @@ impl Lasting {
         if !self.keeps {
             self.forget_given();
         }
-        if !self.ending.is_empty() {
+        // The official client of Socket.IO heeds the end at once, but a message a moment later: what it was told last would
+        // be lost. So the end has a poll of its own there.
+        if !self.ending.is_empty() && (self.resumes() || body.is_empty()) {
             join(&mut body, &self.ending);
         }
         body
@@ -310,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_an_engineio_session_does_not_come_with_its_last_messages() {
+        for (dialect, payloads) in [(Dialect::Comet, ["4a|1", "1"]), (Dialect::EngineIo, ["4a", "1"])] {
+            let mut lasting = Lasting { dialect, ..lasting() };
+            lasting.queue(own("a"));
+            lasting.end(|out| out.push(b'1'));
+            for expected in payloads {
+                assert!(lasting.has_news());
+                assert_eq!(payload(&mut lasting, false), expected);
+            }
+        }
+    }
+
+    #[test]
     fn a_cursor_that_cannot_be_is_a_gap() {
         let mut lasting = lasting();
         lasting.queue(own("a"));
@@ -347,11 +365,22 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut lasting = lasting();
         for _ in 0..100 {
-            lasting.remember(own("0123456789"), 25);
+            lasting.remember(own("0123456789"), 2 * (10 + size_of::<Entry>()) + 5);
         }
-        assert_eq!(lasting.bytes(), 20);
+        assert_eq!(lasting.bytes(), 2 * (10 + size_of::<Entry>()));
         assert_eq!(lasting.acknowledge(97), Err(Gap));
         lasting.acknowledge(98).unwrap();
+    }
+
+    #[test]
+    fn empty_messages_are_bounded_too() {
+        let mut lasting = lasting();
+        for _ in 0..10_000 {
+            lasting.remember(own(""), 1 << 10);
+        }
+        assert!(lasting.given.len() <= (1 << 10) / size_of::<Entry>());
+        lasting.queue(own(""));
+        assert!(lasting.waiting_bytes > 0);
     }
 
     #[test]

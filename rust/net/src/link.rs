@@ -137,6 +137,12 @@ impl Link {
             && self.paused.swap(false, Ordering::SeqCst)
     }
 
+    /// Says that messages which count as consumed wait for the user all the same: until `consumed` is told of them, they
+    /// are part of the inbox.
+    pub fn hold(&self, messages: u32, bytes: usize) {
+        self.inbox.fetch_add(pack(messages, bytes), Ordering::SeqCst);
+    }
+
     // ---- the shard's side
 
     /// Counts posted bytes as taken over into the outbox, which holds `outbox` bytes now.
@@ -199,9 +205,9 @@ impl Link {
     }
 
     pub(crate) fn set_carrier(&self, carrier: Carrier) {
-        // Only the shard says so; what others add meanwhile is kept.
-        self.state.fetch_and(CLOSING, Ordering::Relaxed);
-        self.state.fetch_or(carrier.number(), Ordering::Relaxed);
+        let change = |state| Some(state & CLOSING | carrier.number());
+        // INVARIANT: there is always something to change to.
+        let _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }
 
     pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, ThinVec<Arc<str>>> {
@@ -242,6 +248,21 @@ mod tests {
         assert!(!link.consumed(2, 2, &limits));
         assert!(link.consumed(1, 1, &limits));
         assert!(!link.consumed(2, 2, &limits));
+    }
+
+    #[test]
+    fn what_is_held_back_counts_until_it_is_consumed() {
+        let limits = Limits { inbox_messages: 4, ..Limits::default() };
+        let link = Link::new(SessionId::new(0, 0, 0), Peer::Unix);
+        for _ in 0..4 {
+            assert!(!link.delivered(1, 10, &limits));
+            link.hold(1, 10);
+            assert!(!link.consumed(1, 10, &limits));
+        }
+        assert!(link.delivered(1, 10, &limits), "four wait and a fifth comes");
+        assert!(!link.consumed(1, 10, &limits));
+        assert!(!link.consumed(1, 10, &limits));
+        assert!(link.consumed(1, 10, &limits), "half of what is allowed is left");
     }
 
     #[test]

@@ -52,16 +52,20 @@ impl Trust {
 
 /// The other end of a connection, in as little room as the usual one takes: the rest is boxed.
 #[derive(Clone, Debug)]
-pub(crate) enum Peer {
+pub enum Peer {
+    /// A unix socket, or somebody without an address.
     Unix,
+    /// An address of IPv4.
     V4(SocketAddrV4),
+    /// An address of IPv6.
     V6(Box<SocketAddrV6>),
+    /// Somebody whom others speak for.
     Proxied(Box<Proxied>),
 }
 
 /// What trusted proxies have said about the client.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Proxied {
+pub struct Proxied {
     /// The connection's own other end: the nearest proxy.
     end: Option<SocketAddr>,
     /// Whom the PROXY header has named.
@@ -70,6 +74,8 @@ pub(crate) struct Proxied {
     forwarded: Option<SocketAddr>,
     /// Whether the client speaks TLS, as these fields say.
     secure: Option<bool>,
+    /// Whether the client speaks TLS, as the server says that has accepted the connection in our place.
+    hosted: Option<bool>,
 }
 
 impl Peer {
@@ -79,6 +85,12 @@ impl Peer {
             Some(SocketAddr::V4(end)) => Peer::V4(end),
             Some(SocketAddr::V6(end)) => Peer::V6(Box::new(end)),
         }
+    }
+
+    /// A client that another server has accepted: what that server says of it is true.
+    pub(crate) fn guest(client: Option<SocketAddr>, secure: bool) -> Peer {
+        let hosted = Some(secure);
+        Peer::Proxied(Box::new(Proxied { end: client, hosted, ..Proxied::default() }))
     }
 
     /// The connection's own other end.
@@ -107,10 +119,10 @@ impl Peer {
         }
     }
 
-    /// Whether the client speaks TLS, if a proxy has said it.
+    /// Whether the client speaks TLS, if a proxy or the host has said it.
     pub(crate) fn secure(&self) -> Option<bool> {
         match self {
-            Peer::Proxied(proxied) => proxied.secure,
+            Peer::Proxied(proxied) => proxied.secure.or(proxied.hosted),
             Peer::Unix | Peer::V4(_) | Peer::V6(_) => None,
         }
     }

@@ -1,18 +1,24 @@
 //! A server: listeners opened, shards made, and what they all share.
 
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use mio::net::UnixStream;
 
 use crate::command::{Command, ShardHandle};
 use crate::counters::{Counters, Counts};
 use crate::directory::Directory;
 use crate::figures::{ShardFigures, Times};
+use crate::peer::Peer;
 use crate::places::Places;
 use crate::routes::Routes;
 use crate::settings::{Bind, Settings};
 use crate::shard::Shard;
-use crate::transport::{self, Address};
+use crate::transport::{self, Address, Guest, Listener};
 
 /// As many as a session's id has room for.
 const MAX_SHARDS: usize = 1 << 8;
@@ -38,6 +44,8 @@ pub struct Server {
     handshakes: AtomicUsize,
     /// The listening shard waits to be told that there is room.
     accept_paused: AtomicBool,
+    /// The door for whom another server has accepted, if there is to be one.
+    door: Option<SyncSender<Guest>>,
 }
 
 fn epoch() -> io::Result<u32> {
@@ -56,7 +64,14 @@ impl Server {
         let routes = Routes::new(&settings.endpoints).map_err(invalid)?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
+        let mut door = None;
         for bind in binds {
+            if let Bind::Guests { backlog } = bind {
+                let (sender, guests) = sync_channel(backlog);
+                door = Some(sender);
+                listeners.push(Listener::Guests(guests));
+                continue;
+            }
             for (listener, address) in transport::listen(bind)? {
                 listeners.push(listener);
                 addresses.push(address);
@@ -78,6 +93,7 @@ impl Server {
             connections: AtomicUsize::new(0),
             handshakes: AtomicUsize::new(0),
             accept_paused: AtomicBool::new(false),
+            door,
         });
         let mut shards = Vec::new();
         for (number, seed) in seeds.into_iter().enumerate() {
@@ -94,6 +110,21 @@ impl Server {
     /// Where it listens.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// Lets in a client that another server has accepted, and gives the end that speaks for it: a stream socket that does
+    /// not block. It is accepted as one that connects to a listener would be; until then it waits.
+    ///
+    /// # Errors
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused): as many wait as may, the server takes no further
+    /// connections, or was not [made](Bind::Guests) to let anyone in. Other errors: no descriptors are left.
+    pub fn let_in(&self, client: Option<SocketAddr>, secure: bool) -> io::Result<OwnedFd> {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let door = self.door.as_ref().ok_or_else(refused)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        door.try_send((ours, Peer::guest(client, secure))).map_err(|_| refused())?;
+        self.handles[0].post(Command::Accept);
+        Ok(theirs.into())
     }
 
     /// Who is in which room.

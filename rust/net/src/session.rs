@@ -9,7 +9,7 @@ use hubbub_proto::message::Reader;
 use hubbub_proto::{Role, Violation};
 use thin_vec::ThinVec;
 
-use crate::broadcast::{Broadcast, Target};
+use crate::broadcast::Broadcast;
 use crate::carrier::Carrier;
 use crate::compression::{Own, Packing};
 use crate::exchange::Exchange;
@@ -164,6 +164,8 @@ pub(crate) struct Rare {
     pub(crate) since: Option<Since>,
     /// Rooms of which it is still to be told what it has missed.
     pub(crate) missed: Vec<Arc<str>>,
+    /// Rooms of which it has been told.
+    pub(crate) caught_up: Vec<Arc<str>>,
 }
 
 /// The Close frames of both directions.
@@ -174,11 +176,11 @@ pub(crate) struct Farewell {
 }
 
 impl Session {
-    pub(crate) fn new(stream: Stream, id: SessionId, peer: Option<SocketAddr>, now: Millis) -> Self {
+    pub(crate) fn new(stream: Stream, id: SessionId, peer: Peer, now: Millis) -> Self {
         Session {
             stream,
             id,
-            phase: Phase::Handshake(Box::new(Handshake::new(Peer::new(peer), Vec::new(), false))),
+            phase: Phase::Handshake(Box::new(Handshake::new(peer, Vec::new(), false))),
             reader: Reader::new(Role::Server),
             outbox: Outbox::default(),
             packing: None,
@@ -212,8 +214,7 @@ impl Session {
 
     /// A session that has no connection of its own.
     pub(crate) fn away(id: SessionId, peer: Peer, lasting: Lasting, now: Millis) -> Self {
-        let mut session = Session::new(Stream::Away, id, None, now);
-        session.phase = Phase::Handshake(Box::new(Handshake::new(peer, Vec::new(), false)));
+        let mut session = Session::new(Stream::Away, id, peer, now);
         (session.readable, session.pending) = (false, false);
         session.carrier = Carrier::Polling;
         session.rare.get_or_insert_default().lasting = Some(Box::new(lasting));
@@ -228,10 +229,7 @@ impl Session {
     /// What it is still to be told includes this broadcast.
     pub(crate) fn misses_this(&self, broadcast: &Broadcast) -> bool {
         let missed = self.rare.as_ref().map(|rare| &rare.missed);
-        match (&broadcast.target, broadcast.stamp, missed) {
-            (Target::Rooms(names), Some(_), Some(missed)) => names.iter().any(|name| missed.contains(name)),
-            _ => false,
-        }
+        broadcast.stamp.is_some() && missed.is_some_and(|missed| broadcast.is_for_any(missed))
     }
 
     /// It has no connection of its own just now.
@@ -296,6 +294,11 @@ impl Session {
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
+    }
+
+    /// A request is coming in or being answered: there is no WebSocket, not yet or at all.
+    pub(crate) fn is_request(&self) -> bool {
+        matches!(self.phase, Phase::Handshake(_) | Phase::Deciding(_) | Phase::Exchange(_))
     }
 
     pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {

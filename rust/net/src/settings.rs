@@ -308,7 +308,7 @@ impl Default for Settings {
     }
 }
 
-/// One address to listen on.
+/// Where connections come from.
 #[derive(Debug)]
 pub enum Bind {
     /// Every address that `host` resolves to, IPv4 and IPv6.
@@ -331,4 +331,9 @@ pub enum Bind {
     },
     /// A listening socket that somebody else has opened.
     Descriptor(OwnedFd),
+    /// No address: the program lets in whom another server has accepted ([`Server::let_in`](crate::Server::let_in)).
+    Guests {
+        /// Connections that may wait to be accepted.
+        backlog: usize,
+    },
 }

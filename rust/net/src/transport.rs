@@ -7,6 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -16,6 +17,7 @@ use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::outbox::Written;
+use crate::peer::Peer;
 use crate::settings::Bind;
 use crate::tls::TlsStream;
 
@@ -201,22 +203,32 @@ impl Stream {
     }
 }
 
-/// A listening socket.
+/// Where connections come from: a listening socket, or the program itself.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _name: Option<UnlinkOnDrop> },
+    Unix {
+        listener: UnixListener,
+        _name: Option<UnlinkOnDrop>,
+    },
+    /// Whom another server has accepted.
+    Guests(Receiver<Guest>),
 }
+
+/// Our end of a connection that another server's client has come by, and what is known of that client.
+pub(crate) type Guest = (UnixStream, Peer);
 
 impl Listener {
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
             Listener::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
+            // Whoever lets a guest in wakes the shard.
+            Listener::Guests(_) => Ok(()),
         }
     }
 
-    pub(crate) fn accept(&self, nodelay: bool) -> io::Result<(Stream, Option<SocketAddr>)> {
+    pub(crate) fn accept(&self, nodelay: bool) -> io::Result<(Stream, Peer)> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
@@ -224,9 +236,13 @@ impl Listener {
                     // It fails only for a connection that is gone; reading will say so.
                     let _ = stream.set_nodelay(true);
                 }
-                Ok((Stream::Tcp(stream), Some(peer)))
+                Ok((Stream::Tcp(stream), Peer::new(Some(peer))))
             }
-            Listener::Unix { listener, .. } => Ok((Stream::Unix(listener.accept()?.0), None)),
+            Listener::Unix { listener, .. } => Ok((Stream::Unix(listener.accept()?.0), Peer::Unix)),
+            Listener::Guests(guests) => match guests.try_recv() {
+                Ok((stream, peer)) => Ok((Stream::Unix(stream), peer)),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => Err(io::ErrorKind::WouldBlock.into()),
+            },
         }
     }
 }
@@ -240,9 +256,10 @@ pub enum Address {
     Unix(Option<PathBuf>),
 }
 
-/// Opens the listening sockets of one `Bind`.
+/// Opens the listening sockets of one `Bind`. Guests need none.
 pub(crate) fn listen(bind: Bind) -> io::Result<Vec<(Listener, Address)>> {
     match bind {
+        Bind::Guests { .. } => Ok(Vec::new()),
         Bind::Tcp { host, port, backlog, reuse_port } => listen_tcp(&host, port, backlog, reuse_port),
         Bind::Unix { path, backlog } => Ok(vec![listen_unix(path, backlog)?]),
         Bind::Descriptor(fd) => Ok(vec![inherit(fd)?]),

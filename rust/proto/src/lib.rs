@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`socketio`] | packets of Socket.IO, which Engine.IO carries as messages |
 //! | [`engineio`] | packets of Engine.IO, over polling and WebSocket |
+//! | [`client`] | the client's end of a connection: a request as it is sent, and what answers it |
 //! | [`handshake`] | the opening handshake of WebSocket, both halves |
 //! | [`content`] | what of a file a request wants: conditions, ranges, codings |
 //! | [`body`] | the body of an HTTP/1.1 request, and a body in chunks as it is sent |
@@ -28,6 +29,7 @@
 #![deny(unsafe_code)]
 
 pub mod body;
+pub mod client;
 pub mod close;
 mod close_code;
 pub mod comet;

@@ -71,6 +71,19 @@ pub(crate) fn copy(data: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     buffer.to_vec(data.py())
 }
 
+/// Whether `copy` takes it.
+pub(crate) fn is_bytes_like(data: &Bound<'_, PyAny>) -> bool {
+    data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>()
+}
+
+/// Any object that `copy` takes as bytes: itself, if it cannot change.
+pub(crate) fn to_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    match data.cast_exact::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.clone()),
+        Err(_) => Ok(PyBytes::new(data.py(), &copy(data)?)),
+    }
+}
+
 fn text_message<R>(text: &Bound<'_, PyString>, f: impl FnOnce(Message<'_>) -> R) -> PyResult<R> {
     let utf8 = text.to_str()?;
     if utf8.len() < SHARE_BYTES {

@@ -5,6 +5,7 @@
 //! | `server.rs` | `Server`: started, driven and stopped by `hubbub.hub` |
 //! | `session.rs` | `Session`: the base of `hubbub.WebSocket` |
 //! | `exchange.rs` | `Exchange`: an HTTP request and its response, as ASGI has them |
+//! | `guest.rs` | `Guest`: a connection's client's end, for a hub that another server hosts |
 //! | `scope.rs` | a request as ASGI describes it |
 //! | `opening.rs` | `Opening`, `Pending`: a request, and the answer to it |
 //! | `waiting.rs` | what `await` meets: `Recv`, `Wait`, `Done`, and the `Waiter` that stands for a future |
@@ -18,6 +19,9 @@
 //! | `buffers.rs` | every extraction of bytes from Python objects |
 //! | `objects.rs` | every Python object that is looked up by name |
 //! | `bench.rs` | `Load`: a run of the load generator |
+//! | `socketio.rs` | packets of Socket.IO |
+//! | `values.rs` | Python's values walked through, to be written |
+//! | `json.rs`, `msgpack.rs` | Python's values to JSON and MessagePack, and back |
 //! | `errors.rs` | every exception that is raised |
 
 mod bench;
@@ -29,14 +33,19 @@ mod errors;
 mod events;
 mod exchange;
 mod figures;
+mod guest;
 mod home;
 mod inbox;
+mod json;
+mod msgpack;
 mod objects;
 mod opening;
 mod scope;
 mod server;
 mod session;
 mod settings;
+mod socketio;
+mod values;
 mod waiting;
 
 #[pyo3::pymodule]
@@ -50,11 +59,15 @@ mod _core {
     #[pymodule_export]
     use crate::exchange::{Draining, Exchange, Receiving};
     #[pymodule_export]
+    use crate::guest::Guest;
+    #[pymodule_export]
     use crate::opening::{Opening, Pending};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]
     use crate::session::Session;
+    #[pymodule_export]
+    use crate::socketio::{MsgpackDecoder, SocketIoDecoder, SocketIoPacket, socketio_encode, socketio_encode_msgpack};
     #[pymodule_export]
     use crate::waiting::{Done, Recv, Wait, Waiter};
 

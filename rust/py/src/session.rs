@@ -407,6 +407,16 @@ impl Session {
         self.request.subprotocol.as_deref()
     }
 
+    /// Messages that a handler has been given wait for somebody behind it: they count in the inbox.
+    fn _hold(&self, messages: u32, bytes: usize) {
+        self.link.hold(messages, bytes);
+    }
+
+    /// They do not wait any more.
+    fn _release(&self, py: Python<'_>, messages: u32, bytes: usize) {
+        self.consumed(py, messages, bytes);
+    }
+
     #[getter]
     fn _noticed(&self) -> bool {
         self.rare.get().is_some_and(|rare| rare.noticed.load(Ordering::Relaxed))

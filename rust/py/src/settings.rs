@@ -156,7 +156,7 @@ fn compression(setting: &Bound<'_, PyAny>) -> PyResult<Option<Compression>> {
     }))
 }
 
-/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)` or `("fd", number)`.
+/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)`, `("fd", number)` or `("guests", backlog)`.
 pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
     let kind: String = bind.get_item(0)?.extract()?;
     match kind.as_str() {
@@ -168,6 +168,7 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
         }),
         "unix" => Ok(Bind::Unix { path: bind.get_item(1)?.extract()?, backlog: bind.get_item(2)?.extract()? }),
         "fd" => Ok(Bind::Descriptor(adopt(bind.get_item(1)?.extract()?)?)),
+        "guests" => Ok(Bind::Guests { backlog: bind.get_item(1)?.extract()? }),
         other => Err(errors::wrong_setting(format!("unknown kind of address {other:?}"))),
     }
 }

@@ -1,7 +1,6 @@
 //! Accepting connections, and pausing when there is no room for more.
 
 use std::io;
-use std::net::SocketAddr;
 
 use mio::Token;
 
@@ -10,6 +9,7 @@ use super::Shard;
 use super::pace::up_to_millis;
 use crate::command::Command;
 use crate::handler::{Handler, Notice};
+use crate::peer::Peer;
 use crate::rate::FullAt;
 use crate::server::Full;
 use crate::session::Session;
@@ -116,7 +116,7 @@ impl Shard {
     }
 
     /// The next connection of any listener.
-    fn accept_one(&self) -> io::Result<Option<(Stream, Option<SocketAddr>)>> {
+    fn accept_one(&self) -> io::Result<Option<(Stream, Peer)>> {
         let nodelay = self.cx.server.settings().tcp_nodelay;
         for listener in &self.acceptor.listeners {
             loop {
@@ -170,7 +170,7 @@ impl Shard {
     }
 
     /// Gives the connection to one shard after the other.
-    fn place(&mut self, stream: Stream, peer: Option<SocketAddr>, handler: &mut impl Handler) {
+    fn place(&mut self, stream: Stream, peer: Peer, handler: &mut impl Handler) {
         let handles = self.cx.server.handles();
         let shard = self.acceptor.next % handles.len();
         self.acceptor.next += 1;
@@ -182,9 +182,9 @@ impl Shard {
     }
 
     /// Takes a connection in: from here on it is this shard's.
-    pub(super) fn adopt(&mut self, stream: Stream, peer: Option<SocketAddr>, handler: &mut impl Handler) {
+    pub(super) fn adopt(&mut self, stream: Stream, peer: Peer, handler: &mut impl Handler) {
         // It may have been on its way from another shard when the end was announced.
-        if self.acceptor.closed || !self.may_connect(peer, handler) {
+        if self.acceptor.closed || !self.may_connect(peer.sender(), handler) {
             self.cx.server.handshake_ends();
             self.cx.server.connection_ends();
             return;

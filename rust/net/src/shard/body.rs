@@ -63,8 +63,8 @@ impl Context {
                 }
             }
             Ok(()) if !matches!(exchange.purpose, Purpose::Served) => {
-                if let Purpose::Post(post) = &mut exchange.purpose {
-                    post.body.extend_from_slice(&gathered);
+                if let Some(body) = exchange.post().and_then(|post| post.body.as_mut()) {
+                    body.extend_from_slice(&gathered);
                 }
             }
             Ok(()) => {

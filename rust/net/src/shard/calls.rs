@@ -6,6 +6,7 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::engineio::{self, ErrorCode, Stage, admit};
 
 use super::Shard;
+use super::clients::TOO_MANY;
 use super::context::Context;
 use super::opening::Agreed;
 use super::wishes::{Named, Wish, preflight, refuse_engineio, unknown};
@@ -15,6 +16,7 @@ use crate::figures::Reason;
 use crate::handler::{Handler, Request};
 use crate::lasting::{Lasting, Terms};
 use crate::link::Link;
+use crate::server::Full;
 use crate::session::{Deciding, Phase, Plan, Session};
 use crate::settings::Service;
 
@@ -132,7 +134,7 @@ impl Shard {
     ) {
         let Some(named) = named else { return };
         let fields = std::mem::take(&mut opening.plan.fields);
-        let post = Post { session: named.id, secret: named.secret, body: Vec::new(), fields };
+        let post = Post { session: named.id, secret: named.secret, body: Some(Vec::new()), fields };
         self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
         self.posted(slot, handler);
     }
@@ -201,8 +203,10 @@ impl Shard {
         let now = self.cx.now;
         let lasting = plan.dialect.and_then(|dialect| Lasting::new(dialect, terms));
         let peer = self.sessions.at(slot)?.whence();
-        let away = match (lasting, exchange, self.cx.server.room_for_connection()) {
-            (Some(lasting), Some(exchange), Ok(())) => {
+        // Handshakes under way do not matter: this one is about to end.
+        let room = self.cx.server.room_for_connection() != Err(Full::Sessions);
+        let away = match (lasting, exchange) {
+            (Some(lasting), Some(exchange)) if room => {
                 let id = self.sessions.insert(|id| Session::away(id, peer, lasting, now)).map(|session| session.id);
                 id.map(|id| (id, exchange))
             }
@@ -225,6 +229,13 @@ impl Shard {
         self.cx.begin_exchange(session, exchange);
         let poll = session.id;
         let away = self.sessions.get(id)?;
+        // It counts beside its connections: otherwise one of them could open any number.
+        if !self.cx.seat(away) {
+            let fields = plan.fields.clone();
+            self.drop_session(id.slot() as u32, None, handler);
+            self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields, handler);
+            return None;
+        }
         if let Some(lasting) = away.lasting_mut() {
             lasting.poll = Some(poll);
         }
@@ -297,6 +308,8 @@ impl Context {
         let line = exchange.request_line.split('?').next().map_or(0, str::len);
         exchange.request_line.truncate(line);
         session.until = 0;
+        // The user is told neither the beginning nor the end.
+        session.told = true;
         session.phase = Phase::Exchange(exchange);
         self.handshake_over(session);
         self.counts.requests += 1;

@@ -122,6 +122,14 @@ impl Context {
         }
     }
 
+    /// Says again why the session has ended, on a connection that has come too late to hear of it.
+    pub(super) fn say_why(&mut self, session: &mut Session) {
+        let ended = session.lasting_mut().and_then(|lasting| lasting.ended.take());
+        if let Some((code, reason)) = ended {
+            self.say_goodbye(session, code, &reason);
+        }
+    }
+
     // ---- what was missed
 
     /// Tells an event stream its place, so that nothing is missed before the first broadcast.
@@ -137,11 +145,20 @@ impl Context {
         let Some(rare) = session.rare.as_mut() else { return };
         let Some(since) = rare.since else { return };
         let names = std::mem::take(&mut rare.missed);
+        if self.limits.history_messages == 0 && !self.server.directory().remembers() {
+            // Nothing is remembered anywhere: the id is the user's own.
+            return;
+        }
+        let earlier = rare.caught_up.clone();
+        rare.caught_up.extend_from_slice(&names);
         let epoch = self.server.epoch();
         if !self.histories.is_gapless(&names, since, epoch) {
             session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(b"event: gap\ndata:\n\n"));
         }
-        let kept = self.histories.kept(&names, since, epoch);
+        let mut kept = self.histories.kept(&names, since, epoch);
+        // What it has got as a member of another room does not come again.
+        kept.retain(|broadcast| !broadcast.is_for_any(&earlier));
+        let late = !earlier.is_empty() && !kept.is_empty();
         if since.epoch != epoch && kept.is_empty() {
             // From here on it has a place, so that it does not come with the same id again.
             self.write_place(session);
@@ -150,6 +167,10 @@ impl Context {
             let block = broadcast.carried(Carrier::Events).clone();
             session.outbox.push_shared(&mut self.pool, block);
             self.counts.replayed += 1;
+        }
+        if late {
+            // The last id that the client sees must not lie before what it had already.
+            self.write_place(session);
         }
         self.mark_dirty(session);
     }

@@ -15,7 +15,7 @@ use crate::peer::Peer;
 use crate::places::Household;
 use crate::session::{Phase, Session};
 
-const TOO_MANY: &str = "Too many connections from this address.";
+pub(super) const TOO_MANY: &str = "Too many connections from this address.";
 
 impl Shard {
     /// Where every connection begins with a PROXY header, only proxies may connect.
@@ -113,7 +113,7 @@ impl Context {
     }
 
     /// Takes a place for the session's client. `false`: it has all that it may have.
-    fn seat(&mut self, session: &mut Session) -> bool {
+    pub(super) fn seat(&mut self, session: &mut Session) -> bool {
         let Some(places) = self.server.places() else { return true };
         let Some(client) = session.origin().and_then(Peer::client) else { return true };
         let household = Household::of(client.ip());

@@ -95,6 +95,7 @@ impl Shard {
                 Phase::Candidate(_) => self.drop_session(slot, None, handler),
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
+            self.forsake(slot, handler);
         }
     }
 }

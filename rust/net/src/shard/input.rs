@@ -57,6 +57,7 @@ impl Shard {
                 self.lose_connection(slot, "connection reset by peer", handler);
             } else if session.hung_up {
                 session.tell_hang_up(handler);
+                self.poll_hung_up(slot);
             }
             return;
         }

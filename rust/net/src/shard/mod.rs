@@ -273,7 +273,9 @@ impl Shard {
                     if event.is_readable() || event.is_error() {
                         session.readable = true;
                         session.hung_up |= event.is_read_closed() || event.is_error();
-                        session.broken |= event.is_error();
+                        // Who closes a unix socket will read no response. An open session's messages, which may wait for
+                        // room in the inbox, are read all the same.
+                        session.broken |= event.is_error() || (event.is_write_closed() && session.is_request());
                         self.cx.mark_ready(session);
                     }
                 }
@@ -437,9 +439,12 @@ impl Shard {
 
     /// Ends a membership.
     pub fn leave(&mut self, id: SessionId, room: &str) {
-        if self.sessions.get(id).is_some() {
-            self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
+        let Some(session) = self.sessions.get(id) else { return };
+        if let Some(rare) = session.rare.as_mut() {
+            rare.missed.retain(|missed| &**missed != room);
+            rare.caught_up.retain(|known| &**known != room);
         }
+        self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
     }
 
     fn resume(&mut self, id: SessionId, handler: &mut impl Handler) {

@@ -125,6 +125,11 @@ impl Shard {
                 self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, None, handler);
                 self.feed_rest(id.slot() as u32, rest, handler);
             }
+            Verdict::Answer(mut answer) if !deciding.plan.fields.is_empty() => {
+                answer.fields.append(&mut deciding.plan.fields);
+                deciding.request_line = request_line;
+                self.decide(id, Verdict::Answer(answer), handler);
+            }
             Verdict::Answer(answer) if session.is_away() => self.turn_away(id, answer, handler),
             Verdict::Answer(answer) => {
                 let piece = Piece::Shared(answer.body.clone());

@@ -380,6 +380,8 @@ impl Context {
             Ok(written) => {
                 let taken = before - session.outbox.len();
                 self.counts.bytes_out += taken as u64;
+                // A stream's only sign of life is that its client takes what it is sent.
+                session.pinged &= taken == 0 || !session.carrier.is_stream();
                 if taken > 0
                     && let Phase::Exchange(exchange) = &mut session.phase
                 {

@@ -10,10 +10,10 @@ use super::calls::plain;
 use super::context::millis;
 use super::wishes::unknown;
 use crate::carrier::Carrier;
-use crate::exchange::{Answering, Fields, Piece, Post, Purpose, Reply};
+use crate::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
 use crate::handler::Handler;
 use crate::id::SessionId;
-use crate::lasting::Dialect;
+use crate::lasting::{Dialect, Lasting, Secret};
 use crate::session::{Phase, Session};
 
 /// The most packets in one POST.
@@ -52,6 +52,9 @@ impl Shard {
         if let Some(other) = overtaken {
             self.say(other, 409, "Another poll of this session has come.", handler);
         }
+        if self.sessions.at(slot).is_some_and(|connection| connection.hung_up) {
+            self.poll_hung_up(slot);
+        }
     }
 
     /// A poll waits for this session.
@@ -83,6 +86,30 @@ impl Shard {
         let body = lasting.payload();
         let opening = std::mem::take(&mut lasting.fields);
         self.answer_own(poll, 200, body, opening, handler);
+        self.forsake(slot, handler);
+    }
+
+    /// When the server stops, a session that has ended does not wait for somebody to ask why.
+    pub(super) fn forsake(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
+        let ended = matches!(session.phase, Phase::Lingering);
+        if self.cx.draining && ended && session.lasting().is_some_and(|lasting| lasting.poll.is_none()) {
+            self.drop_session(slot, None, handler);
+        }
+    }
+
+    /// The client of a poll has sent FIN: it has gone, or it only waits for the answer. What there is to say is not
+    /// entrusted to such a connection.
+    pub(super) fn poll_hung_up(&mut self, slot: u32) {
+        let Some(session) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
+        let id = session.id;
+        let Some(Purpose::Poll(polled, _)) = session.exchange().map(|exchange| &exchange.purpose) else { return };
+        let polled = *polled;
+        let Some(session) = self.sessions.get(polled).filter(|session| session.is_open()) else { return };
+        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.poll == Some(id)) {
+            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
+            self.cx.mark_dirty(session);
+        }
     }
 
     /// Answers a request of the shard's own with packets.
@@ -107,28 +134,42 @@ impl Shard {
         }
     }
 
-    /// Hands on the packets of a POST whose body is there.
+    /// The body of a POST may be there: then its packets are handed on, in their turn.
     pub(super) fn posted(&mut self, slot: u32, handler: &mut impl Handler) {
-        let Some(session) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
-        let connection = session.id;
-        let Phase::Exchange(exchange) = &mut session.phase else { return };
-        if !exchange.body.is_done() {
-            return;
-        }
-        let Purpose::Post(post) = &mut exchange.purpose else { return };
-        let Post { session: id, secret, ref mut body, .. } = **post;
-        let body = std::mem::take(body);
-        let known = self
-            .sessions
-            .get(id)
-            .filter(|session| session.is_open() && session.lasting().is_some_and(|lasting| lasting.knows(&secret)));
-        let Some(session) = known else {
-            let (_, answer) = unknown();
-            self.say(connection, answer.status, "No session has this sid: it has ended, or was never there.", handler);
+        let Some(connection) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
+        let id = connection.id;
+        let Some(post) = connection.exchange().filter(|exchange| exchange.body.is_done()).and_then(Exchange::post)
+        else {
             return;
         };
-        session.last_received = self.cx.now;
-        session.pinged = false;
+        let (named, secret) = (post.session, post.secret);
+        match self.sessions.get(named).and_then(|session| session.may_post(&secret)) {
+            Some(lasting) => lasting.posts.push_back(id),
+            None => return self.refuse_post(id, handler),
+        }
+        self.answer_posts(named, handler);
+    }
+
+    /// Takes in what was posted, one after the other, and says so, unless the session is not to be read for now.
+    pub(super) fn answer_posts(&mut self, id: SessionId, handler: &mut impl Handler) {
+        while let Some(session) = self.sessions.get(id).filter(|session| !session.is_held_back())
+            && let Some(connection) = session.lasting_mut().and_then(|lasting| lasting.posts.pop_front())
+        {
+            let Some(waiting) = self.sessions.get(connection).filter(|session| session.waits_for_answer()) else {
+                continue;
+            };
+            match waiting.exchange().and_then(Exchange::post).and_then(|post| post.body.take()) {
+                Some(body) => self.hand_on(connection, id, &body, handler),
+                None => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
+            }
+        }
+    }
+
+    /// Hands on the packets of a POST. It is answered once the session is to be read again.
+    fn hand_on(&mut self, connection: SessionId, id: SessionId, body: &[u8], handler: &mut impl Handler) {
+        let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else {
+            return self.refuse_post(connection, handler);
+        };
         let Some(lasting) = session.lasting() else { return };
         let (strict, terms) = (lasting.dialect == Dialect::EngineIo, lasting.terms);
         if strict && body.len() > terms.max_payload {
@@ -136,7 +177,7 @@ impl Shard {
             self.say(connection, 413, "The body is larger than maxPayload.", handler);
             return;
         }
-        let packets: Result<Vec<_>, _> = comet::packets(&body, MAX_PACKETS).and_then(Iterator::collect);
+        let packets: Result<Vec<_>, _> = comet::packets(body, MAX_PACKETS).and_then(Iterator::collect);
         let packets = match packets {
             Ok(packets) => packets,
             Err(error) => {
@@ -148,27 +189,33 @@ impl Shard {
                 return;
             }
         };
-        let max = terms.max_payload;
+        session.pinged = false;
+        if let Some(lasting) = session.lasting_mut() {
+            lasting.posts.push_front(connection);
+            // How long a poll has waited is counted from its beginning.
+            if lasting.poll.is_none() {
+                session.last_received = self.cx.now;
+            }
+        }
         let (mut messages, mut bytes) = (0, 0);
         for packet in packets {
             match packet {
-                Packet::Message(_, payload) if payload.len() > max => {
-                    self.cx.counts.violations += 1;
-                    self.cx.fail(session, CloseCode::MESSAGE_TOO_BIG, "the message is too big", handler);
-                    break;
-                }
                 Packet::Message(kind, payload) => {
                     messages += 1;
                     bytes += payload.len();
                     handler.message(id, kind, Payload::Borrowed(&payload));
                 }
                 Packet::Close { code, reason } => {
-                    let received = Some((code, reason));
-                    session.rare.get_or_insert_default().farewell.received = received;
-                    self.cx.tell_closed(session, None, handler);
-                    self.cx.linger(session);
-                    if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
-                        self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
+                    if strict {
+                        let received = Some((code, reason));
+                        session.rare.get_or_insert_default().farewell.received = received;
+                        self.cx.tell_closed(session, None, handler);
+                        self.cx.linger(session);
+                        if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
+                            self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
+                        }
+                    } else {
+                        self.cx.heed_close(session, code, reason, handler);
                     }
                     break;
                 }
@@ -191,21 +238,11 @@ impl Shard {
             }
             self.cx.pace(session, messages, handler);
         }
-        if let Some(lasting) = session.lasting_mut() {
-            lasting.posts.push(connection);
-        }
-        self.answer_posts(id, handler);
     }
 
-    /// Says to those that have posted that it was taken in, unless the session is not to be read for now.
-    pub(super) fn answer_posts(&mut self, id: SessionId, handler: &mut impl Handler) {
-        let Some(session) = self.sessions.get(id).filter(|session| !session.is_held_back()) else { return };
-        let posts = session.lasting_mut().map(|lasting| std::mem::take(&mut lasting.posts)).unwrap_or_default();
-        for connection in posts {
-            if self.sessions.get(connection).is_some_and(|session| session.waits_for_answer()) {
-                self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler);
-            }
-        }
+    fn refuse_post(&mut self, connection: SessionId, handler: &mut impl Handler) {
+        let (_, answer) = unknown();
+        self.say(connection, answer.status, "No session has this sid: it has ended, or was never there.", handler);
     }
 
     /// Somebody has gone who was to be told: a session's requests, or a request's session.
@@ -221,6 +258,11 @@ impl Shard {
             self.candidate_gone(target);
         }
         let Phase::Exchange(exchange) = &session.phase else { return };
+        if let Purpose::Post(post) = &exchange.purpose
+            && let Some(lasting) = self.sessions.get(post.session).and_then(Session::lasting_mut)
+        {
+            lasting.posts.retain(|other| *other != id);
+        }
         if let Purpose::Poll(polled, _) = exchange.purpose
             && let Some(session) = self.sessions.get(polled)
             && let Some(lasting) = session.lasting_mut()
@@ -235,6 +277,12 @@ impl Shard {
 }
 
 impl Session {
+    /// What belongs to it, for whoever proves to be its client and has something to say.
+    fn may_post(&mut self, secret: &Secret) -> Option<&mut Lasting> {
+        let open = self.is_open();
+        self.lasting_mut().filter(|lasting| open && lasting.knows(secret))
+    }
+
     /// It is a request that has not been answered.
     fn waits_for_answer(&self) -> bool {
         matches!(&self.phase, Phase::Exchange(exchange) if exchange.answering == Answering::Waiting)

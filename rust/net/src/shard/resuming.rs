@@ -58,24 +58,31 @@ impl Shard {
     ) {
         let Some(mut connection) = self.sessions.remove(slot) else { return };
         self.cx.handshake_over(&mut connection);
-        self.cx.unseat(&mut connection);
         self.cx.server.connection_ends();
         let stream = std::mem::replace(&mut connection.stream, Stream::Away);
         let at = id.slot() as u32;
         if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
             self.part(at);
         }
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else { return self.cx.unseat(&mut connection) };
+        // The client may have come from elsewhere.
+        self.cx.unseat(session);
+        session.place = connection.place.take();
         let poll = session.lasting_mut().and_then(|lasting| lasting.poll.take());
         session.stream = stream;
         // A failed registration shows as a session that is never ready; its deadline ends it.
         let _ = session.stream.reregister(self.poll.registry(), Token(id.slot()));
         (session.readable, session.hung_up) = (true, connection.hung_up);
         session.last_received = self.cx.now;
-        self.cx.carry_by(session, opening.plan.carrier);
+        if session.is_open() {
+            self.cx.carry_by(session, opening.plan.carrier);
+        } else {
+            session.carrier = opening.plan.carrier;
+        }
         self.cx.counts.resumed += 1;
         let key = opening.agreed.as_ref().map(|agreed| agreed.key.as_str()).unwrap_or_default();
-        self.cx.write_opening(session, &opening.plan, key, None, &opening.plan.fields);
+        let subprotocol = opening.request.subprotocol.as_deref();
+        self.cx.write_opening(session, &opening.plan, key, subprotocol, &opening.plan.fields);
         self.cx.announce(session, true, false);
         let carrier = session.carrier;
         let limit = self.cx.limits.resume_bytes;
@@ -85,15 +92,12 @@ impl Shard {
             lasting.shrink(limit + session.outbox.len());
         }
         session.ping_micros = self.cx.micros;
-        if let Some(interval) = self.cx.heartbeat(session).0 {
+        if !session.is_open() {
+            // It has ended while its client was away.
+            self.cx.say_why(session);
+        } else if let Some(interval) = self.cx.heartbeat(session).0 {
             let due = self.cx.now + interval;
             self.cx.arm(session, due);
-        }
-        // It may have ended while its client was away.
-        let ended = session.lasting_mut().and_then(|lasting| lasting.ended.take());
-        if let Some((code, reason)) = ended {
-            self.cx.say_goodbye(session, code, &reason);
-            self.cx.linger(session);
         }
         self.cx.mark_dirty(session);
         self.cx.mark_ready(session);
@@ -108,25 +112,28 @@ impl Shard {
         let Some(mut connection) = self.sessions.remove(slot) else { return };
         let mut stream = std::mem::replace(&mut connection.stream, Stream::Away);
         let _ = stream.deregister(self.poll.registry());
-        let moved = Moved { stream, peer: connection.whence(), place: connection.place.take(), received };
+        let (peer, place, pending) = (connection.whence(), connection.place.take(), connection.pending);
+        let moved = Moved { stream, peer, place, received, pending };
         self.cx.server.handles()[shard].post(Command::Move(Box::new(moved)));
     }
 
     /// Takes in a connection that asks for a session of this shard.
     pub(super) fn take_over_connection(&mut self, moved: Moved, handler: &mut impl Handler) {
-        let Moved { mut stream, peer, place, received } = moved;
+        let Moved { mut stream, peer, place, received, pending } = moved;
         let now = self.cx.now;
         let registry = self.poll.registry();
         let adopted = self.sessions.insert(|id| {
             // A failed registration shows as a session that is never ready; its deadline ends it.
             let _ = stream.register(registry, Token(id.slot()));
-            let mut session = Session::new(stream, id, None, now);
+            let mut session = Session::new(stream, id, peer.clone(), now);
             session.phase = Phase::Handshake(Box::new(Handshake::new(peer, received, false)));
-            session.place = place;
+            (session.place, session.pending) = (place, pending);
             session
         });
         let Some(session) = adopted else {
-            self.cx.server.handshake_ends();
+            if pending {
+                self.cx.server.handshake_ends();
+            }
             self.cx.server.connection_ends();
             return;
         };

@@ -65,11 +65,19 @@ pub(super) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Resul
     if head.method == "OPTIONS" && !upgrade {
         return Ok((Wish::Preflight, Plan { fields, ..Plan::default() }));
     }
-    match &endpoint.service {
-        Service::Comet(transports) => read_comet(head, upgrade, *transports, fields),
-        Service::EngineIo(settings) => read_engineio(head, upgrade, settings, fields),
-        _ => read_events(head, upgrade, fields),
+    if head.has_body() && head.method != "POST" {
+        return refuse(413, "No request body is taken here.");
     }
+    let read = match &endpoint.service {
+        Service::Comet(transports) => read_comet(head, upgrade, *transports, fields.clone()),
+        Service::EngineIo(settings) => return read_engineio(head, upgrade, settings, fields),
+        _ => read_events(head, upgrade, fields.clone()),
+    };
+    // A page from another origin is to know why.
+    read.map_err(|(reason, mut answer)| {
+        answer.fields.extend(fields);
+        (reason, answer)
+    })
 }
 
 fn read_events(head: &Head<'_>, upgrade: bool, fields: Fields) -> Result<(Wish, Plan), Refusal> {
@@ -187,15 +195,15 @@ fn place(head: &Head<'_>) -> Option<Since> {
 
 /// What the response says to a page from another origin; or that it may not ask.
 fn cross_origin(head: &Head<'_>, endpoint: &Endpoint) -> Result<Fields, Refusal> {
-    let Ok(Some(origin)) = head.one("origin") else { return Ok(Vec::new()) };
-    let Ok(origin) = std::str::from_utf8(origin) else {
-        return Err((Reason::Origin, Answer::plain(403, "This origin may not connect.")));
-    };
-    let host = head.host().unwrap_or_default();
     // What browsers do without our leave, a page of any origin may do; it cannot read the answer.
     let Some(allowed) = &endpoint.origins else { return Ok(Vec::new()) };
+    let refusal = || (Reason::Origin, Answer::plain(403, "This origin may not connect."));
+    // Two of them are no browser's, and nobody knows which one counts.
+    let Some(origin) = head.one("origin").map_err(|_| refusal())? else { return Ok(Vec::new()) };
+    let origin = std::str::from_utf8(origin).map_err(|_| refusal())?;
+    let host = head.host().unwrap_or_default();
     if !may_connect(allowed, origin, host) {
-        return Err((Reason::Origin, Answer::plain(403, "This origin may not connect.")));
+        return Err(refusal());
     }
     let mut fields = vec![("Vary".into(), "Origin".into())];
     if !is_same_host(origin, host) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -89,12 +90,23 @@ impl Client {
 
     pub(crate) fn over(socket: Socket, address: &SockAddr) -> Client {
         socket.connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
         if address.as_socket().is_some() {
             socket.set_tcp_nodelay(true).unwrap();
         }
         let host = address.as_socket().map_or("localhost".into(), |address| address.to_string());
+        Client::with(socket, host)
+    }
+
+    /// A client at the other end of what is connected already.
+    pub(crate) fn at(socket: OwnedFd) -> Client {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(false).unwrap();
+        Client::with(socket, "localhost".into())
+    }
+
+    fn with(socket: Socket, host: String) -> Client {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
         Client {
             socket,
             host,
@@ -174,13 +186,21 @@ impl Client {
 
     /// Reads the 101, checks it, and gives the subprotocol that was agreed on.
     pub(crate) fn agreed(&mut self, offered: &[&str]) -> Option<String> {
+        self.agreed_or_status(offered).expect("a 101")
+    }
+
+    /// The same; the status of an answer that is not a 101.
+    pub(crate) fn agreed_or_status(&mut self, offered: &[&str]) -> Result<Option<String>, u16> {
         let (head, rest) = self.read_head();
         let key = key(*b"sixteen bytes ok");
         let request = Request { host: &self.host, target: "/", key: &key, subprotocols: offered, fields: &[] };
         let head = ResponseHead::parse(&head, &HeadLimits::default()).unwrap();
+        if head.status != 101 {
+            return Err(head.status);
+        }
         let agreed = request.check(&head).expect("the server agrees").subprotocol.map(str::to_owned);
         self.feed(rest);
-        agreed
+        Ok(agreed)
     }
 
     /// Reads an answer that is not a 101, to the end of the connection.

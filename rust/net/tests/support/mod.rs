@@ -7,6 +7,7 @@
 pub(crate) mod client;
 pub(crate) mod house;
 pub(crate) mod http;
+pub(crate) mod patron;
 pub(crate) mod recorder;
 pub(crate) mod secure;
 pub(crate) mod turns;

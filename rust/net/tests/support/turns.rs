@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use hubbub_net::{Address, Link, Server, Settings, Shard};
+use hubbub_net::{Address, Bind, Link, Server, Settings, Shard};
 
 use super::client::Client;
 use super::recorder::{Event, Manner, Recorder};
@@ -20,7 +20,11 @@ pub(crate) struct Turns {
 
 impl Turns {
     pub(crate) fn open(settings: Settings, manner: Manner) -> Turns {
-        let (server, mut shards) = Server::bind(settings, vec![loopback()]).unwrap();
+        Turns::at(loopback(), settings, manner)
+    }
+
+    pub(crate) fn at(bind: Bind, settings: Settings, manner: Manner) -> Turns {
+        let (server, mut shards) = Server::bind(settings, vec![bind]).unwrap();
         let (sender, events) = channel();
         let recorder = Recorder::new(server.clone(), sender, manner);
         let shard = shards.pop().unwrap();

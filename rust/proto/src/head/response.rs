@@ -1,6 +1,6 @@
 //! The head of a response, for the client's half.
 
-use super::{Fields, HeadError, HeadLimits, Scanner};
+use super::{Body, Fields, HeadError, HeadLimits, Scanner, body};
 
 /// The head of a response.
 #[derive(Clone, Debug)]
@@ -35,5 +35,13 @@ impl<'b> ResponseHead<'b> {
             }
             _ => Err(HeadError::Truncated),
         }
+    }
+
+    /// How long its fields say that the content is. [`Body::None`]: until the connection ends.
+    ///
+    /// # Errors
+    /// They contradict each other, or cannot be read.
+    pub fn body(&self) -> Result<Body, HeadError> {
+        body::body(&self.fields, self.version)
     }
 }
