@@ -306,6 +306,11 @@ impl Session {
         matches!(self.phase, Phase::Handshake(_) | Phase::Deciding(_) | Phase::Exchange(_))
     }
 
+    /// The user is deciding about a WebSocket, after whose request nothing has come.
+    pub(crate) fn wants_websocket(&self) -> bool {
+        matches!(&self.phase, Phase::Deciding(deciding) if deciding.key.is_some() && deciding.rest.is_empty())
+    }
+
     pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
         match &mut self.phase {
             Phase::Exchange(exchange) => Some(exchange),

@@ -303,6 +303,7 @@ impl Server {
 
     /// Hands a text and the attachments that belong to it to the members of rooms. `on_broadcast` does not hear of it, and no
     /// history has it.
+    #[allow(clippy::too_many_arguments, reason = "what Python says of a packet for many")]
     fn emit(
         &self,
         py: Python<'_>,

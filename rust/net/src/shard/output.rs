@@ -1,5 +1,6 @@
 //! Messages to bytes for the kernel.
 
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use crate::id::SessionId;
 use crate::outbox::Written;
 use crate::session::{Phase, Session};
 use crate::settings::Policy;
+use crate::transport::Stream;
 
 /// From so many gathered bytes on, a write of its own is worth its system call.
 const EARLY_WRITE_BYTES: usize = 16 << 10;
@@ -215,9 +217,11 @@ impl Shard {
         if session.misses() {
             self.cx.catch_up(session);
         }
-        self.cx.top_up(session, handler);
-        self.cx.write(session);
-        self.cx.send_directly(session, handler);
+        if session.sends_file() {
+            self.cx.flush_file(session, handler);
+        } else {
+            self.cx.write(session);
+        }
         if let Some(link) = &session.link {
             let low_water = self.cx.limits.high_water_bytes / 2;
             if link.set_outbox(session.backlog(), low_water)
@@ -374,16 +378,21 @@ impl Context {
 
     /// Writes until the outbox is empty or the kernel takes no more.
     pub(super) fn write(&mut self, session: &mut Session) {
+        self.write_by(session, Stream::send);
+    }
+
+    /// The same, by this way to send.
+    pub(super) fn write_by(
+        &mut self,
+        session: &mut Session,
+        send: impl Fn(&mut Stream, &[IoSlice<'_>]) -> io::Result<usize>,
+    ) {
         if session.blocked || session.broken || session.is_away() {
             return;
         }
         let before = session.outbox.len();
-        let before_file = session.is_before_file();
         let stream = &mut session.stream;
-        let written = match session.outbox.write(&mut self.pool, |pieces| match before_file {
-            false => stream.send(pieces),
-            true => stream.send_before_file(pieces),
-        }) {
+        let written = match session.outbox.write(&mut self.pool, |pieces| send(stream, pieces)) {
             Ok(Written::All) => stream.flush(),
             other => other,
         };
