@@ -15,7 +15,7 @@ import hubbub.socketio.compat as socketio
 import socketio as original
 from support.http import visiting
 from support.program import hubbub_command, running
-from support.server import Serve
+from support.server import Serve, until
 from support.socketio import connecting, joining
 
 pytestmark = pytest.mark.anyio
@@ -179,7 +179,7 @@ async def test_namespaces_of_a_server_may_be_classes(serve: Serve) -> None:
         assert await peer.recv() == "3/chat,1[1,2]"
         await peer.emit("leave", nsp="/chat")
         assert await peer.recv() == "1/chat,"
-    assert gone.wait(5)
+        await until(gone.is_set)
 
 
 async def test_a_background_task_of_a_server_is_a_thread(serve: Serve) -> None:
