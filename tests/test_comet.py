@@ -151,24 +151,24 @@ async def test_one_broadcast_reaches_all_transports_in_order(serve: Serve) -> No
     def events(es: WebSocket) -> None:
         es.join("lobby")
 
-    async with serve(hub) as server:
-        async with (
-            calling(server, "websocket") as one,
-            calling(server, "eventsource") as two,
-            calling(server, "iframe") as three,
-            calling(server, "polling") as four,
-            listening(server, "/events") as five,
-        ):
-            callers = [one, two, three, four]
+    async with (
+        serve(hub) as server,
+        calling(server, "websocket") as one,
+        calling(server, "eventsource") as two,
+        calling(server, "iframe") as three,
+        calling(server, "polling") as four,
+        listening(server, "/events") as five,
+    ):
+        callers = [one, two, three, four]
+        for caller in callers:
+            assert await caller.recv() == "in"
+        await until(lambda: len(hub.room("lobby")) == 5)
+        for number in range(30):
+            hub.room("lobby").broadcast(f"{number}")
+        for number in range(30):
             for caller in callers:
-                assert await caller.recv() == "in"
-            await until(lambda: len(hub.room("lobby")) == 5)
-            for number in range(30):
-                hub.room("lobby").broadcast(f"{number}")
-            for number in range(30):
-                for caller in callers:
-                    assert await caller.recv() == str(number)
-                assert await five.data() == str(number)
+                assert await caller.recv() == str(number)
+            assert await five.data() == str(number)
 
 
 async def test_a_session_goes_on_with_another_transport_and_its_handler_notices_nothing(serve: Serve) -> None:
@@ -186,7 +186,8 @@ async def test_a_session_goes_on_with_another_transport_and_its_handler_notices_
         await patron.send("one")
         assert await patron.recv() == "got one"
         async with patron.stream() as stream:
-            assert patron.open["recovered"] is True and patron.sid == sid
+            assert patron.open["recovered"] is True
+            assert patron.sid == sid
             await patron.send("two")
             assert await stream.data() == "got two"
             patron.cursor += 1
@@ -200,7 +201,7 @@ async def test_a_session_goes_on_with_another_transport_and_its_handler_notices_
             assert json.loads(str(await client.recv())[1:])["recovered"] is True
             await client.send("4three")
             assert await client.recv() == "4got three"
-        assert [entry for entry in hub.sessions] == [ws]
+        assert list(hub.sessions) == [ws]
     assert seen == [("polling", "one"), ("eventsource", "two"), ("websocket", "three")]
 
 
@@ -223,12 +224,11 @@ async def test_a_client_that_does_not_come_back_is_closed_with_1006(serve: Serve
         response = await patron.client.get("/push", params={"transport": "polling", **patron.place})
         assert response.status_code == 404
         again = await patron.client.get("/push", params={"transport": "polling", **patron.place, "resume": "1"})
-        assert again.status_code == 200 and '"recovered":false' in again.text
+        assert again.status_code == 200
+        assert '"recovered":false' in again.text
 
 
-async def test_a_handler_that_returns_or_raises_ends_the_session(
-    serve: Serve, failures: list[object]
-) -> None:
+async def test_a_handler_that_returns_or_raises_ends_the_session(serve: Serve, failures: list[object]) -> None:
     hub = Hub()
 
     @hub.comet("/push")
@@ -353,7 +353,8 @@ async def test_transports_and_origins_are_those_that_are_listed(serve: Serve) ->
     hub.comet("/listed", origins=["https://a.example"])(handler)
     async with serve(hub) as server, browsing(server) as http:
         response = await http.get("/polls", params={"transport": "eventsource"})
-        assert response.status_code == 400 and "not offered" in response.text
+        assert response.status_code == 400
+        assert "not offered" in response.text
         for path, origin, status in (
             ("/polls", "https://hub.example", 200),
             ("/polls", "https://a.example", 403),
@@ -461,10 +462,9 @@ def test_wrong_arguments_are_refused_at_once() -> None:
     async def rule(ws: WebSocket, name: str) -> bool:
         return False
 
-    for wrong in (lambda: hub.comet("push"), lambda: hub.comet("/", transports=["pigeon"])):  # type: ignore[list-item]
-        with pytest.raises(ValueError):
-            wrong()
-    for transports in ("polling", []):
+    with pytest.raises(ValueError, match="path"):
+        hub.comet("push")
+    for transports in ("polling", [], ["pigeon"]):
         with pytest.raises(ValueError, match="transports"):
             hub.comet("/", transports=transports)  # type: ignore[arg-type]
     for rooms in ("red", None, rule):

@@ -107,7 +107,9 @@ async def browsing(server: Server, **options: Any) -> AsyncIterator[httpx.AsyncC
 @asynccontextmanager
 async def listening(server: Server, path: str, **headers: str) -> AsyncIterator[Stream]:
     """An event stream for the length of a block; headers are written with underscores."""
-    fields = {"Accept": "text/event-stream", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    # Browsers write an id in UTF-8.
+    fields = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    fields[b"Accept"] = b"text/event-stream"
     async with browsing(server) as client, client.stream("GET", path, headers=fields) as response:
         assert response.status_code == 200, response.status_code
         assert response.headers["content-type"] == "text/event-stream"
@@ -186,7 +188,8 @@ class Patron:
             assert response.status_code == 200, response.status_code
             async with Stream(response) as stream:
                 session = await stream.told()
-                assert session.event == "session" and session.data is not None
+                assert session.event == "session"
+                assert session.data is not None
                 self.open = json.loads(session.data)
                 self.sid = self.open["sid"]
                 yield stream
