@@ -27,10 +27,14 @@ async def clock(ws: WebSocket) -> None:
 
 
 def tick() -> None:
+    """Every second once, even if a sleep ends early or late."""
+    second = int(time.time())
     while True:
-        time.sleep(1 - time.time() % 1)
+        second = max(second + 1, int(time.time()))
+        while (left := second - time.time()) > 0:
+            time.sleep(left)
         try:
-            room.broadcast(json.dumps({"time": time.strftime("%H:%M:%S")}))
+            room.broadcast(json.dumps({"time": time.strftime("%H:%M:%S", time.localtime(second))}))
         except NotRunning:  # not yet, or not any more
             continue
 

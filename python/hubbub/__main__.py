@@ -123,6 +123,8 @@ def _find(name: str) -> Hub:
             found = getattr(found, part)
         except AttributeError:
             raise _Failure(f'module "{module_name}" has no attribute "{attribute}"') from None
+    # A Socket.IO server has its hub.
+    found = found if isinstance(found, Hub) else getattr(found, "hub", found)
     if not isinstance(found, Hub):
         raise _Failure(f'"{name}" is no hubbub.Hub but {found!r}')
     return found

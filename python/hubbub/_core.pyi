@@ -1,7 +1,7 @@
 """What the extension gives to the package. Users meet `Session`, as `hubbub.WebSocket`, and `Delivery`."""
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, MutableMapping, Sequence
-from typing import Any, Literal, Protocol, final
+from typing import Any, ClassVar, Literal, Protocol, final
 
 from typing_extensions import Self, disjoint_base
 
@@ -20,15 +20,21 @@ __all__ = [
     "Exchange",
     "Guest",
     "Load",
+    "MsgpackDecoder",
     "Opening",
     "Pending",
     "Receiving",
     "Recv",
     "Server",
     "Session",
+    "SocketIoDecoder",
+    "SocketIoPacket",
     "Wait",
     "Waiter",
     "mask_kernel",
+    "socketio_encode",
+    "socketio_encode_msgpack",
+    "socketio_send",
 ]
 
 _Data = str | bytes | bytearray | memoryview
@@ -186,6 +192,9 @@ class Session:
     def _path_params(self) -> list[tuple[str, str]]: ...
     @property
     def _subprotocol(self) -> str | None: ...
+    def _send_all(self, messages: Sequence[str | bytes], compress: bool, volatile: bool) -> Awaitable[None]: ...
+    def _hold(self, messages: int, bytes: int) -> None: ...
+    def _release(self, messages: int, bytes: int) -> None: ...
     @property
     def _noticed(self) -> bool: ...
 
@@ -290,6 +299,15 @@ class Server:
         sender: Session | None = None,
         compress: bool = True,
         event: str | None = None,
+    ) -> Delivery: ...
+    def emit(
+        self,
+        rooms: Sequence[str],
+        messages: Sequence[str | bytes],
+        skip: Sequence[Session],
+        except_: Sequence[str],
+        compress: bool,
+        volatile: bool,
     ) -> Delivery: ...
     def sessions(self) -> list[WebSocket]: ...
     def session_count(self) -> int: ...
@@ -461,6 +479,183 @@ class Load:
 
 def mask_kernel() -> Literal["avx512", "avx2", "sse2", "neon", "word"]:
     """The name of the masking kernel that this processor gets."""
+
+@final
+class SocketIoPacket:
+    """A packet that has come, with its attachments.
+
+    Attributes:
+        type: 0 CONNECT, 1 DISCONNECT, 2 EVENT, 3 ACK, 4 CONNECT_ERROR. With attachments an event and an acknowledgement
+            are 5 and 6 on the wire; here they are 2 and 3, as in the reference.
+        nsp: the namespace, with its query if it has one; ``"/"`` if none is written.
+        id: the number by which an event asks for an acknowledgement, or that of the event which this one acknowledges.
+        data: CONNECT: dict or ``None``. DISCONNECT: ``None``. EVENT: a list, the name first (``str``, or a number).
+            ACK: a list. CONNECT_ERROR: dict or ``str``. Attachments are ``bytes`` where their placeholders were.
+    """
+
+    __match_args__: ClassVar[tuple[str, str, str, str]] = ("type", "nsp", "id", "data")
+    @property
+    def type(self) -> Literal[0, 1, 2, 3, 4]: ...
+    @property
+    def nsp(self) -> str: ...
+    @property
+    def id(self) -> int | None: ...
+    @property
+    def data(self) -> Any: ...
+
+@final
+class SocketIoDecoder:
+    """One connection's messages to packets of Socket.IO v5 (JSON, binary attachments).
+
+    Args:
+        max_attachments: the most of one packet; 10, as in the reference.
+        max_packet_bytes: of the text and all its attachments together; 1 MiB.
+        max_depth: arrays and objects in one another, the outermost counted; 64, at most 200.
+        max_arguments: of an event or acknowledgement; 256.
+        max_namespace_bytes: with its query; 4,096.
+
+    Raises:
+        ValueError: ``max_depth`` is not from 1 to 200.
+    """
+
+    def __new__(
+        cls,
+        *,
+        max_attachments: int = 10,
+        max_packet_bytes: int = 1_048_576,
+        max_depth: int = 64,
+        max_arguments: int = 256,
+        max_namespace_bytes: int = 4096,
+    ) -> Self: ...
+    def feed(self, data: str | bytes | bytearray | memoryview) -> SocketIoPacket | None:
+        """Takes a message of Engine.IO: text or bytes.
+
+        Numbers with a point or an exponent are ``float``, all others ``int``, however large. Of keys that come twice
+        the last counts.
+
+        Returns:
+            The packet; ``None`` if attachments are still to come.
+
+        Raises:
+            PacketError: it is no packet, or not one that may come now; what is wrong with it, in words. What was
+                kept is freed, and the connection is to be closed.
+        """
+
+    def take(
+        self, data: str | bytes | bytearray | memoryview
+    ) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any] | None:
+        """The same, as a tuple: type, nsp, id and data."""
+
+    @property
+    def pending_nsp(self) -> str | None:
+        """The namespace of the packet whose attachments are due; ``None`` if none are."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of it are kept."""
+
+    def reset(self) -> None:
+        """Forgets it."""
+
+@final
+class MsgpackDecoder:
+    """The same for clients with ``socket.io-msgpack-parser``: each message is a packet, and its bytes are in it.
+
+    Args:
+        max_packet_bytes: 1 MiB.
+        max_depth: arrays and maps in one another, the outermost counted; 64, at most 200.
+        max_arguments: of an event or acknowledgement; 256.
+        max_namespace_bytes: with its query; 4,096.
+
+    Raises:
+        ValueError: ``max_depth`` is not from 1 to 200.
+    """
+
+    def __new__(
+        cls,
+        *,
+        max_packet_bytes: int = 1_048_576,
+        max_depth: int = 64,
+        max_arguments: int = 256,
+        max_namespace_bytes: int = 4096,
+    ) -> Self: ...
+    def feed(self, data: str | bytes | bytearray | memoryview) -> SocketIoPacket:
+        """Takes a message of Engine.IO: bytes; text is no packet here.
+
+        A ``Date`` is a ``datetime`` in UTC, ``undefined`` is ``None``. Other extensions of MessagePack are refused, as
+        are dates outside the years 1 to 9999, and keys that are not text.
+
+        Raises:
+            PacketError: as `SocketIoDecoder.feed`.
+        """
+
+    def take(self, data: str | bytes | bytearray | memoryview) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any]:
+        """The same, as a tuple: type, nsp, id and data."""
+
+    @property
+    def pending_nsp(self) -> None:
+        """``None``: nothing is ever due."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """0."""
+
+    def reset(self) -> None:
+        """Does nothing."""
+
+def socketio_send(
+    session: Session,
+    type: int,
+    nsp: str,
+    id: int | None,
+    data: Any,
+    compress: bool = True,
+    volatile: bool = False,
+) -> Awaitable[None]:
+    """Sends a packet to one session: what `socketio_encode` makes of the arguments, with nothing between the messages.
+
+    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing now.
+
+    Returns:
+        An awaitable, as `Session.send`.
+
+    Raises:
+        TypeError, ValueError: as `socketio_encode`.
+    """
+
+def socketio_encode(type: int, nsp: str, id: int | None, data: Any, *, max_attachments: int = 10) -> list[str | bytes]:
+    """A packet as messages of Engine.IO: first its text, then its attachments.
+
+    ``None``, ``bool``, ``int``, ``float``, ``str``, ``list``, ``tuple`` and ``dict`` become JSON; what derives from
+    them counts as what it derives from. Integers are written with all their digits (a JavaScript program reads those
+    beyond 2**53 as the nearest double). NaN and infinities become ``null``, as in ``JSON.stringify``. Keys of a
+    ``dict`` are ``str``, or ``int``, ``float``, ``bool`` and ``None``, written as ``json.dumps`` does. ``bytes``,
+    ``bytearray`` and contiguous ``memoryview`` become attachments; what can change is copied.
+
+    Args:
+        type: as `SocketIoPacket.type`; 5 and 6 mean the same as 2 and 3: whether there are attachments is seen here.
+        nsp: a slash and anything but commas.
+        id: only for events and acknowledgements; from 0, below 2**64.
+        data: as `SocketIoPacket.data`; a tuple is as good as a list.
+        max_attachments: what the receiver takes; 10, as in the reference.
+
+    Raises:
+        TypeError: the data does not fit the type, or something in it cannot be JSON; the message has the path to it.
+        ValueError: no such type; not a namespace; a reserved event; too many attachments; an integer beyond what a
+            double can hold; lone surrogates; nested deeper than 200, or within itself; bytes beside a dict which says
+            ``"_placeholder": True``, because the receiver would put bytes in its place.
+    """
+
+def socketio_encode_msgpack(type: int, nsp: str, id: int | None, data: Any) -> list[bytes]:
+    """The same for ``socket.io-msgpack-parser``: one message, with the bytes in it.
+
+    As `socketio_encode`, but NaN and infinities stay what they are, integers have 64 bits, and a ``datetime`` with a
+    time zone is JavaScript's ``Date``, in milliseconds.
+
+    Raises:
+        TypeError: as `socketio_encode`; a ``datetime`` without a time zone.
+        ValueError: as `socketio_encode`; an integer beyond 64 bits.
+    """
 
 # ---- what the extension asks of its callers; these names exist for type checkers only
 

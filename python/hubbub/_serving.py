@@ -76,6 +76,8 @@ class Serving:
         self.server_field = None if bind[0] == "guests" else hub._server_header
         #: The shards are running, or have been.
         self._driven = False
+        #: It is on its way to the end: sessions are being closed.
+        self.leaving = False
         self._apps = hub._make_apps()
         self._endpoints: list[Endpoint | Application] = [*hub._make_endpoints(), *self._apps]
         self._slow: set[str] = set()
@@ -125,6 +127,7 @@ class Serving:
             self.server.release()
             del self.server
             return
+        self.leaving = True
         self.server.leave()
         deadline = time.monotonic() + timeout
         if self.server.session_count():

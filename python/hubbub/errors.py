@@ -8,6 +8,7 @@
     │   └── ConnectionClosedError    every other code
     ├── ConcurrencyError             two tasks receive from one session
     ├── ClientDisconnected           an application sends to a client that has gone; also an `OSError`
+    ├── PacketError                  a peer sends what is no packet of Socket.IO; also a `ValueError`
     └── NotRunning                   the hub serves nobody at the moment
 
 Wrong arguments raise ``TypeError`` and ``ValueError``, addresses that cannot be served raise ``OSError``.
@@ -23,6 +24,7 @@ __all__ = [
     "ConnectionClosedOK",
     "HubbubError",
     "NotRunning",
+    "PacketError",
 ]
 
 
@@ -74,6 +76,10 @@ class ConcurrencyError(HubbubError, RuntimeError):
 
 class ClientDisconnected(HubbubError, OSError):
     """An ASGI application has sent something to a client that has gone."""
+
+
+class PacketError(HubbubError, ValueError):
+    """A peer has sent something that is no packet of Socket.IO; ``str(error)`` says what is wrong with it."""
 
 
 class NotRunning(HubbubError, RuntimeError):

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -169,3 +170,53 @@ def test_other_places_and_other_pages_are_refused(rooms: int, path: str, origin:
     with pytest.raises(InvalidStatus) as refused, connect(url, origin=origin, proxy=None):  # type: ignore[arg-type]
         pass
     assert refused.value.response.status_code == status
+
+
+# ---- clocks
+
+
+@pytest.fixture(scope="module")
+def clocks() -> Iterator[int]:
+    with example("clocks/app.py") as (_, port):
+        yield port
+
+
+CLOCKS = sorted((ROOT / "examples/clocks/public").iterdir())
+
+
+@pytest.mark.parametrize("path", CLOCKS, ids=lambda path: path.name)
+def test_a_file_of_the_clocks_is_served_with_the_policy(clocks: int, path: Path) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{clocks}/{path.name}") as answer:
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
+        assert answer.read() == path.read_bytes()
+
+
+@pytest.mark.parametrize("path", CLOCKS, ids=lambda path: path.name)
+def test_a_file_of_the_clocks_loads_nothing_from_elsewhere_and_writes_text_as_text_only(path: Path) -> None:
+    source = path.read_text().replace("http://www.w3.org/2000/svg", "")
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "http://",
+        "https://",
+        '"//',
+    ):
+        assert way not in source
+
+
+def test_the_clock_has_one_broadcast_a_second_for_everyone(clocks: int) -> None:
+    def times(client: ClientConnection) -> list[str]:
+        return [json.loads(client.recv(timeout=5))["time"] for _ in range(3)]
+
+    url = f"ws://127.0.0.1:{clocks}/clock"
+    with connect(url, proxy=None) as one, connect(url, proxy=None) as other:
+        heard, also = times(one), times(other)
+        assert len({*heard}) == 3
+        assert heard[1:] == also[:2] or heard == also
+        one.send(" hello ")
+        while (news := json.loads(other.recv(timeout=5))).get("line") is None:
+            pass
+        assert news == {"line": "hello"}

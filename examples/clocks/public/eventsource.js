@@ -1,4 +1,5 @@
-// One answer that never ends. The browser reads its lines, and asks again by itself if it is cut off.
+// One answer that never ends. The browser reads its lines, and asks
+// again by itself if it is cut off.
 
 export function start(show) {
   const source = new EventSource("/clock");

@@ -1,4 +1,5 @@
-// A page that never ends, in a hidden frame. Each message is a script in it that calls window.hubbub.
+// A page that never ends, in a hidden frame. Each message is a script
+// in it that calls window.hubbub.
 
 export function start(show) {
   window.hubbub = show;

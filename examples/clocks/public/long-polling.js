@@ -1,4 +1,5 @@
-// Asks again as soon as there was an answer. The server answers when it has something.
+// Asks again as soon as there was an answer. The server answers when
+// it has something.
 
 const ask = async (query) => {
   const answer = await fetch(`/clock?transport=polling${query}`);

@@ -11,7 +11,9 @@ class ClockPanel extends HTMLElement {
     const name = this.getAttribute("carrier");
     this.append(...this.#parts(name));
     // A page waits for its frames: not before it has loaded.
-    if (document.readyState !== "complete") await new Promise((loaded) => addEventListener("load", loaded, { once: true }));
+    if (document.readyState !== "complete") {
+      await new Promise((loaded) => addEventListener("load", loaded, { once: true }));
+    }
     const { start } = await import(`./${name}.js`);
     this.#keepGoing(start);
     const code = await fetch(`./${name}.js`);
@@ -22,7 +24,7 @@ class ClockPanel extends HTMLElement {
   async #keepGoing(start) {
     for (;;) {
       try {
-        await start((text) => this.#show(JSON.parse(text)), (note) => (this.lag.textContent = note));
+        await start((text) => this.#show(JSON.parse(text)), (note) => (this.note.textContent = note));
         return;
       } catch {
         await new Promise((done) => setTimeout(done, 1000));
@@ -67,7 +69,7 @@ class ClockPanel extends HTMLElement {
     face.append(...["hours", "minutes", "seconds"].map((hand) => element("i", { class: hand })));
     this.time = element("time", {}, "--:--:--");
     this.late = element("p", { class: "late" });
-    this.lag = element("p", { class: "note" });
+    this.note = element("p", { class: "note" });
     const clock = element("div", { class: "clock" });
     clock.append(face, this.time, this.late);
     this.lines = element("ol", { "aria-label": `What was said, by ${title}`, tabindex: "0" });
@@ -78,7 +80,7 @@ class ClockPanel extends HTMLElement {
     details.append(element("summary", {}, "Its code"), pre);
     if (!this.closest(".panels")) details.open = true;
     const head = element("header");
-    head.append(heading, this.lag);
+    head.append(heading, this.note);
     return [head, clock, this.lines, details];
   }
 }

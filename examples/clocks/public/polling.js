@@ -1,4 +1,5 @@
-// Asks once a second. The answer is what has come since the last time, often nothing.
+// Asks once a second. The answer is what has come since the last
+// time, often nothing.
 
 const ask = async (query) => {
   const answer = await fetch(`/clock?transport=polling${query}`);

@@ -3,13 +3,19 @@
 
 #![no_main]
 
-use hubbub_proto::socketio::json::placeholders;
+use hubbub_proto::socketio::json::{DEFAULT_DEPTH, placeholders};
 use hubbub_proto::socketio::packet::{RESERVED_EVENTS, encode};
 use hubbub_proto::socketio::{Assembler, Header, Kind, Limits, Name, Packet, Progress};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
-const LIMITS: Limits = Limits { max_attachments: 3, max_packet_bytes: 500, max_arguments: 10, max_namespace_bytes: 50 };
+const LIMITS: Limits = Limits {
+    max_attachments: 3,
+    max_packet_bytes: 500,
+    max_arguments: 10,
+    max_depth: DEFAULT_DEPTH,
+    max_namespace_bytes: 50,
+};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -44,6 +50,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn check(text: &str, packet: &Packet<'_>) {
     let (kind, json) = (packet.kind(), packet.json());
+    assert_eq!(packet.build(&mut ()).is_some(), !json.is_empty(), "what was checked can be read again");
     assert!(packet.namespace().starts_with('/') && !packet.namespace().contains(','));
     let data: Option<Value> = (!json.is_empty()).then(|| serde_json::from_str(json).expect("JSON to others, too"));
     match (kind, &data) {

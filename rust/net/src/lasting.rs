@@ -83,7 +83,7 @@ impl Entry {
     fn len(&self) -> usize {
         let payload = match self {
             Entry::Own(_, payload) => payload.len(),
-            Entry::Broadcast(broadcast) => broadcast.payload().len(),
+            Entry::Broadcast(broadcast) => broadcast.len(),
         };
         payload + size_of::<Self>()
     }
@@ -231,7 +231,9 @@ impl Lasting {
         if !self.keeps {
             self.forget_given();
         }
-        if !self.ending.is_empty() {
+        // The official client of Socket.IO heeds the end at once, but a message a moment later: what it was told last would
+        // be lost. So the end has a poll of its own there.
+        if !self.ending.is_empty() && (self.resumes() || body.is_empty()) {
             join(&mut body, &self.ending);
         }
         body
@@ -310,6 +312,19 @@ mod tests {
         lasting.acknowledge(3).unwrap();
         assert!(!lasting.has_news());
         assert_eq!(lasting.bytes(), 0);
+    }
+
+    #[test]
+    fn the_end_of_an_engineio_session_does_not_come_with_its_last_messages() {
+        for (dialect, payloads) in [(Dialect::Comet, ["4a|1", "1"]), (Dialect::EngineIo, ["4a", "1"])] {
+            let mut lasting = Lasting { dialect, ..lasting() };
+            lasting.queue(own("a"));
+            lasting.end(CloseCode::NORMAL, "", |out| out.push(b'1'));
+            for expected in payloads {
+                assert!(lasting.has_news());
+                assert_eq!(payload(&mut lasting, false), expected);
+            }
+        }
     }
 
     #[test]

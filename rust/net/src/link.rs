@@ -12,6 +12,8 @@ use crate::peer::Peer;
 
 /// In a link's state: no further send is taken.
 const CLOSING: u8 = 0x80;
+/// In a link's state: the kernel takes no more for now.
+const BLOCKED: u8 = 0x40;
 
 /// The end of a session that anyone may hold, on any thread.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Link {
     wants_drain: AtomicBool,
     /// Somebody waits for a pong.
     wants_pong: AtomicBool,
-    /// The carrier's number, and whether no further send is taken.
+    /// The carrier's number, and whether no further send is taken, or the kernel takes no more.
     state: AtomicU8,
     /// Round trip of the last ping, in microseconds plus one; 0 before the first.
     latency: AtomicU32,
@@ -92,7 +94,15 @@ impl Link {
 
     /// What carries the session now.
     pub fn carrier(&self) -> Carrier {
-        Carrier::numbered(self.state.load(Ordering::Relaxed) & !CLOSING)
+        Carrier::numbered(self.state.load(Ordering::Relaxed) & !(CLOSING | BLOCKED))
+    }
+
+    /// What is sent now is likely to leave at once: the client takes what it is given.
+    pub fn is_writable(&self) -> bool {
+        match self.carrier() {
+            Carrier::Polling => self.buffered() == 0,
+            _ => self.state.load(Ordering::Relaxed) & BLOCKED == 0,
+        }
     }
 
     /// Seconds between the last ping and its pong.
@@ -135,6 +145,12 @@ impl Link {
         self.paused.load(Ordering::SeqCst)
             && is_below(left, limits.inbox_messages / 2, limits.inbox_bytes / 2)
             && self.paused.swap(false, Ordering::SeqCst)
+    }
+
+    /// Says that messages which count as consumed wait for the user all the same: until `consumed` is told of them, they
+    /// are part of the inbox.
+    pub fn hold(&self, messages: u32, bytes: usize) {
+        self.inbox.fetch_add(pack(messages, bytes), Ordering::SeqCst);
     }
 
     // ---- the shard's side
@@ -198,8 +214,15 @@ impl Link {
         self.state.fetch_or(CLOSING, Ordering::Release);
     }
 
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        match blocked {
+            true => self.state.fetch_or(BLOCKED, Ordering::Relaxed),
+            false => self.state.fetch_and(!BLOCKED, Ordering::Relaxed),
+        };
+    }
+
     pub(crate) fn set_carrier(&self, carrier: Carrier) {
-        let change = |state| Some(state & CLOSING | carrier.number());
+        let change = |state| Some(state & (CLOSING | BLOCKED) | carrier.number());
         // INVARIANT: there is always something to change to.
         let _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }
@@ -242,6 +265,21 @@ mod tests {
         assert!(!link.consumed(2, 2, &limits));
         assert!(link.consumed(1, 1, &limits));
         assert!(!link.consumed(2, 2, &limits));
+    }
+
+    #[test]
+    fn what_is_held_back_counts_until_it_is_consumed() {
+        let limits = Limits { inbox_messages: 4, ..Limits::default() };
+        let link = Link::new(SessionId::new(0, 0, 0), Peer::Unix);
+        for _ in 0..4 {
+            assert!(!link.delivered(1, 10, &limits));
+            link.hold(1, 10);
+            assert!(!link.consumed(1, 10, &limits));
+        }
+        assert!(link.delivered(1, 10, &limits), "four wait and a fifth comes");
+        assert!(!link.consumed(1, 10, &limits));
+        assert!(!link.consumed(1, 10, &limits));
+        assert!(link.consumed(1, 10, &limits), "half of what is allowed is left");
     }
 
     #[test]

@@ -5,13 +5,17 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hubbub_proto::socketio::json::{MAX_DEPTH, MAX_NUMBER_BYTES, placeholders};
+use hubbub_proto::socketio::json::{DEFAULT_DEPTH, MAX_DEPTH, MAX_NUMBER_BYTES, placeholders};
 use hubbub_proto::socketio::packet::{RESERVED_EVENTS, encode, encode_placeholder};
 use hubbub_proto::socketio::{
     Assembled, Assembler, Consequence, Header, Kind, Limits, Name, Offence, Packet, PacketError, Placeholder, Progress,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+mod values;
+
+use values::Values;
 
 fn parse(text: &str) -> Result<Packet<'_>, PacketError> {
     Packet::parse(text, &Limits::default())
@@ -207,7 +211,7 @@ fn row_33_attachments_are_counted_before_anything_is_kept() {
         (r#"50-["a"]"#, Attachments),
     ];
     for (text, expected) in table {
-        let mut assembler = Assembler::new();
+        let mut assembler = Assembler::<Vec<u8>>::new();
         assert_eq!(assembler.text(text, &Limits::default()), Err(expected), "{text}");
         assert!(assembler.pending().is_none());
     }
@@ -294,9 +298,9 @@ fn row_43_json_that_others_would_not_read_alike_is_refused() {
     let table = [
         (nested(100_000, "[", "]"), JsonTooDeep),
         (nested(100_000, r#"{"a":"#, "}"), JsonTooDeep),
-        (nested(MAX_DEPTH, "[", "]"), JsonTooDeep),
-        (nested(MAX_DEPTH, r#"{"a":"#, "}"), JsonTooDeep),
-        (nested(MAX_DEPTH / 2, r#"[{"a":"#, "}]"), JsonTooDeep),
+        (nested(DEFAULT_DEPTH, "[", "]"), JsonTooDeep),
+        (nested(DEFAULT_DEPTH, r#"{"a":"#, "}"), JsonTooDeep),
+        (nested(DEFAULT_DEPTH / 2, r#"[{"a":"#, "}]"), JsonTooDeep),
         (format!(r#"2["a",{}]"#, "[".repeat(100_000)), JsonTooDeep),
         (format!(r#"2["a",{}]"#, digits(1_000_000)), JsonNumber),
         (format!(r#"2["a",-{}]"#, digits(1_000_000)), JsonNumber),
@@ -327,14 +331,19 @@ fn row_43_json_that_others_would_not_read_alike_is_refused() {
         assert_eq!(seen.err(), Some(expected), "{}", &text[..text.len().min(60)]);
     }
     for fine in [
-        nested(MAX_DEPTH - 1, "[", "]"),
-        nested(MAX_DEPTH - 1, r#"{"a":"#, "}"),
+        nested(DEFAULT_DEPTH - 1, "[", "]"),
+        nested(DEFAULT_DEPTH - 1, r#"{"a":"#, "}"),
         format!(r#"2["a",{}]"#, digits(309)),
         format!(r#"2["a",0.{}]"#, digits(MAX_NUMBER_BYTES - 2)),
         r#"2["a",1e308,1e-999,-0]"#.to_owned(),
         r#"2["a","\ud83d\ude00"]"#.to_owned(),
     ] {
         assert_eq!(Packet::parse(&fine, &limits).err(), None, "{}", &fine[..fine.len().min(60)]);
+    }
+    for (asked, granted) in [(1, 1), (2, 2), (MAX_DEPTH, MAX_DEPTH), (u32::MAX, MAX_DEPTH)] {
+        let limits = Limits { max_depth: asked, ..Limits::default() };
+        assert_eq!(Packet::parse(&nested(granted - 1, "[", "]"), &limits).err(), None, "{asked}");
+        assert_eq!(Packet::parse(&nested(granted, "[", "]"), &limits).err(), Some(JsonTooDeep), "{asked}");
     }
 }
 
@@ -532,6 +541,22 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn values_are_made_in_the_pass_that_checks_and_attachments_take_their_places() {
+    let limits = Limits::default();
+    let built = |text| Packet::parse_with(text, &limits, &mut Values).unwrap().1;
+    assert_eq!(built("0"), None);
+    assert_eq!(built(r#"4"no""#), Some(json!("no")));
+    assert_eq!(built(r#"0{"a":[1,{"b":null}],"a":2.5}"#), Some(json!({"a": 2.5})));
+    assert_eq!(built(r#"2["\u0061\n",true,[[]],{}]"#), Some(json!(["a\n", true, [[]], {}])));
+    // Where attachments are due nothing is made yet.
+    let text = r#"52-["a",{"_placeholder":true,"num":1},[{"x":{"num":0,"_placeholder":true}}]]"#;
+    assert_eq!(built(text), None);
+    let packet = parse(text).unwrap();
+    assert_eq!(packet.build(&mut Values), Some(json!(["a", "#1", [{"x": "#0"}]])));
+    assert_eq!(parse("1").unwrap().build(&mut Values), None);
+}
+
 fn count_placeholders(value: &Value) -> usize {
     match value {
         Value::Array(array) => array.iter().map(count_placeholders).sum(),
@@ -574,7 +599,11 @@ proptest! {
             encode_placeholder(&mut out, *num);
             prop_assert_eq!(packet.json()[range.clone()].as_bytes(), out);
         }
-        prop_assert_eq!(encoded(&packet), text);
+        prop_assert_eq!(encoded(&packet), &*text);
+        if attachments == 0 {
+            let (_, value) = Packet::parse_with(&text, &Limits::default(), &mut Values).unwrap();
+            prop_assert_eq!(value, serde_json::from_str(&json).ok());
+        }
     }
 
     #[test]

@@ -43,17 +43,26 @@ pub(crate) fn with_message<R>(data: &Bound<'_, PyAny>, f: impl FnOnce(Message<'_
         return text_message(text, f);
     }
     if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-        let slice = bytes.as_bytes();
-        if slice.len() < SHARE_BYTES {
-            return Ok(f(Message::Borrowed(Kind::Binary, slice)));
-        }
-        let shared = Bytes::from_owner(PyBackedBytes::from(bytes.clone()));
-        return Ok(f(Message::Shared(Kind::Binary, shared)));
+        return Ok(f(bytes_message(bytes)));
     }
     if let Ok(text) = data.cast::<PyString>() {
         return text_message(text, f);
     }
     Ok(f(Message::Borrowed(Kind::Binary, &copy(data)?)))
+}
+
+/// The message that some bytes are.
+pub(crate) fn bytes_message<'a>(bytes: &'a Bound<'_, PyBytes>) -> Message<'a> {
+    let slice = bytes.as_bytes();
+    match slice.len() < SHARE_BYTES {
+        true => Message::Borrowed(Kind::Binary, slice),
+        false => Message::Shared(Kind::Binary, shared(bytes)),
+    }
+}
+
+/// The bytes themselves, not copied.
+pub(crate) fn shared(bytes: &Bound<'_, PyBytes>) -> Bytes {
+    Bytes::from_owner(PyBackedBytes::from(bytes.clone()))
 }
 
 /// A copy of the bytes of any object that `with_message` takes as binary.
@@ -69,6 +78,19 @@ pub(crate) fn copy(data: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         return Err(errors::wrong_buffer("not contiguous"));
     }
     buffer.to_vec(data.py())
+}
+
+/// Whether `copy` takes it.
+pub(crate) fn is_bytes_like(data: &Bound<'_, PyAny>) -> bool {
+    data.is_instance_of::<PyBytes>() || data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>()
+}
+
+/// Any object that `copy` takes as bytes: itself, if it cannot change.
+pub(crate) fn to_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    match data.cast_exact::<PyBytes>() {
+        Ok(bytes) => Ok(bytes.clone()),
+        Err(_) => Ok(PyBytes::new(data.py(), &copy(data)?)),
+    }
 }
 
 fn text_message<R>(text: &Bound<'_, PyString>, f: impl FnOnce(Message<'_>) -> R) -> PyResult<R> {

@@ -144,6 +144,26 @@ pub(crate) fn not_started() -> PyErr {
     PyRuntimeError::new_err("the server is not running")
 }
 
+/// A peer has sent what is no packet of Socket.IO: `PacketError`, in words.
+pub(crate) fn bad_packet(py: Python<'_>, offence: &impl std::fmt::Display) -> PyErr {
+    let class = objects::packet_error(py);
+    class.and_then(|class| class.call1((offence.to_string(),))).map_or_else(|error| error, PyErr::from_value)
+}
+
+/// A packet that no receiver would take.
+pub(crate) fn wrong_packet(text: &str) -> PyErr {
+    PyValueError::new_err(text.to_owned())
+}
+
+/// A packet with data that its type does not have.
+pub(crate) fn wrong_data(takes: &str, data: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!("{takes}, not {}", type_name(data)))
+}
+
+pub(crate) fn no_message() -> PyErr {
+    PyValueError::new_err("there is no message to send")
+}
+
 pub(crate) fn wrong_setting(text: String) -> PyErr {
     PyValueError::new_err(text)
 }
@@ -181,6 +201,6 @@ pub(crate) fn is_fatal(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py)
 }
 
-fn type_name(object: &Bound<'_, PyAny>) -> String {
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
     object.get_type().qualname().map_or_else(|_| "something else".into(), |name| name.to_string())
 }

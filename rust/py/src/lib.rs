@@ -19,6 +19,9 @@
 //! | `buffers.rs` | every extraction of bytes from Python objects |
 //! | `objects.rs` | every Python object that is looked up by name |
 //! | `bench.rs` | `Load`: a run of the load generator |
+//! | `socketio.rs` | packets of Socket.IO |
+//! | `values.rs` | Python's values walked through, to be written |
+//! | `json.rs`, `msgpack.rs` | Python's values to JSON and MessagePack, and back |
 //! | `errors.rs` | every exception that is raised |
 
 mod bench;
@@ -33,12 +36,16 @@ mod figures;
 mod guest;
 mod home;
 mod inbox;
+mod json;
+mod msgpack;
 mod objects;
 mod opening;
 mod scope;
 mod server;
 mod session;
 mod settings;
+mod socketio;
+mod values;
 mod waiting;
 
 #[pyo3::pymodule]
@@ -59,6 +66,10 @@ mod _core {
     use crate::server::Server;
     #[pymodule_export]
     use crate::session::Session;
+    #[pymodule_export]
+    use crate::socketio::{
+        MsgpackDecoder, SocketIoDecoder, SocketIoPacket, socketio_encode, socketio_encode_msgpack, socketio_send,
+    };
     #[pymodule_export]
     use crate::waiting::{Done, Recv, Wait, Waiter};
 

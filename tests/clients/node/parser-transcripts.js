@@ -3,9 +3,10 @@
 //
 //     cd tests/clients/node && npm ci && node parser-transcripts.js > ../../../rust/proto/tests/data/socketio.json
 //
-// Bytes stand as {"$bytes": base64}.
+// Bytes stand as {"$bytes": base64}, dates as {"$date": milliseconds}.
 import { readFileSync } from "node:fs";
 import { decodePayload, encodePayload } from "engine.io-parser";
+import * as msgpack from "socket.io-msgpack-parser";
 import { Decoder, Encoder } from "socket.io-parser";
 
 const bytes = (...values) => Buffer.from(values);
@@ -37,6 +38,21 @@ const encoded = [
   { type: 2, nsp: "/", data: ["ten", ...Array.from({ length: 10 }, (_, i) => bytes(i))] },
   { type: 3, nsp: "/", id: 1, data: [bytes(255, 254)] },
   { type: 3, nsp: "/admin", id: 15, data: [{ file: bytes(0) }] },
+];
+
+// For the MessagePack parser. There is no NaN, as JSON has none, and no 1e21: it writes whole numbers from 2**64 on wrongly.
+const packed = [
+  ...encoded.filter(({ data }) => !data?.includes?.(1e21)),
+  { type: 0, nsp: "/", data: undefined, options: { compress: true } },
+  { type: 0, nsp: "/a?b=1", data: { token: "x", at: new Date(1e12 + 1) } },
+  { type: 2, nsp: "/", id: undefined, data: ["a", undefined, [undefined]], options: { volatile: true, compress: false } },
+  { type: 2, nsp: "/", data: ["dates", new Date(0), new Date(-1), new Date(253402300799999)] },
+  { type: 2, nsp: "/", data: ["whole", 0, 127, 128, 255, 256, 65535, 65536, 4294967295, 4294967296, 9007199254740991] },
+  { type: 2, nsp: "/", data: ["below", -1, -32, -33, -128, -129, -32768, -32769, -2147483648, -2147483649] },
+  { type: 2, nsp: "/", data: ["parts", 0.1, -2.5, 1e300, 5e-324] },
+  { type: 2, nsp: "/", id: 4294967296, data: ["x".repeat(31), "x".repeat(32), "x".repeat(255), "x".repeat(256)] },
+  { type: 2, nsp: "/", data: ["many", Array(15).fill(1), Array(16).fill(2), Buffer.alloc(255), Buffer.alloc(256)] },
+  { type: 2, nsp: "/", data: ["map", Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, i]))] },
 ];
 
 const texts = [
@@ -106,6 +122,7 @@ const payloadsEncoded = [
 
 /** `value` with its bytes written as JSON can. */
 function plain(value) {
+  if (value instanceof Date) return { $date: value.getTime() };
   if (Buffer.isBuffer(value)) return { $bytes: value.toString("base64") };
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== "object") return value;
@@ -125,6 +142,16 @@ function decode(frames) {
   }
 }
 
+/** The packet's bytes, and what the parser reads in them. */
+function pack(packet) {
+  const [frame] = new msgpack.Encoder().encode(packet);
+  const decoder = new msgpack.Decoder();
+  let read;
+  decoder.on("decoded", (packet) => (read = packet));
+  decoder.add(frame);
+  return { frame: plain(frame), packet: plain(read) };
+}
+
 function payloadOf(packets) {
   let body;
   encodePayload(packets, (encoded) => (body = encoded));
@@ -135,8 +162,10 @@ const version = (name) => JSON.parse(readFileSync(new URL(`node_modules/${name}/
 const transcripts = {
   "socket.io-parser": version("socket.io-parser"),
   "engine.io-parser": version("engine.io-parser"),
+  "socket.io-msgpack-parser": version("socket.io-msgpack-parser"),
   encode: encoded.map((packet) => ({ packet: plain(packet), frames: plain(new Encoder().encode(packet)) })),
   decode: [...texts.map((text) => [text]), ...beginnings.map((text) => [text]), ...placeholders, ...sequences].map(decode),
+  msgpack: packed.map(pack),
   encode_payload: payloadsEncoded.map(payloadOf),
   decode_payload: payloads.map((body) => ({ body, packets: plain(decodePayload(body)) })),
 };

@@ -4,22 +4,24 @@ use std::mem;
 
 use super::Limits;
 use super::error::PacketError;
-use super::packet::Packet;
+use super::json::Build;
+use super::packet::{Built, Packet};
 
-/// Brings packets and their attachments together, for one connection. Idle, it takes 8 bytes and owns nothing.
+/// Brings packets and their attachments together, for one connection. Idle, it takes 8 bytes and owns nothing. `A` is
+/// what holds the bytes of an attachment.
 ///
 /// An unfinished packet is kept as long as the caller likes: a time limit, and a look at whether its
 /// [namespace](Packet::namespace) is one that the client is in, are for the caller to see to.
-#[derive(Debug, Default)]
-pub struct Assembler {
+#[derive(Debug)]
+pub struct Assembler<A = Vec<u8>> {
     /// INVARIANT: boxed only while attachments are due.
-    pending: Option<Box<Pending>>,
+    pending: Option<Box<Pending<A>>>,
 }
 
 #[derive(Debug)]
-struct Pending {
+struct Pending<A> {
     packet: Packet<'static>,
-    attachments: Vec<Vec<u8>>,
+    attachments: Vec<A>,
     /// Of the text and of the attachments so far.
     bytes: usize,
 }
@@ -35,16 +37,22 @@ pub enum Progress<'a> {
 
 /// A packet with its attachments.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Assembled {
+pub struct Assembled<A = Vec<u8>> {
     /// The packet.
     pub packet: Packet<'static>,
     /// As many as it announced.
-    pub attachments: Vec<Vec<u8>>,
+    pub attachments: Vec<A>,
 }
 
-impl Assembler {
+impl<A> Default for Assembler<A> {
+    fn default() -> Assembler<A> {
+        Assembler { pending: None }
+    }
+}
+
+impl<A: AsRef<[u8]>> Assembler<A> {
     /// An assembler that waits for nothing.
-    pub fn new() -> Assembler {
+    pub fn new() -> Assembler<A> {
         Assembler::default()
     }
 
@@ -54,28 +62,44 @@ impl Assembler {
     /// It is no packet, or attachments are due. What was kept is freed.
     #[inline]
     pub fn text<'a>(&mut self, text: &'a str, limits: &Limits) -> Result<Progress<'a>, PacketError> {
+        Ok(match self.text_with(text, limits, &mut ())? {
+            Some((packet, _)) => Progress::Complete(packet),
+            None => Progress::Waiting,
+        })
+    }
+
+    /// The same, for [`Packet::parse_with`]: the packet, if it is whole, and what is made of its data.
+    ///
+    /// # Errors
+    /// As for [`text`](Assembler::text).
+    pub fn text_with<'a, B: Build>(
+        &mut self,
+        text: &'a str,
+        limits: &Limits,
+        build: &mut B,
+    ) -> Result<Option<Built<'a, B>>, PacketError> {
         if self.pending.is_some() {
             self.reset();
             return Err(PacketError::AttachmentExpected);
         }
-        let packet = Packet::parse(text, limits)?;
+        let (packet, value) = Packet::parse_with(text, limits, build)?;
         if packet.attachments() == 0 {
-            return Ok(Progress::Complete(packet));
+            return Ok(Some((packet, value)));
         }
         let (packet, bytes) = (packet.into_owned(), text.len());
         self.pending = Some(Box::new(Pending { packet, attachments: Vec::new(), bytes }));
-        Ok(Progress::Waiting)
+        Ok(None)
     }
 
     /// Takes a binary message; the packet, if it was the last that was due.
     ///
     /// # Errors
     /// None is due, or all together are too large. What was kept is freed.
-    pub fn binary(&mut self, bytes: Vec<u8>, limits: &Limits) -> Result<Option<Assembled>, PacketError> {
+    pub fn binary(&mut self, bytes: A, limits: &Limits) -> Result<Option<Assembled<A>>, PacketError> {
         let Some(pending) = self.pending.as_deref_mut() else {
             return Err(PacketError::AttachmentUnexpected);
         };
-        pending.bytes = pending.bytes.saturating_add(bytes.len());
+        pending.bytes = pending.bytes.saturating_add(bytes.as_ref().len());
         if pending.bytes > limits.max_packet_bytes {
             self.reset();
             return Err(PacketError::TooBig);

@@ -39,6 +39,10 @@ pub enum PacketError {
     AttachmentUnexpected,
     /// More bytes, with all attachments, than the limit allows.
     TooBig,
+    /// Not MessagePack, or more than one value, or something in it that JavaScript's parser does not write.
+    MessagePack,
+    /// No namespace, or not one that begins with a slash.
+    Namespace,
 }
 
 impl fmt::Display for PacketError {
@@ -61,6 +65,8 @@ impl fmt::Display for PacketError {
             PacketError::AttachmentExpected => "text came while attachments were due",
             PacketError::AttachmentUnexpected => "bytes came that no packet had announced",
             PacketError::TooBig => "a packet is too big",
+            PacketError::MessagePack => "a packet is not MessagePack",
+            PacketError::Namespace => "a packet has no namespace",
         })
     }
 }

@@ -1,6 +1,6 @@
-//! The JSON of a packet, read once from end to end and left as text.
+//! The JSON of a packet, read once from end to end: checked, and made into values by whoever wants some.
 //!
-//! Refused is what others would not read, or not all alike: more than [`MAX_DEPTH`] arrays and objects in one another,
+//! Refused is what others would not read, or not all alike: more arrays and objects in one another than the limit,
 //! numbers of more than [`MAX_NUMBER_BYTES`] or beyond a double, NaN and Infinity, escaped surrogates that are no pair,
 //! control characters in strings. The text goes out again as it came in, so whatever passes here must be safe for every
 //! other client.
@@ -12,8 +12,11 @@ use smallvec::SmallVec;
 
 use super::error::PacketError;
 
-/// How many arrays and objects may be nested, the outermost counted.
-pub const MAX_DEPTH: u32 = 64;
+/// How many arrays and objects may be nested if nothing else is said, the outermost counted.
+pub const DEFAULT_DEPTH: u32 = 64;
+
+/// The most that may be asked for: what reads JSON here and elsewhere calls itself once for each.
+pub const MAX_DEPTH: u32 = 200;
 
 /// The longest number, in characters. What a JavaScript program writes has 25 at most.
 pub const MAX_NUMBER_BYTES: usize = 1024;
@@ -49,6 +52,8 @@ impl Span {
 
 pub(super) type Spans = SmallVec<[Span; 4]>;
 
+pub(super) type Values<B> = SmallVec<[<B as Build>::Value; 4]>;
+
 /// Where bytes belong: the object `{"_placeholder":true,"num":i}` in a packet's JSON.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placeholder {
@@ -58,7 +63,58 @@ pub struct Placeholder {
     pub num: u32,
 }
 
-/// Where the placeholders stand in a text that is one JSON value, in order; there are `attachments` to stand for.
+/// Makes values of JSON while it is read. `()` makes none.
+///
+/// What is wrong with the JSON may be found after values have been made; they are dropped then.
+pub trait Build {
+    /// Any value.
+    type Value;
+    /// An object whose members are not all read.
+    type Object;
+    /// A member's name.
+    type Key;
+
+    /// `null`.
+    fn null(&mut self) -> Self::Value;
+    /// `true` or `false`.
+    fn bool(&mut self, is: bool) -> Self::Value;
+    /// A number as it stands there, and whether it has neither a point nor an exponent.
+    fn number(&mut self, number: &str, is_int: bool) -> Self::Value;
+    /// Text, its escapes resolved.
+    fn text(&mut self, text: &str) -> Self::Value;
+    /// An array of these elements.
+    fn array(&mut self, elements: impl ExactSizeIterator<Item = Self::Value>) -> Self::Value;
+    /// An object begins.
+    fn object(&mut self) -> Self::Object;
+    /// A member's name, its escapes resolved.
+    fn key(&mut self, key: &str) -> Self::Key;
+    /// A member. The same name may come twice.
+    fn member(&mut self, object: &mut Self::Object, key: Self::Key, value: Self::Value);
+    /// An object ends.
+    fn end(&mut self, object: Self::Object) -> Self::Value;
+    /// An object ends that stands for this attachment.
+    fn placeholder(&mut self, object: Self::Object, num: u32) -> Self::Value;
+}
+
+impl Build for () {
+    type Value = ();
+    type Object = ();
+    type Key = ();
+
+    fn null(&mut self) {}
+    fn bool(&mut self, _: bool) {}
+    fn number(&mut self, _: &str, _: bool) {}
+    fn text(&mut self, _: &str) {}
+    fn array(&mut self, _: impl ExactSizeIterator<Item = ()>) {}
+    fn object(&mut self) {}
+    fn key(&mut self, _: &str) {}
+    fn member(&mut self, _: &mut (), _: (), _: ()) {}
+    fn end(&mut self, _: ()) {}
+    fn placeholder(&mut self, _: (), _: u32) {}
+}
+
+/// Where the placeholders stand in a text that is one JSON value, in order; there are `attachments` to stand for. It is
+/// nested at most [`DEFAULT_DEPTH`] deep.
 ///
 /// An object is a placeholder if its `_placeholder` is `true`. Two may stand for the same attachment, and an attachment
 /// may go without, as in the reference.
@@ -69,24 +125,28 @@ pub fn placeholders(json: &str, attachments: u32) -> Result<Vec<Placeholder>, Pa
     if u32::try_from(json.len()).is_err() {
         return Err(PacketError::TooBig);
     }
-    let mut walk = Walk::new(json, attachments);
+    let mut nothing = ();
+    let mut walk = Walk::new(json, attachments, DEFAULT_DEPTH, &mut nothing);
     let peek = walk.peek()?;
     walk.value(peek, 1)?;
     walk.finish()
 }
 
 /// One pass through a JSON text.
-pub(super) struct Walk<'j> {
+pub(super) struct Walk<'j, 'b, B> {
     text: &'j str,
     json: Jiter<'j>,
     attachments: u32,
+    max_depth: u32,
     placeholders: Vec<Placeholder>,
+    build: &'b mut B,
 }
 
-impl<'j> Walk<'j> {
+impl<'j, 'b, B: Build> Walk<'j, 'b, B> {
     /// Placeholders are looked for if there are attachments.
-    pub(super) fn new(text: &'j str, attachments: u32) -> Walk<'j> {
-        Walk { text, json: Jiter::new(text.as_bytes()), attachments, placeholders: Vec::new() }
+    pub(super) fn new(text: &'j str, attachments: u32, max_depth: u32, build: &'b mut B) -> Walk<'j, 'b, B> {
+        let (json, max_depth) = (Jiter::new(text.as_bytes()), max_depth.min(MAX_DEPTH));
+        Walk { text, json, attachments, max_depth, placeholders: Vec::new(), build }
     }
 
     /// What comes next.
@@ -95,33 +155,32 @@ impl<'j> Walk<'j> {
         self.json.peek().map_err(syntax)
     }
 
-    /// The elements of the array that comes next, at most `max` of them.
-    pub(super) fn elements(&mut self, max: usize) -> Result<Spans, PacketError> {
-        let mut spans = Spans::new();
+    /// The array that comes next, of at most `max` elements, and where they are.
+    pub(super) fn elements(&mut self, max: usize) -> Result<(Spans, B::Value), PacketError> {
+        let (mut spans, mut values) = (Spans::new(), Values::<B>::new());
         let mut next = self.json.known_array().map_err(syntax)?;
         while let Some(peek) = next {
             if spans.len() == max {
                 return Err(PacketError::TooManyArguments);
             }
             let start = self.json.current_index();
-            self.value(peek, 2)?;
+            values.push(self.value(peek, 2)?);
             spans.push(Span::new(start..self.json.current_index()));
             next = self.json.array_step().map_err(syntax)?;
         }
-        Ok(spans)
+        Ok((spans, self.build.array(values.into_iter())))
     }
 
     /// The value that comes next; `depth` is its own if it is an array or object.
-    pub(super) fn value(&mut self, peek: Peek, depth: u32) -> Result<(), PacketError> {
+    pub(super) fn value(&mut self, peek: Peek, depth: u32) -> Result<B::Value, PacketError> {
         match peek {
-            Peek::String => self.json.known_bytes().map(drop).map_err(syntax),
-            Peek::True | Peek::False => self.json.known_bool(peek).map(drop).map_err(syntax),
-            Peek::Null => self.json.known_null().map_err(syntax),
-            Peek::Array | Peek::Object if depth > MAX_DEPTH => Err(PacketError::JsonTooDeep),
+            Peek::String => self.json.known_str().map(|text| self.build.text(text)).map_err(syntax),
+            Peek::True | Peek::False => self.json.known_bool(peek).map(|is| self.build.bool(is)).map_err(syntax),
+            Peek::Null => self.json.known_null().map(|()| self.build.null()).map_err(syntax),
+            Peek::Array | Peek::Object if depth > self.max_depth => Err(PacketError::JsonTooDeep),
             Peek::Array => self.array(depth),
-            Peek::Object if self.attachments > 0 => self.object_or_placeholder(depth),
             Peek::Object => self.object(depth),
-            _ => self.number(peek).map(drop),
+            _ => self.number(peek).map(|(number, is_int)| self.build.number(number, is_int)),
         }
     }
 
@@ -131,61 +190,56 @@ impl<'j> Walk<'j> {
         Ok(self.placeholders)
     }
 
-    fn array(&mut self, depth: u32) -> Result<(), PacketError> {
+    fn array(&mut self, depth: u32) -> Result<B::Value, PacketError> {
+        let mut values = Values::<B>::new();
         let mut next = self.json.known_array().map_err(syntax)?;
         while let Some(peek) = next {
-            self.value(peek, depth + 1)?;
+            values.push(self.value(peek, depth + 1)?);
             next = self.json.array_step().map_err(syntax)?;
         }
-        Ok(())
+        Ok(self.build.array(values.into_iter()))
     }
 
-    fn object(&mut self, depth: u32) -> Result<(), PacketError> {
-        let mut more = self.json.next_object_bytes().map_err(syntax)?.is_some();
-        while more {
-            let peek = self.peek()?;
-            self.value(peek, depth + 1)?;
-            more = self.json.next_key_bytes().map_err(syntax)?.is_some();
-        }
-        Ok(())
-    }
-
-    fn object_or_placeholder(&mut self, depth: u32) -> Result<(), PacketError> {
+    fn object(&mut self, depth: u32) -> Result<B::Value, PacketError> {
         let start = self.json.current_index();
-        let (mut keys, mut is_marked, mut num) = (0, false, None);
-        let mut key = self.json.known_object().map_err(syntax)?.map(Key::of);
-        while let Some(is) = key {
+        let mut object = self.build.object();
+        let (mut keys, mut is_marked, mut num) = (0_u32, false, None);
+        let looks = self.attachments > 0;
+        let mut key = self.json.known_object().map_err(syntax)?;
+        while let Some(name) = key {
+            let is = if looks { Key::of(name) } else { Key::Other };
+            let name = self.build.key(name);
             keys += 1;
             let peek = self.peek()?;
-            match (is, peek) {
-                (Key::Num, peek) if peek.is_num() => num = self.attachment(peek)?,
-                (is, peek) => {
-                    is_marked |= is == Key::Placeholder && peek == Peek::True;
-                    self.value(peek, depth + 1)?;
-                }
-            }
-            key = self.json.next_key().map_err(syntax)?.map(Key::of);
+            let value = if is == Key::Num && peek.is_num() {
+                let (number, is_int) = self.number(peek)?;
+                num = self.attachment(number);
+                self.build.number(number, is_int)
+            } else {
+                is_marked |= is == Key::Placeholder && peek == Peek::True;
+                self.value(peek, depth + 1)?
+            };
+            self.build.member(&mut object, name, value);
+            key = self.json.next_key().map_err(syntax)?;
         }
         match (is_marked, num) {
-            (false, _) => Ok(()),
+            (false, _) => Ok(self.build.end(object)),
             (true, Some(num)) if keys == 2 => {
                 self.placeholders.push(Placeholder { range: start..self.json.current_index(), num });
-                Ok(())
+                Ok(self.build.placeholder(object, num))
             }
             (true, _) => Err(PacketError::Placeholder),
         }
     }
 
-    /// The number that comes next, if it is an attachment's.
-    fn attachment(&mut self, peek: Peek) -> Result<Option<u32>, PacketError> {
-        let attachments = self.attachments;
-        let digits = self.number(peek)?;
+    /// The attachment that has this number, if one has.
+    fn attachment(&self, digits: &str) -> Option<u32> {
         // Neither -0 nor 1.0 nor 1e0: what others make of those is their affair.
         let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-        Ok(digits.parse().ok().filter(|num| is_plain && *num < attachments))
+        digits.parse().ok().filter(|num| is_plain && *num < self.attachments)
     }
 
-    fn number(&mut self, peek: Peek) -> Result<&'j str, PacketError> {
+    fn number(&mut self, peek: Peek) -> Result<(&'j str, bool), PacketError> {
         let start = self.json.current_index();
         if self.json.known_number_bytes(peek).is_err() {
             // jiter gives up on a long run of digits before this could count them.
@@ -196,11 +250,12 @@ impl<'j> Walk<'j> {
         if number.len() > MAX_NUMBER_BYTES {
             return Err(PacketError::JsonNumber);
         }
-        let may_overflow = number.len() > SAFE_DIGITS || number.contains(['e', 'E']);
+        let is_int = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let may_overflow = number.len() > SAFE_DIGITS || (!is_int && number.contains(['e', 'E']));
         if may_overflow && !number.parse().is_ok_and(f64::is_finite) {
             return Err(PacketError::JsonNumber);
         }
-        Ok(number)
+        Ok((number, is_int))
     }
 }
 

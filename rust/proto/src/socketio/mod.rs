@@ -4,13 +4,15 @@
 //! packet = type [ attachments "-" ] [ namespace "," ] [ ack ] [ JSON ]
 //! ```
 //!
-//! JSON is checked here and handed on as text: nothing is made of it. What it is checked for is in [`json`].
+//! JSON is checked here, and handed on as text or as what a [`Build`](json::Build) makes of it. What it is checked for is
+//! in [`json`].
 //!
 //! | module | what it knows |
 //! |---|---|
 //! | [`assembler`] | text and binary messages to whole packets |
 //! | [`packet`] | one packet, parsed and encoded |
 //! | [`json`] | its JSON: checked, cut into arguments, searched for attachments |
+//! | [`msgpack`] | packets of the other parser: MessagePack instead of text and attachments |
 //! | [`offence`] | what a client may do wrong beyond that, and what it costs |
 //!
 //! ```
@@ -31,6 +33,7 @@
 pub mod assembler;
 mod error;
 pub mod json;
+pub mod msgpack;
 pub mod offence;
 pub mod packet;
 
@@ -50,12 +53,21 @@ pub struct Limits {
     pub max_packet_bytes: usize,
     /// The most arguments of an event or acknowledgement; 256 by default.
     pub max_arguments: usize,
+    /// How many arrays and objects may be nested, the outermost counted; [`json::DEFAULT_DEPTH`] by default, at most
+    /// [`json::MAX_DEPTH`].
+    pub max_depth: u32,
     /// The longest namespace in bytes, with its query; 4,096 by default.
     pub max_namespace_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_attachments: 10, max_packet_bytes: 1 << 20, max_arguments: 256, max_namespace_bytes: 4096 }
+        Limits {
+            max_attachments: 10,
+            max_packet_bytes: 1 << 20,
+            max_arguments: 256,
+            max_depth: json::DEFAULT_DEPTH,
+            max_namespace_bytes: 4096,
+        }
     }
 }

@@ -8,7 +8,7 @@ use jiter::{Jiter, Peek};
 
 use super::Limits;
 use super::error::PacketError;
-use super::json::{Placeholder, Span, Spans, Walk};
+use super::json::{Build, MAX_DEPTH, Placeholder, Span, Spans, Walk};
 
 /// Names that the clients' and the server's own events have. A peer cannot send them.
 pub const RESERVED_EVENTS: [&str; 6] =
@@ -42,6 +42,20 @@ impl Kind {
             b'6' => (Kind::Ack, true),
             _ => return None,
         })
+    }
+
+    /// The number of the type, attachments or not: 0 to 4.
+    pub fn number(self) -> u8 {
+        self.digit(false) - b'0'
+    }
+
+    /// The type that has this number.
+    pub fn from_number(number: u8) -> Option<Kind> {
+        number
+            .checked_add(b'0')
+            .and_then(Kind::from_digit)
+            .filter(|(_, attachments)| !attachments)
+            .map(|(kind, _)| kind)
     }
 
     fn digit(self, has_attachments: bool) -> u8 {
@@ -81,12 +95,24 @@ pub struct Packet<'a> {
     placeholders: Vec<Placeholder>,
 }
 
+/// A packet and what was made of its data, if anything was.
+pub type Built<'a, B> = (Packet<'a>, Option<<B as Build>::Value>);
+
 impl<'a> Packet<'a> {
     /// Reads the text of an Engine.IO message.
     ///
     /// # Errors
     /// The first thing that is wrong.
+    #[inline]
     pub fn parse(text: &'a str, limits: &Limits) -> Result<Packet<'a>, PacketError> {
+        Packet::parse_with(text, limits, &mut ()).map(|(packet, _)| packet)
+    }
+
+    /// The same, and what is made of its data on the way: nothing if there is none, or if attachments belong into it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse_with<B: Build>(text: &'a str, limits: &Limits, build: &mut B) -> Result<Built<'a, B>, PacketError> {
         if text.len() > limits.max_packet_bytes.min(u32::MAX as usize) {
             return Err(PacketError::TooBig);
         }
@@ -96,9 +122,14 @@ impl<'a> Packet<'a> {
         let namespace = namespace(text, &mut rest, limits)?;
         let ack = ack(&mut rest)?;
         let json = text.len() - rest.len()..text.len();
-        let (elements, placeholders) = data(kind, attachments, &text[json.clone()], limits)?;
-        let (text, json) = (Cow::Borrowed(text), Span::new(json));
-        Ok(Packet { text, kind, attachments, ack, namespace, json, elements, placeholders })
+        let (data, value) = if attachments == 0 {
+            data(kind, attachments, &text[json.clone()], limits, build)?
+        } else {
+            let (data, _) = data(kind, attachments, &text[json.clone()], limits, &mut ())?;
+            (data, None)
+        };
+        let (text, json, Data { elements, placeholders }) = (Cow::Borrowed(text), Span::new(json), data);
+        Ok((Packet { text, kind, attachments, ack, namespace, json, elements, placeholders }, value))
     }
 
     /// What it is for.
@@ -157,6 +188,14 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn placeholders(&self) -> &[Placeholder] {
         &self.placeholders
+    }
+
+    /// What is made of its data: nothing if there is none.
+    pub fn build<B: Build>(&self, build: &mut B) -> Option<B::Value> {
+        let mut walk = Walk::new(self.json(), self.attachments, MAX_DEPTH, build);
+        // It has been checked: what is wrong here can only be that there is none.
+        let peek = walk.peek().ok()?;
+        walk.value(peek, 1).ok()
     }
 
     /// The same packet with a text of its own.
@@ -255,35 +294,47 @@ fn ack(rest: &mut &[u8]) -> Result<Option<u64>, PacketError> {
     number(digits).map(Some).ok_or(PacketError::AckId)
 }
 
-/// Checks the JSON against what the packet is for; the elements of its array, and its placeholders.
-fn data(kind: Kind, attachments: u32, json: &str, limits: &Limits) -> Result<(Spans, Vec<Placeholder>), PacketError> {
+/// What is found in the JSON of a packet.
+#[derive(Default)]
+struct Data {
+    elements: Spans,
+    placeholders: Vec<Placeholder>,
+}
+
+/// Checks the JSON against what the packet is for.
+fn data<B: Build>(
+    kind: Kind,
+    attachments: u32,
+    json: &str,
+    limits: &Limits,
+    build: &mut B,
+) -> Result<(Data, Option<B::Value>), PacketError> {
     if json.is_empty() {
         let may_be_absent = matches!(kind, Kind::Connect | Kind::Disconnect);
-        return if may_be_absent { Ok(<_>::default()) } else { Err(PacketError::Data) };
+        return if may_be_absent { Ok((Data::default(), None)) } else { Err(PacketError::Data) };
     }
     // JSON may begin with spaces, but the reference takes one here for the number of an acknowledgement.
     if json.starts_with([' ', '\t', '\n', '\r']) {
         return Err(PacketError::Json);
     }
-    let mut walk = Walk::new(json, attachments);
+    let mut walk = Walk::new(json, attachments, limits.max_depth, build);
     let peek = walk.peek()?;
-    let mut elements = Spans::new();
-    match (kind, peek) {
+    let (elements, value) = match (kind, peek) {
         (Kind::Event | Kind::Ack, Peek::Array) => {
             // The name is not an argument.
-            elements = walk.elements(limits.max_arguments + usize::from(kind == Kind::Event))?;
+            walk.elements(limits.max_arguments + usize::from(kind == Kind::Event))?
         }
         (Kind::Connect | Kind::ConnectError, Peek::Object) | (Kind::ConnectError, Peek::String) => {
-            walk.value(peek, 1)?
+            (Spans::new(), walk.value(peek, 1)?)
         }
         _ => return Err(PacketError::Data),
-    }
+    };
     let placeholders = walk.finish()?;
     if kind == Kind::Event {
         let name = elements.first().ok_or(PacketError::EventName)?;
         check_name(name.of(json))?;
     }
-    Ok((elements, placeholders))
+    Ok((Data { elements, placeholders }, Some(value)))
 }
 
 /// Checks the name of an event, which is valid JSON.

@@ -1,0 +1,23 @@
+"""python-socketio's server API on hubbub, so that programs which use it run with their import changed.
+
+import hubbub.socketio.compat as socketio
+
+sio = socketio.AsyncServer(async_mode="asgi")
+app = socketio.ASGIApp(sio)
+
+@sio.event
+async def say(sid, text):
+    await sio.emit("said", text, skip_sid=sid)
+
+app.run(port=5000)
+
+docs/socketio-compat.md has what differs.
+"""
+
+from hubbub.socketio.compat import exceptions
+from hubbub.socketio.compat.apps import ASGIApp, WSGIApp
+from hubbub.socketio.compat.async_server import AsyncServer
+from hubbub.socketio.compat.namespaces import AsyncNamespace, Namespace
+from hubbub.socketio.compat.sync_server import Server
+
+__all__ = ["ASGIApp", "AsyncNamespace", "AsyncServer", "Namespace", "Server", "WSGIApp", "exceptions"]

@@ -1,0 +1,199 @@
+"""What both kinds of server have in common: everything but how it is waited for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hubbub.hub import Hub
+from hubbub.socketio.compat.carrier import Carried, Carrier
+from hubbub.socketio.compat.environ import make_environ
+from hubbub.socketio.compat.options import engine_options
+from hubbub.socketio.compat.registry import Registry
+from hubbub.socketio.emitter import Handler
+
+__all__ = ["BaseServer"]
+
+#: Events of one client that are handled at the same time, with ``async_handlers=True``.
+CONCURRENCY = 1000
+
+
+class BaseServer(Registry):
+    """A server whose handlers are in tables, by namespace and event."""
+
+    class reason:
+        """Why a client has gone: what ``disconnect`` handlers are told."""
+
+        SERVER_DISCONNECT: ClassVar = "server disconnect"
+        CLIENT_DISCONNECT: ClassVar = "client disconnect"
+        PING_TIMEOUT: ClassVar = "ping timeout"
+        TRANSPORT_CLOSE: ClassVar = "transport close"
+        TRANSPORT_ERROR: ClassVar = "transport error"
+
+    async_mode: str
+
+    def __init__(
+        self,
+        client_manager: None = None,
+        logger: bool | logging.Logger = False,
+        serializer: str = "default",
+        json: None = None,
+        async_handlers: bool = True,
+        always_connect: bool = False,
+        namespaces: list[str] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__()
+        if client_manager is not None:
+            raise ValueError("there is no client_manager here: rooms are the network's, in one process")
+        if serializer != "default":
+            raise ValueError(f'the serializer is "default" here, not {serializer!r}')
+        if json is not None:
+            raise ValueError("packets are written by the network: there is no json module to choose")
+        self._options = engine_options(kwargs)
+        self.logger = logging.getLogger("socketio.server") if isinstance(logger, bool) else logger
+        if logger is True and self.logger.level == logging.NOTSET:
+            self.logger.setLevel(logging.INFO)
+        self.async_handlers = async_handlers
+        self.always_connect = always_connect
+        self.namespaces: list[str] | str = namespaces or ["/"]
+        self._carrier: Carrier | None = None
+        #: Sockets that have ended, while their ``disconnect`` handlers run.
+        self._ending: dict[str, Carried] = {}
+
+    @property
+    def hub(self) -> Hub:
+        """The hub that carries it, once it is part of an application."""
+        return self._carried_by.hub
+
+    @property
+    def _carried_by(self) -> Carrier:
+        if self._carrier is None:
+            raise RuntimeError("the server is part of no application yet: socketio.ASGIApp(sio), or WSGIApp")
+        return self._carrier
+
+    def _bind(self, hub: Hub, path: str) -> None:
+        """Becomes part of an application."""
+        if self._carrier is not None:
+            raise RuntimeError("the server is part of another application already")
+        concurrency = CONCURRENCY if self.async_handlers else 1
+        self._carrier = Carrier(self, hub, path, concurrency=concurrency, **self._options)
+
+    # ---- what is asked of it
+
+    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
+        """The rooms that a client is in, its own among them."""
+        socket = self._find_socket(sid, namespace)
+        return [] if socket is None else [given_room(name) for name in socket.rooms | {sid}]
+
+    def transport(self, sid: str, namespace: str | None = None) -> str:
+        """``"polling"`` or ``"websocket"``."""
+        return self._socket(sid, namespace).conn.transport
+
+    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """What the client has asked with, as WSGI has it; one dict for all its namespaces. ``None``: it is not here."""
+        socket = self._find_socket(sid, namespace)
+        return None if socket is None else self._environ_of(socket)
+
+    def attach(self, app: Any, socketio_path: str = "socket.io") -> None:
+        """Of aiohttp, Sanic and Tornado; here it is `ASGIApp` that a server is part of."""
+        raise NotImplementedError("a server is part of socketio.ASGIApp(sio, other_asgi_app), which hubbub serves")
+
+    async def handle_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Of frameworks that python-socketio is a part of; here the network answers."""
+        raise NotImplementedError("hubbub's network answers requests: serve socketio.ASGIApp(sio)")
+
+    # ---- how: in the event loop's thread
+
+    def _run(self, call: Callable[[], Any]) -> Any:
+        """Calls a handler; gives what it returns, or what is to be awaited for that."""
+        raise NotImplementedError
+
+    def _accepts(self, namespace: str) -> bool:
+        return self._has_namespace(namespace) or self.namespaces == "*" or namespace in self.namespaces
+
+    def _environ_of(self, socket: Carried) -> dict[str, Any]:
+        state = socket.conn.state
+        environ: dict[str, Any] | None = getattr(state, "environ", None)
+        if environ is None:
+            environ = state.environ = make_environ(socket.request)
+        return environ
+
+    def _find_socket(self, sid: str, namespace: str | None) -> Carried | None:
+        return None if self._carrier is None else self._carrier.find(sid, namespace or "/")
+
+    def _socket(self, sid: str, namespace: str | None) -> Carried:
+        socket = self._find_socket(sid, namespace)
+        if socket is None:
+            raise KeyError(f"there is no client {sid!r} in {namespace or '/'}")
+        return socket
+
+    def _emit(
+        self, event: str, data: Any, room: Any, skip_sid: Any, namespace: str | None, callback: Handler | None
+    ) -> Any:
+        """Sends an event; gives what may be awaited for it."""
+        name = namespace or "/"
+        carrier = self._carrier
+        nsp = None if carrier is None else carrier._nsps.get(name)
+        if carrier is None or nsp is None:
+            return None
+        args = () if data is None else data if isinstance(data, tuple) else (data,)
+        rooms = None if room is None else wire_rooms(room)
+        skip = [skip_sid] if isinstance(skip_sid, str) else list(skip_sid or ())
+        self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", name)
+        if callback is not None:
+            args = (*args, callback)
+        for socket in carrier.undecided_in(nsp, rooms, skip):
+            # It gets it behind the answer to its CONNECT.
+            socket.hold(lambda socket: socket.emit(event, *args))
+        if callback is None:
+            operator = nsp._operator()
+            return (operator if rooms is None else operator.to(rooms)).except_(skip).emit(event, *args)
+        for one in nsp.adapter.select(rooms, skip):
+            one.emit(event, *args)
+        return None
+
+    def _enter_room(self, sid: str, room: Any, namespace: str | None) -> None:
+        socket, (name,) = self._find_socket(sid, namespace), wire_rooms(room)
+        if socket is None:
+            raise ValueError("sid is not connected to requested namespace")
+        if name != sid and name in socket.nsp.sockets:
+            raise ValueError("cannot enter a sid room")
+        socket.join(name)
+
+    def _leave_room(self, sid: str, room: Any, namespace: str | None) -> None:
+        socket = self._find_socket(sid, namespace)
+        if socket is not None:
+            socket.leave(*wire_rooms(room))
+
+    def _close_room(self, room: Any, namespace: str | None) -> None:
+        (name,) = wire_rooms(room)
+        nsp = None if self._carrier is None else self._carrier._nsps.get(namespace or "/")
+        if nsp is None:
+            return
+        if name in nsp.sockets:
+            raise ValueError("cannot close a sid room")
+        for socket in nsp.adapter.select([name]):
+            socket.leave(name)
+
+    def _disconnect(self, sid: str, namespace: str | None) -> None:
+        socket = self._find_socket(sid, namespace)
+        if socket is not None:
+            socket.disconnect()
+
+
+def wire_rooms(room: Any) -> list[str]:
+    """Rooms as hubbub names them: ``str``, or whole numbers, which python-socketio takes as well."""
+    if isinstance(room, (list, tuple, set, frozenset)):
+        return [name for each in room for name in wire_rooms(each)]
+    if isinstance(room, str):
+        return [room]
+    if isinstance(room, int):
+        return [f"\0{int(room)}"]
+    raise TypeError(f"a room is a str or an int, not {room!r}")
+
+
+def given_room(name: str) -> Any:
+    """A room as it was given."""
+    return int(name[1:]) if name.startswith("\0") else name

@@ -1,0 +1,118 @@
+"""Which handler an event is for, by the rules of python-socketio."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hubbub.socketio.emitter import Handler, fitting
+
+if TYPE_CHECKING:
+    from hubbub.socketio.compat.namespaces import BaseNamespace
+
+__all__ = ["NOT_HANDLED", "Registry"]
+
+H = TypeVar("H", bound=Handler)
+
+#: Nobody handles the event.
+NOT_HANDLED: Any = object()
+
+
+class Registry:
+    """Handlers by namespace and event: one for each. ``"*"`` stands for those that have none of their own."""
+
+    #: These are never for ``"*"``.
+    reserved_events = ("connect", "disconnect")
+
+    #: Which kind of class handles namespaces.
+    _namespace_type: type[BaseNamespace]
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, dict[str, Handler]] = {}
+        self.namespace_handlers: dict[str, BaseNamespace] = {}
+
+    def on(self, event: str, handler: Handler | None = None, namespace: str | None = None) -> Any:
+        """Sets the handler of an event; as a decorator if none is given.
+
+        ``connect`` ``(sid, environ)`` or ``(sid, environ, auth)``: returning ``False``, or raising
+        `ConnectionRefusedError`, refuses the client. ``disconnect`` ``(sid)`` or ``(sid, reason)``. All others
+        ``(sid, *arguments)``; what they return acknowledges the event, a tuple with several values.
+
+        Args:
+            event: ``"*"`` for all that have no handler: it is called with the name of the event first.
+            namespace: ``"/"`` if not given. ``"*"`` for all namespaces whose event has no handler: it is called with
+                the name of the namespace first, behind that of the event.
+        """
+
+        def register(handler: H) -> H:
+            if not callable(handler):
+                raise TypeError(f"a handler of {event!r} is a function or coroutine function, not {handler!r}")
+            self.handlers.setdefault(namespace or "/", {})[event] = handler
+            return handler
+
+        return register if handler is None else register(handler)
+
+    def event(self, *args: Any, **kwargs: Any) -> Any:
+        """Sets a function as the handler of the event of its name: ``@sio.event``, ``@sio.event(namespace="/x")``."""
+        if len(args) == 1 and not kwargs and callable(args[0]):
+            return self.on(args[0].__name__)(args[0])
+
+        def register(handler: H) -> H:
+            self.on(handler.__name__, handler, *args, **kwargs)
+            return handler
+
+        return register
+
+    def register_namespace(self, namespace_handler: BaseNamespace) -> None:
+        """Lets an object handle the events of its namespace that have no handler here."""
+        if not isinstance(namespace_handler, self._namespace_type):
+            raise ValueError(f"a namespace is a {self._namespace_type.__name__}, not {namespace_handler!r}")
+        namespace_handler._set_server(self)
+        self.namespace_handlers[namespace_handler.namespace] = namespace_handler
+
+    # ---- how
+
+    def _has_namespace(self, name: str) -> bool:
+        return name in self.handlers or name in self.namespace_handlers
+
+    def _called(self, event: str, namespace: str, args: tuple[Any, ...]) -> Callable[[], Any] | None:
+        """The call of whoever handles an event; ``None``: nobody does."""
+        found = self._find(event, namespace)
+        if found is not None:
+            handler, first = found
+            args = (*first, *args)
+            if event in self.reserved_events:
+                args = fitting(handler, *args)
+            return lambda: handler(*args)
+        if namespace in self.namespace_handlers:
+            of_namespace = self.namespace_handlers[namespace]
+            return lambda: of_namespace.trigger_event(event, *args)
+        if "*" in self.namespace_handlers:
+            of_all = self.namespace_handlers["*"]
+            return lambda: of_all.trigger_event(event, namespace, *args)
+        return None
+
+    def _find(self, event: str, namespace: str) -> tuple[Handler, tuple[str, ...]] | None:
+        """The function for an event, and what it is called with before the event's own arguments."""
+        is_for_all = event not in self.reserved_events
+        own = self.handlers.get(namespace, {})
+        if event in own:
+            return own[event], ()
+        if is_for_all and "*" in own:
+            return own["*"], (event,)
+        anywhere = self.handlers.get("*", {})
+        if event in anywhere:
+            return anywhere[event], (namespace,)
+        if is_for_all and "*" in anywhere:
+            return anywhere["*"], (event, namespace)
+        return None
+
+
+def methods_of(namespace: BaseNamespace) -> dict[str, Handler]:
+    """The handlers of a class-based namespace by event: its methods ``on_...``.
+
+    They are looked for once, so no attribute is ever looked up by a name that a client has sent.
+    """
+    names = (name for name in dir(namespace) if name.startswith("on_"))
+    return {name[3:]: method for name in names if inspect.isroutine(method := getattr(namespace, name))}

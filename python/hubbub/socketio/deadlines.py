@@ -1,0 +1,56 @@
+"""One timer for all clients that have the same time for the same thing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hubbub._bridge import Bridge
+    from hubbub.socketio.client import Client
+
+__all__ = ["Deadlines"]
+
+
+class Deadlines:
+    """Clients, each until its time is over: `late` is called then. As all have the same time, they stand in order."""
+
+    __slots__ = ("_armed", "_late", "_seconds", "_until")
+
+    def __init__(self, seconds: float | None, late: Callable[[Client], None]) -> None:
+        self._seconds = seconds
+        self._late = late
+        self._until: dict[Client, float] = {}
+        #: The event loop whose timer will look; after the hub was stopped, another one.
+        self._armed: Bridge | None = None
+
+    def watch(self, client: Client, bridge: Bridge) -> None:
+        """Its time begins now."""
+        if self._seconds is None:
+            return
+        self._until.pop(client, None)
+        self._until[client] = time.monotonic() + self._seconds
+        self._arm(bridge)
+
+    def forget(self, client: Client) -> None:
+        """It is in time."""
+        self._until.pop(client, None)
+
+    def _arm(self, bridge: Bridge) -> None:
+        if self._armed is bridge or not self._until:
+            return
+        self._armed = bridge
+        first = next(iter(self._until.values()))
+        bridge.call_later(max(0.0, first - time.monotonic()), lambda: self._look(bridge))
+
+    def _look(self, bridge: Bridge) -> None:
+        self._armed = None
+        now = time.monotonic()
+        while self._until:
+            client, until = next(iter(self._until.items()))
+            if until > now:
+                break
+            del self._until[client]
+            self._late(client)
+        self._arm(bridge)

@@ -1,0 +1,344 @@
+"""The server: options, namespaces, and the way from the hub's sessions to them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from hubbub._engineio import EngineIo
+from hubbub.errors import ConnectionClosed
+from hubbub.hub import Hub
+from hubbub.socketio import served
+from hubbub.socketio.client import Client
+from hubbub.socketio.deadlines import Deadlines
+from hubbub.socketio.emitter import Handler, fitting
+from hubbub.socketio.errors import AckLost
+from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
+from hubbub.socketio.operators import BroadcastOperator
+from hubbub.socketio.packets import PARSERS
+from hubbub.socketio.recovery import ConnectionStateRecovery
+from hubbub.socketio.socket import Socket
+from hubbub.socketio.steps import Steps, begin, finish, must_wait
+
+if TYPE_CHECKING:
+    from hubbub._bridge import Bridge
+    from hubbub.socketio.adapter import Adapter
+    from hubbub.websocket import WebSocket
+
+__all__ = ["Server"]
+
+logger = logging.getLogger("hubbub")
+
+H = TypeVar("H", bound=Handler)
+
+#: What the core says of the end of a connection, and what that is in socket.io. Everything else is "transport close".
+END_REASONS = {
+    "ping timeout": "ping timeout",
+    "not come back": "ping timeout",
+    "parse error": "parse error",
+    "transport error": "transport error",
+    "reset": "transport error",
+}
+
+#: Seconds that the attachments of a packet may take to come.
+ATTACHMENTS_TIMEOUT = 60.0
+
+
+class Server(NamespaceMethods):
+    """A Socket.IO server on a hub: what ``socket.io`` 4 is on Node, for its clients from 3 on.
+
+    Methods that send, and ``on`` and ``use``, are those of the namespace ``/``. What is sent takes effect at once, and
+    may be awaited. `emit` may be called from any thread, everything else from the event loop's.
+
+    Args:
+        hub: what carries it; a hub of its own if none is given.
+        path: where clients connect.
+        connect_timeout: seconds that a client may be in no namespace; then it is closed. ``None``: for ever.
+        concurrency: events of one socket that are handled at the same time, if their handlers are coroutines. With 1,
+            each waits for the one before it.
+        connection_state_recovery: ``True``, or how: clients that lose their connection for a short time have their id,
+            rooms and data again, and get what they have missed. Each event then has a further argument for clients.
+        cleanup_empty_child_namespaces: forget a namespace of a pattern when its last client has gone.
+        origins: as for `Hub`: the pages that may connect; the hub's own if not given.
+        transports: ``"polling"``, ``"websocket"`` or both.
+        allow_upgrades: clients may go on from polls to a WebSocket.
+        ping_interval, ping_timeout: seconds from one ping to the next, and for its answer.
+        upgrade_timeout: seconds for a WebSocket to take over from polls.
+        max_http_buffer_size: bytes of one message, of one packet with its attachments, and of the body of one POST.
+        cookie: the name of a cookie with the Engine.IO id, for load balancers; ``None``: no cookie.
+        serve_client: the client for browsers is at ``socket.io.js`` below the path, and in its other forms.
+        parser: how packets are written: ``"json"``, or ``"msgpack"`` for clients with ``socket.io-msgpack-parser``.
+        max_attachments: ``bytes`` in one packet.
+        max_namespaces: that one client may be in; it is not let into further ones.
+    """
+
+    #: What clients in namespaces are.
+    _socket_type = Socket
+
+    def __init__(
+        self,
+        hub: Hub | None = None,
+        path: str = "/socket.io/",
+        *,
+        connect_timeout: float | None = 45.0,
+        concurrency: int = 1,
+        connection_state_recovery: ConnectionStateRecovery | bool | dict[str, Any] | None = None,
+        cleanup_empty_child_namespaces: bool = False,
+        origins: Sequence[str] | None = None,
+        transports: Sequence[str] = ("polling", "websocket"),
+        allow_upgrades: bool = True,
+        ping_interval: float = 25.0,
+        ping_timeout: float = 20.0,
+        upgrade_timeout: float = 10.0,
+        max_http_buffer_size: int = 1_000_000,
+        cookie: str | None = None,
+        serve_client: bool = True,
+        parser: Literal["json", "msgpack"] = "json",
+        max_attachments: int = 10,
+        max_namespaces: int = 100,
+    ) -> None:
+        if hub is not None and not isinstance(hub, Hub):
+            raise TypeError(f"hub is a hubbub.Hub, not {hub!r}")
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"a path is a str that begins with '/', not {path!r}")
+        for name, value in (("concurrency", concurrency), ("max_namespaces", max_namespaces)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is a whole number from 1 on, not {value!r}")
+        if not transports or isinstance(transports, str) or not {*transports} <= {"polling", "websocket"}:
+            raise ValueError(f'transports are "polling" and "websocket", not {transports!r}')
+        engine = EngineIo(
+            transports=tuple(transports),
+            allow_upgrades=allow_upgrades,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            upgrade_timeout=upgrade_timeout,
+            max_payload=max_http_buffer_size,
+            cookie=None if cookie is None else (cookie, "; Path=/; HttpOnly; SameSite=Lax"),
+        )
+        self.hub = hub if hub is not None else Hub()
+        self.path = path
+        self.concurrency = concurrency
+        self.connection_state_recovery = ConnectionStateRecovery.read(connection_state_recovery)
+        self.cleanup_empty_child_namespaces = cleanup_empty_child_namespaces
+        if parser not in PARSERS:
+            raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
+        self.parser = PARSERS[parser]
+        self.max_attachments = max_attachments
+        self.max_packet_bytes = max_http_buffer_size
+        self.max_namespaces = max_namespaces
+        self._nsps: dict[str, Namespace] = {}
+        self._parents: list[ParentNamespace] = []
+        self._clients: dict[WebSocket, Client] = {}
+        self._thread: int | None = None
+        self._unjoined = Deadlines(connect_timeout, lambda client: client.close("forced server close", "no namespace"))
+        self._unfinished = Deadlines(
+            ATTACHMENTS_TIMEOUT, lambda client: client.close("forced server close", "attachments are missing")
+        )
+        #: The namespace ``/``.
+        self.sockets = self.of("/")
+        self.hub._endpoints.append(
+            {
+                "path": path,
+                "service": "engineio",
+                "engineio": engine,
+                "subprotocols": [],
+                "origins": None if origins is None else list(origins),
+                "on_connection": self._opened,
+                "on_message": lambda ws, data: self._clients[ws].feed(data),
+                "on_close": self._ended,
+            }
+        )
+        if serve_client:
+            served.serve_client(self.hub, path)
+
+    # ---- namespaces
+
+    @overload
+    def of(self, name: str, /) -> Namespace: ...
+    @overload
+    def of(self, name: re.Pattern[str] | Matcher, /) -> ParentNamespace: ...
+    def of(self, name: str | re.Pattern[str] | Matcher, /) -> Namespace:
+        """The namespace of this name, which is there from now on; or all those that a pattern or function allows.
+
+        Args:
+            name: ``"/chat"``; a compiled pattern, which is searched for in the name; or a function ``(name, auth)``
+                that returns ``True`` for the names that are allowed, and may be a coroutine function.
+
+        Who asks for a namespace that is neither there nor allowed gets ``connect_error`` (``Invalid namespace``).
+        """
+        if isinstance(name, re.Pattern) or (callable(name) and not isinstance(name, str)):
+            parent = ParentNamespace(self, len(self._parents), name)
+            self._parents.append(parent)
+            return parent
+        name = check_name(name)
+        nsp = self._nsps.get(name)
+        if nsp is None:
+            nsp = self._nsps[name] = Namespace(self, name)
+            if name != "/":
+                self._tell(self.sockets._listeners.get("new_namespace", ()), "new_namespace", nsp)
+        return nsp
+
+    @property
+    def namespaces(self) -> dict[str, Namespace]:
+        """All namespaces that there are, by name."""
+        return dict(self._nsps)
+
+    # ---- what the namespace / can do
+
+    @overload
+    def on(self, event: str, handler: H, /) -> H: ...
+    @overload
+    def on(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
+    def on(self, event: str, handler: Handler | None = None, /) -> Any:
+        """Adds a handler of the namespace ``/``: ``connection`` ``(socket)``; or ``new_namespace`` ``(namespace)``."""
+        return self.sockets.on(event, handler)
+
+    @overload
+    def once(self, event: str, handler: H, /) -> H: ...
+    @overload
+    def once(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
+    def once(self, event: str, handler: Handler | None = None, /) -> Any:
+        """Adds a handler for the next such event alone."""
+        return self.sockets.once(event, handler)
+
+    def off(self, event: str | None = None, handler: Handler | None = None, /) -> None:
+        """Takes away a handler; without one, all of the event's; without an event, all there are."""
+        self.sockets.off(event, handler)
+
+    def listeners(self, event: str) -> list[Handler]:
+        """The handlers of an event."""
+        return self.sockets.listeners(event)
+
+    def use(self, middleware: H) -> H:
+        """Adds a middleware of the namespace ``/``. See `Namespace.use`."""
+        return self.sockets.use(middleware)
+
+    @property
+    def adapter(self) -> Adapter:
+        """The rooms of the namespace ``/``."""
+        return self.sockets.adapter
+
+    def _operator(self) -> BroadcastOperator:
+        return self.sockets._operator()
+
+    # ---- running
+
+    def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+        """Serves. The arguments are those of `Hub.run`."""
+        self.hub.run(host, port, **options)
+
+    @property
+    def clients_count(self) -> int:
+        """Connections, whatever namespaces they are in."""
+        return len(self._clients)
+
+    def close(self) -> None:
+        """Closes all connections, and stops the hub. Sockets end with ``server shutting down``."""
+        for client in list(self._clients.values()):
+            client.close("server shutting down")
+        self.hub.stop()
+
+    # ---- how: from the hub
+
+    def _opened(self, ws: WebSocket) -> None:
+        self._thread = threading.get_ident()
+        client = self._clients[ws] = Client(self, ws)
+        self._unjoined.watch(client, self._bridge)
+
+    def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
+        client = self._clients.pop(ws, None)
+        if client is not None:
+            serving = self.hub._serving
+            leaving = serving is not None and serving.leaving and code == 1001
+            client.end("server shutting down" if leaving else end_reason(reason), (code, reason))
+
+    def _admit(self, client: Client, name: str, auth: dict[str, Any]) -> Steps:
+        """Finds the namespace that a client asks for, and lets it decide."""
+        nsp = self._nsps.get(name)
+        if nsp is not None:
+            # A function is asked about each client, not about the first alone: it may look at who that is.
+            if not (yield from nsp._allows(auth)):
+                nsp = None
+        elif is_name(name):
+            for parent in list(self._parents):
+                if (yield from parent._matches(name, auth)):
+                    # Somebody else may have asked for it meanwhile.
+                    nsp = self._nsps.get(name) or parent._child(name)
+                    break
+        if nsp is not None:
+            yield from nsp._let_in(client, auth)
+        else:
+            client.joined(name, None)
+            if not client.closed:
+                client.refuse(name, {"message": "Invalid namespace"})
+
+    # ---- how: handlers
+
+    @property
+    def _bridge(self) -> Bridge:
+        serving = self.hub._serving
+        if serving is None:
+            self.hub._server  # noqa: B018 - raises what is to be raised
+            raise AssertionError
+        return serving.bridge
+
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._bridge.spawn(work)
+
+    def _telling(self, handlers: Sequence[Handler], event: str, *args: Any) -> Steps:
+        """Steps that call each of the handlers with as many of the arguments as it takes."""
+        for handler in handlers:
+            try:
+                result = handler(*fitting(handler, *args))
+                if must_wait(result):
+                    yield result
+            except Exception as error:
+                report(event, error)
+
+    def _tell(self, handlers: Sequence[Handler], event: str, *args: Any) -> None:
+        """Calls each of the handlers; nothing waits for those that are coroutines."""
+        if handlers:
+            steps = self._telling(handlers, event, *args)
+            awaitable = begin(steps)
+            if awaitable is not None:
+                self._spawn(lambda: finish(steps, awaitable))
+
+    def _await(self, result: Any, event: str) -> None:
+        def steps() -> Steps:
+            try:
+                yield result
+            except Exception as error:
+                report(event, error)
+
+        waiting = steps()
+        self._spawn(lambda: finish(waiting, begin(waiting)))
+
+    # ---- how: threads
+
+    def _is_elsewhere(self) -> bool:
+        """This is not the thread of the event loop."""
+        return self._thread is not None and threading.get_ident() != self._thread
+
+    def _hand_over(self, work: Callable[[], object]) -> None:
+        """Does it in the event loop's thread."""
+        self._bridge.call_soon_threadsafe(work)
+
+    def __repr__(self) -> str:
+        return f"<Server {self.path!r}>"
+
+
+def report(event: str, error: Exception) -> None:
+    """A handler has raised."""
+    if not isinstance(error, (AckLost, ConnectionClosed)):  # That a client has gone is no error of the handler's.
+        logger.error("the handler of %r has failed", event, exc_info=error)
+
+
+def end_reason(text: str) -> str:
+    """Why a connection has ended, in the words of socket.io; `text` is the core's."""
+    for words, reason in END_REASONS.items():
+        if words in text:
+            return reason
+    return "transport close"
