@@ -54,7 +54,9 @@ class EventStream(WebSocket):
     @property
     def last_event_id(self) -> str | None:
         """The id of the last event that the client saw before it came; ``None`` if it comes for the first time."""
-        return self.request.headers.get("last-event-id") or None
+        last = self.request.headers.get("last-event-id")
+        # HTML standard: browsers write it in UTF-8, which fields of HTTP are not read as.
+        return last.encode("latin-1").decode(errors="replace") if last else None
 
     def __repr__(self) -> str:
         return super().__repr__().replace("<WebSocket", "<EventStream", 1)

@@ -246,7 +246,7 @@ class Hub:
         unknown = [name for name in transports if name not in TRANSPORTS]
         if isinstance(transports, str) or unknown or not transports:
             raise ValueError(f"transports are some of {', '.join(TRANSPORTS)}, not {transports!r}")
-        if not isinstance(rooms, bool) and not callable(rooms):
+        if not isinstance(rooms, bool) and (not callable(rooms) or is_coroutine(rooms)):
             raise TypeError(f"rooms is True, False or a function, not {rooms!r}")
         entry = self._add(path, origins, service="comet", transports=list(transports), rooms=rooms)
         entry["subprotocols"] = _names("subprotocols", subprotocols)

@@ -61,6 +61,10 @@ class Stats(TypedDict):
     accept_errors: int
     opened: int
     closed: int
+    parted: int
+    resumed: int
+    replayed: int
+    session_timeouts: int
     requests: int
     refused: int
     address_refused: int

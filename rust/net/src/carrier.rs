@@ -62,7 +62,7 @@ impl Carrier {
     }
 
     /// It speaks RFC 6455.
-    pub(crate) fn is_websocket(self) -> bool {
+    pub fn is_websocket(self) -> bool {
         matches!(self, Carrier::WebSocket | Carrier::Packets)
     }
 

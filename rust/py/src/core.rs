@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hubbub_net::{Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId};
+use hubbub_net::{
+    Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId, Target,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
@@ -40,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) flushes: Mutex<Vec<Py<Waiter>>>,
     /// Broadcasts that `on_broadcast` has not heard of yet.
     pub(crate) spoken: Mutex<Vec<Spoken>>,
+    /// Held while a broadcast gets its number and is posted.
+    numbering: Mutex<()>,
     pub(crate) stopped_shards: AtomicUsize,
     pub(crate) leaving: AtomicBool,
 }
@@ -140,6 +144,7 @@ impl Core {
             deliveries: Mutex::default(),
             flushes: Mutex::default(),
             spoken: Mutex::default(),
+            numbering: Mutex::default(),
             stopped_shards: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
         }
@@ -355,32 +360,45 @@ impl Core {
     }
 
     /// Hands out a broadcast. `true`: some member has much waiting.
-    pub(crate) fn broadcast(&self, py: Python<'_>, broadcast: Broadcast) -> bool {
+    pub(crate) fn broadcast(&self, py: Python<'_>, mut broadcast: Broadcast) -> bool {
+        let handles = self.server.handles();
+        // What rooms remember reaches every shard in the order of its numbers, whichever thread says it: a client that
+        // has seen one has seen all before it.
+        let mut numbering = None;
+        if let Target::Rooms(names) = &broadcast.target {
+            let keep = self.server.settings().limits.history_messages;
+            numbering = Some(lock(&self.numbering));
+            broadcast.stamp = self.server.directory().stamp(names, keep, self.server.epoch());
+        }
+        let remembered = broadcast.stamp.is_some();
         let broadcast = Arc::new(broadcast);
         let home = home::with(self.key(), |home| {
             let congested = match &mut home.way {
-                Way::Inline { shard, events } => shard.broadcast(&broadcast, events),
+                Way::Inline { shard, events } => {
+                    if remembered {
+                        shard.obey_posted(events);
+                    }
+                    shard.broadcast(&broadcast, events)
+                }
                 Way::Remote { batches } => {
                     batches.iter_mut().for_each(|batch| batch.push(Command::Broadcast(broadcast.clone())));
                     false
                 }
             };
+            if remembered {
+                home.way.post_collected(handles);
+            }
             (congested, home.wants_flush())
         });
-        match home {
-            Some((congested, wants_flush)) => {
-                if wants_flush {
-                    self.schedule_flush(py);
-                }
-                congested
-            }
-            None => {
-                for handle in self.server.handles() {
-                    handle.post(Command::Broadcast(broadcast.clone()));
-                }
-                false
-            }
+        if home.is_none() {
+            handles.iter().for_each(|handle| handle.post(Command::Broadcast(broadcast.clone())));
         }
+        drop(numbering);
+        let (congested, wants_flush) = home.unwrap_or_default();
+        if wants_flush {
+            self.schedule_flush(py);
+        }
+        congested
     }
 
     /// Sees to a flush at the end of the loop's turn.

@@ -91,6 +91,10 @@ pub(crate) fn long_ping(bytes: usize) -> PyErr {
     PyValueError::new_err(format!("a ping carries at most 125 bytes, this one has {bytes}"))
 }
 
+pub(crate) fn no_ping(transport: &str) -> PyErr {
+    PyRuntimeError::new_err(format!("only a WebSocket can be pinged; this session is carried by {transport}"))
+}
+
 pub(crate) fn wrong_field(what: &str, text: &str) -> PyErr {
     PyValueError::new_err(format!(
         "{text:?} is no valid {what} (RFC 9110 §5): control characters, CR and LF are not allowed"

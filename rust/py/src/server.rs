@@ -279,16 +279,11 @@ impl Server {
         let policy = policy.unwrap_or(self.core.server.settings().limits.outbox_policy);
         let skip = skip.iter().map(|session| session.get().id()).collect();
         let shards = self.core.server.handles().len();
-        let settings = self.core.server.settings();
-        let stamp = match &target {
-            Target::Rooms(names) => directory.stamp(names, settings.limits.history_messages, self.core.server.epoch()),
-            Target::All => None,
-        };
         let mut broadcast = buffers::with_message(data, |message| {
             let form = Form { kind: message.kind(), compress };
             Broadcast::new(target, skip, policy, form, message.as_slice(), shards)
         })?;
-        (broadcast.event, broadcast.stamp) = (event, stamp);
+        broadcast.event = event;
         if self.core.hears_broadcasts {
             for room in rooms.into_iter().flatten() {
                 let sender = sender.as_ref().map(|sender| sender.clone_ref(py));

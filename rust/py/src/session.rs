@@ -295,6 +295,9 @@ impl Session {
     ///
     /// `data` has at most 125 bytes; without it the payload is one that no other ping of this process has.
     ///
+    /// Only a WebSocket answers pings: on another transport (`ws.transport`) it raises `RuntimeError`. A session that
+    /// changes its transport meanwhile does not get the pong.
+    ///
     /// Raises `ConnectionClosed`, here or when awaited, if the session ends before the pong comes, `ValueError` for more
     /// than 125 bytes, `TypeError` for anything but `str` and bytes (RFC 6455 §5.5.2).
     #[pyo3(signature = (data = None))]
@@ -302,6 +305,9 @@ impl Session {
         let this = slf.get();
         if this.is_closing() {
             return Err(this.closed_error(py));
+        }
+        if !this.link.carrier().is_websocket() {
+            return Err(errors::no_ping(this.link.carrier().name()));
         }
         let payload = match data {
             None => ping_payload(),

@@ -241,6 +241,11 @@ impl Shard {
         self.obey_with(command, &[], handler);
     }
 
+    /// Obeys what others have posted so far: what is asked of the shard next comes after it.
+    pub fn obey_posted(&mut self, handler: &mut impl Handler) {
+        self.obey_commands(handler);
+    }
+
     /// Drops everything at once.
     pub fn abandon(&mut self, handler: &mut impl Handler) {
         if self.state == State::Stopped {
