@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 import hubbub
 from support.program import ROOT, Program, hubbub_command, running
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "guide.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "socketio.md"]
 GUIDE = PAGES[1].read_text()
 
 BLOCKS = [
@@ -130,6 +130,17 @@ def site(program: Program, port: int) -> None:
         assert client.recv(timeout=5) == "hello"
 
 
+def talk(program: Program, port: int) -> None:
+    path = "/socket.io/?EIO=4&transport=websocket"
+    with program.connect(port, path) as ada, program.connect(port, path) as grace:
+        for client in (ada, grace):
+            client.recv(timeout=5)
+            client.send("40")
+            assert str(client.recv(timeout=5)).startswith('40{"sid":"')
+        ada.send('42["chat message","hello"]')
+        assert grace.recv(timeout=5) == '42["chat message","hello"]'
+
+
 CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "chat.py": chat,
     "rooms.py": rooms,
@@ -140,6 +151,7 @@ CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "inside.py": echo,
     "announce.py": announce,
     "site.py": site,
+    "talk.py": talk,
 }
 
 

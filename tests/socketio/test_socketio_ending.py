@@ -96,11 +96,10 @@ async def test_a_client_that_does_not_answer_pings_is_given_up(serve: Serve) -> 
 
 async def test_a_server_that_stops_says_so(serve: Serve) -> None:
     hub, io, told = telling()
-    async with anyio.create_task_group() as tasks, serve(hub) as server, joining(server) as peer:
-        tasks.start_soon(peer.ended)
+    async with serve(hub) as server, joining(server) as peer:
         io.close()
-        await until(lambda: len(told) == 2)
-    assert told == ended("server shutting down")
+        await peer.ended()
+        assert told == ended("server shutting down")
 
 
 async def test_a_hub_that_stops_tells_its_sockets(serve: Serve) -> None:

@@ -16,6 +16,10 @@ H = TypeVar("H", bound=Handler)
 ACK_NAMES = frozenset({"ack", "callback"})
 
 
+#: No handlers at all: many sockets share it. It stays empty.
+NOBODY: dict[str, tuple[Handler, ...]] = {}
+
+
 class Emitter:
     """Handlers by event. Several may listen to one event; they are called in the order in which they were added."""
 
@@ -23,7 +27,7 @@ class Emitter:
 
     def __init__(self) -> None:
         # INVARIANT: a tuple is replaced, never changed: a handler may add and remove others while it is called.
-        self._listeners: dict[str, tuple[Handler, ...]] = {}
+        self._listeners: dict[str, tuple[Handler, ...]] = NOBODY
 
     @overload
     def on(self, event: str, handler: H, /) -> H: ...
@@ -54,7 +58,7 @@ class Emitter:
     def off(self, event: str | None = None, handler: Handler | None = None, /) -> None:
         """Takes away a handler; without one, all of the event's; without an event, all there are."""
         if event is None:
-            self._listeners.clear()
+            self._listeners = NOBODY
             return
         if handler is None:
             left: tuple[Handler, ...] = ()
@@ -77,6 +81,8 @@ class Emitter:
     def _add(self, event: str, listener: Handler, handler: Handler) -> None:
         if not isinstance(event, str):
             raise TypeError(f"an event's name is str, not {type(event).__name__}")
+        if self._listeners is NOBODY:
+            self._listeners = {}
         self._listeners[event] = (*self._listeners.get(event, ()), listener)
 
 

@@ -342,8 +342,8 @@ class ParentNamespace(Namespace):
         child = ChildNamespace(self, name)
         child._middlewares = self._middlewares
         for event in ("connect", "connection"):
-            if event in self._listeners:
-                child._listeners[event] = self._listeners[event]
+            for handler in self._listeners.get(event, ()):
+                child.on(event, handler)
         self.children.add(child)
         self.server._nsps[name] = child
         self.server._tell(self.server.sockets._listeners.get("new_namespace", ()), "new_namespace", child)

@@ -78,7 +78,8 @@ class Socket(Emitter, Broadcasting):
         self.recovered = False
         self._client = client
         self._data: Any = None
-        self._handshake = Handshake(client.ws, auth, time.time())
+        #: The auth and the time; what is more of it is made when it is asked for.
+        self._handshake: Handshake | tuple[dict[str, Any] | None, float] = (auth or None, time.time())
         #: What it has joined; before it is connected, what it is to join.
         self._rooms: set[str] | None = None
         self._in_own_room = False
@@ -120,6 +121,9 @@ class Socket(Emitter, Broadcasting):
     @property
     def handshake(self) -> Handshake:
         """What the client has said of itself: ``auth``, ``headers``, ``query`` and more."""
+        if isinstance(self._handshake, tuple):
+            auth, issued = self._handshake
+            self._handshake = Handshake(self._client.ws, auth if auth is not None else {}, issued)
         return self._handshake
 
     @property
@@ -278,7 +282,7 @@ class Socket(Emitter, Broadcasting):
         if not self.connected:
             return
         if close:
-            for socket in list(self._client.sockets.values()):
+            for socket in self._client.sockets:
                 socket.disconnect()
             self._client.close("forced server close")
         else:
