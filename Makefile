@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/done
 export PIP_ROOT_USER_ACTION := ignore
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
-SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path '*/client/*')
+SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path 'python/hubbub/client/*.ts' -o -path 'python/hubbub/client/*.js')
 PYTHON_CODE := python tests examples benches
 NODE := tests/clients/node
 # The Socket.IO client that the wheel brings along, and where it comes from.
@@ -22,7 +22,7 @@ CLIENT_SOURCE := python/client
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-rust check-python test test-rust test-abuse test-python wheel
-.PHONY: fuzz soak bench instructions conformance conformance-full browser client clean
+.PHONY: fuzz soak bench instructions conformance conformance-full browser clean
 # Tests that bound times, and installations into one folder, do not go side by side.
 .NOTPARALLEL:
 
@@ -83,15 +83,12 @@ bench: $(DONE)/wheel $(DONE)/bench ## hubbub beside other servers, as ratios (AR
 instructions: $(DONE)/venv ## Count instructions under valgrind, against those written down
 	$(BIN)/python benches/instructions.py
 
-client: ## Compress hubbub.js and its types anew, for who changes them (needs Node)
-	node $(NODE)/compress.js python/hubbub/client
-
 wheel: $(DONE)/wheel ## Build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) dist target rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
-	rm -rf $(CLIENT) $(CLIENT_SOURCE)/node_modules
+	rm -rf $(CLIENT) $(CLIENT_SOURCE)/node_modules python/hubbub/client/*.gz python/hubbub/client/*.br
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # ---- what the above stand on; a file in .venv/done says that it has been done
@@ -105,9 +102,12 @@ $(DONE)/dev: $(DONE)/venv pyproject.toml
 	$(BIN)/python -m pip install --quiet --group dev
 	@touch $@
 
-# Without Node, the wheel does without the client, and hubbub.socketio says so to whoever asks for it.
-$(DONE)/client: $(DONE)/venv $(addprefix $(CLIENT_SOURCE)/,package.json package-lock.json build.mjs)
+# Without Node, the wheel does without the Socket.IO client, and hubbub.socketio says so to whoever asks for it; and
+# hubbub.js is served as it is.
+$(DONE)/client: $(DONE)/venv $(addprefix $(CLIENT_SOURCE)/,package.json package-lock.json build.mjs compress.mjs) \
+		$(wildcard python/hubbub/client/*.js python/hubbub/client/*.ts)
 	@if command -v npm >/dev/null; then \
+		node $(CLIENT_SOURCE)/compress.mjs python/hubbub/client && \
 		echo "the Socket.IO client"; npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(CLIENT_SOURCE) && \
 		node $(CLIENT_SOURCE)/build.mjs; \
 	else rm -rf $(CLIENT); echo "npm is not here: the wheel will not have the Socket.IO client"; fi

@@ -4,7 +4,8 @@
     python benches/socketio_codec.py [--rounds 15]
 
 orjson and json are given the JSON only, cut out and put behind its header as a Python program would; hubbub checks the
-whole packet as well. The three take turns, and the fastest round of each counts: what was slower was the machine's doing.
+whole packet as well. The three take turns, and the fastest round of each counts: what was slower was the machine's
+doing.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ async def test_the_scope_is_what_the_specification_says(serve: Serve) -> None:
         client = visitor.address
     (scope,) = scopes
     assert scope["type"] == "http"
-    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.4"}
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.3"}
     assert (scope["http_version"], scope["method"], scope["scheme"]) == ("1.1", "GET", "http")
     assert (scope["path"], scope["raw_path"], scope["query_string"]) == ("/p q/ü", b"/p%20q/%C3%BC", b"a=%20b")
     assert (scope["root_path"], scope["client"]) == ("", client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from starlette.routing import Mount, Route
 from websockets.exceptions import ConnectionClosed as Gone
 from websockets.sync.client import connect as dial_sync
 
-from hubbub import ConnectionClosed, Hub, Limits, NotRunning, Request, Response, WebSocket
+from hubbub import ConnectionClosed, EventStream, Hub, Limits, NotRunning, Request, Response, WebSocket
 from support.client import Refused, connect
 from support.hosts import host
 from support.server import until
@@ -415,6 +416,42 @@ async def test_a_body_that_is_too_large_is_answered_413(serve: Serve) -> None:
         assert (await http.post(url(address), content=b"x" * 5_000_000)).status_code == 413
 
 
+async def test_one_broadcast_arrives_by_every_transport(serve: Serve, tmp_path: Path) -> None:
+    hub, joined = Hub(), []
+    hub.static("/", tmp_path)
+    (tmp_path / "page.txt").write_text("a file")
+
+    @hub.comet("/push")
+    async def member(ws: WebSocket) -> None:
+        ws.join("clock")
+        joined.append(ws.transport)
+        async for _ in ws:
+            pass
+
+    @hub.eventsource("/stream")
+    def stream(es: EventStream) -> None:
+        es.join("clock")
+        joined.append("stream")
+
+    async with serve(hub) as address, httpx.AsyncClient(timeout=5) as http, connect(address, "/push") as client:
+        answer = await http.get(url(address, "/page.txt"), headers={"Range": "bytes=2-"})
+        assert (answer.status_code, answer.text) == (206, "file")
+        opened = (await http.get(url(address, "/push?transport=polling"))).text
+        sid = json.loads(opened[1:])["sid"]
+        async with http.stream("GET", url(address, "/stream")) as events:
+            await until(lambda: len(joined) == 3)
+            hub.room("clock").broadcast("tick")
+            async for line in events.aiter_lines():
+                if line == "data: tick":
+                    break
+        assert (await http.get(url(address, f"/push?transport=polling&sid={sid}&cursor=0"))).text == "4tick"
+        while "tick" not in str(await client.recv()):
+            pass
+        # The reader of the stream has gone.
+        await until(lambda: len(hub.sessions) < 3)
+    assert sorted(joined) == ["polling", "stream", "websocket"]
+
+
 # ---- beginning and end
 
 
@@ -558,7 +595,6 @@ def test_starlettes_test_client_is_a_host_with_and_without_a_lifespan() -> None:
 # ---- as programs
 
 PROGRAM = """
-import logging
 from hubbub import Hub, Response
 
 hub = Hub()

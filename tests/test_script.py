@@ -78,7 +78,7 @@ async def test_a_folder_and_the_module_share_a_prefix(serve: Serve, tmp_path: Pa
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_compressed_is_what_is_written(name: str) -> None:
-    """If this fails: `make client`."""
+    """If this fails: `rm .venv/done/client`, `make wheel`."""
     written = (CLIENT / name).read_bytes()
     assert gzip.decompress((CLIENT / f"{name}.gz").read_bytes()) == written
     node = shutil.which("node")

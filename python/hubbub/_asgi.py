@@ -23,6 +23,9 @@ App = Callable[[dict[str, Any], Callable[[], Awaitable[Event]], Callable[[Event]
 logger = logging.getLogger("hubbub")
 
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
+#: From 2.4 on frameworks wait for `send` to raise when a client has gone, and notice nothing while there is nothing to
+#: send: Starlette would leave the generator of a silent stream waiting for ever.
+_ASGI_HTTP = {"version": "3.0", "spec_version": "2.3"}
 
 
 class ApplicationFailed(RuntimeError):
@@ -88,7 +91,12 @@ class Application:
             "state": self._lifespan.state,
         }
         ours = {"hubbub": {"hub": self._hub}}
-        self._http = {"type": "http", **shared, "extensions": {"http.response.pathsend": {}, **ours}}
+        self._http = {
+            "type": "http",
+            **shared,
+            "asgi": _ASGI_HTTP,
+            "extensions": {"http.response.pathsend": {}, **ours},
+        }
         self._websocket = {"type": "websocket", **shared, "extensions": {"websocket.http.response": {}, **ours}}
 
     async def shut_down(self, timeout: float) -> None:
@@ -188,6 +196,7 @@ class _Conversation:
         self._request = Request(pending.opening)
         self._scope: dict[str, Any] = {}
         self._told_connect = False
+        self._told_disconnect = False
         self._ws: WebSocket | None = None
         self._settled: Flag = bridge.flag()
         self._denial: tuple[int, list[tuple[str, str]], bytearray] | None = None
@@ -220,16 +229,22 @@ class _Conversation:
         if self._ws is None:
             # Before the handshake, or instead of it, only the end can come.
             await self._settled.wait()
+        if self._told_disconnect:
+            # Again and again the same event would keep the loop busy with who does not look at it.
+            raise ClientDisconnected("the client has disconnected, and nothing more comes of it")
         if self._ws is None:
-            return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+            return self._disconnect(1006, "")
         try:
             data = await self._ws._recv()
         except ConnectionClosed as closed:
-            self.is_lost = True
-            return {"type": "websocket.disconnect", "code": closed.code, "reason": closed.reason}
+            return self._disconnect(closed.code, closed.reason)
         if isinstance(data, str):
             return {"type": "websocket.receive", "text": data}
         return {"type": "websocket.receive", "bytes": data}
+
+    def _disconnect(self, code: int, reason: str) -> Event:
+        self._told_disconnect = self.is_lost = True
+        return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
     async def send(self, event: Event) -> None:
         kind = event["type"]
@@ -284,6 +299,7 @@ class _Conversation:
         assert self._pending is not None
         self._pending.answer(status, fields, body)
         self._pending = None
+        self._settled.set()
 
     async def is_answered(self, on_request: Callable[..., Any]) -> bool:
         answer = on_request(self._request)

@@ -25,7 +25,10 @@ from hubbub import _core
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["AsyncioBridge", "Bridge", "Flag", "Start", "Task", "Timer", "TrioBridge", "Work", "current_bridge"]
+__all__ = ["AsyncioBridge", "Bridge", "Flag", "Inlet", "Start", "Task", "Timer", "TrioBridge", "Work", "current_bridge"]
+
+#: Bytes received at a time.
+_RECEIVE_BYTES = 65536
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 #: Runs something as a task.
@@ -51,6 +54,17 @@ class Timer(Protocol):
     """Something that will be called later."""
 
     def cancel(self) -> object: ...
+
+
+class Inlet(Protocol):
+    """What comes by a socket that does not block; one task at a time receives."""
+
+    async def receive(self) -> bytes:
+        """Waits for bytes; none at the end, however it came."""
+        ...
+
+    def close(self) -> None:
+        """Ends the watching."""
 
 
 class Bridge(Protocol):
@@ -106,8 +120,8 @@ class Bridge(Protocol):
         """Runs tasks while the block runs; they are cancelled at its end, which waits for them."""
         ...
 
-    async def receive(self, sock: socket.socket, most: int) -> bytes:
-        """Waits for bytes of a socket that does not block; none at its end."""
+    def inlet(self, sock: socket.socket) -> Inlet:
+        """What comes by the socket."""
         ...
 
     async def send(self, sock: socket.socket, data: bytes) -> None:
@@ -188,28 +202,71 @@ class AsyncioBridge:
     def is_over(self) -> bool:
         return self._loop.is_closed()
 
-    @asynccontextmanager
-    async def beside(self) -> AsyncIterator[Start]:
-        tasks: set[asyncio.Task[None]] = set()
+    def beside(self) -> _AsyncioBeside:
+        return _AsyncioBeside(self._loop)
 
-        def start(work: Work) -> None:
-            task = self._loop.create_task(work())
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-        try:
-            yield start
-        finally:
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
-
-    async def receive(self, sock: socket.socket, most: int) -> bytes:
-        return await self._loop.sock_recv(sock, most)
+    def inlet(self, sock: socket.socket) -> _AsyncioInlet:
+        return _AsyncioInlet(self._loop, sock)
 
     async def send(self, sock: socket.socket, data: bytes) -> None:
         await self._loop.sock_sendall(sock, data)
+
+
+class _AsyncioBeside:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Start:
+        return self._begin
+
+    def _begin(self, work: Work) -> None:
+        task = self._loop.create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+class _AsyncioInlet:
+    """Stays registered from one wait to the next: no system call but the receiving itself."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        self._loop = loop
+        self._sock = sock
+        self._watched = False
+        self._waiter: asyncio.Future[bytes] | None = None
+
+    async def receive(self) -> bytes:
+        if not self._watched:
+            self._loop.add_reader(self._sock, self._readable)
+            self._watched = True
+        self._waiter = self._loop.create_future()
+        return await self._waiter
+
+    def _readable(self) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            # Nobody wants it for now: it waits in the kernel, and who sends it waits in the end.
+            self.close()
+            return
+        try:
+            data = self._sock.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._waiter = None
+        waiter.set_result(data)
+
+    def close(self) -> None:
+        if self._watched:
+            self._watched = False
+            self._loop.remove_reader(self._sock)
 
 
 class TrioBridge:
@@ -313,14 +370,8 @@ class TrioBridge:
             yield nursery.start_soon
             nursery.cancel_scope.cancel()
 
-    async def receive(self, sock: socket.socket, most: int) -> bytes:
-        import trio
-
-        while True:
-            try:
-                return sock.recv(most)
-            except BlockingIOError:
-                await trio.lowlevel.wait_readable(sock)
+    def inlet(self, sock: socket.socket) -> _TrioInlet:
+        return _TrioInlet(sock)
 
     async def send(self, sock: socket.socket, data: bytes) -> None:
         import trio
@@ -394,6 +445,25 @@ class TrioBridge:
 
         trio.lowlevel.spawn_system_task(wait)
         return scope
+
+
+class _TrioInlet:
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    async def receive(self) -> bytes:
+        import trio
+
+        while True:
+            try:
+                return self._sock.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._sock)
+            except OSError:
+                return b""
+
+    def close(self) -> None:
+        pass
 
 
 class _TrioTask:

@@ -34,6 +34,7 @@ __all__ = [
     "mask_kernel",
     "socketio_encode",
     "socketio_encode_msgpack",
+    "socketio_send",
 ]
 
 _Data = str | bytes | bytearray | memoryview
@@ -191,6 +192,7 @@ class Session:
     def _path_params(self) -> list[tuple[str, str]]: ...
     @property
     def _subprotocol(self) -> str | None: ...
+    def _send_all(self, messages: Sequence[str | bytes], compress: bool, volatile: bool) -> Awaitable[None]: ...
     def _hold(self, messages: int, bytes: int) -> None: ...
     def _release(self, messages: int, bytes: int) -> None: ...
     @property
@@ -297,6 +299,15 @@ class Server:
         sender: Session | None = None,
         compress: bool = True,
         event: str | None = None,
+    ) -> Delivery: ...
+    def emit(
+        self,
+        rooms: Sequence[str],
+        messages: Sequence[str | bytes],
+        skip: Sequence[Session],
+        except_: Sequence[str],
+        compress: bool,
+        volatile: bool,
     ) -> Delivery: ...
     def sessions(self) -> list[WebSocket]: ...
     def session_count(self) -> int: ...
@@ -530,6 +541,11 @@ class SocketIoDecoder:
                 kept is freed, and the connection is to be closed.
         """
 
+    def take(
+        self, data: str | bytes | bytearray | memoryview
+    ) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any] | None:
+        """The same, as a tuple: type, nsp, id and data."""
+
     @property
     def pending_nsp(self) -> str | None:
         """The namespace of the packet whose attachments are due; ``None`` if none are."""
@@ -573,6 +589,9 @@ class MsgpackDecoder:
             PacketError: as `SocketIoDecoder.feed`.
         """
 
+    def take(self, data: str | bytes | bytearray | memoryview) -> tuple[Literal[0, 1, 2, 3, 4], str, int | None, Any]:
+        """The same, as a tuple: type, nsp, id and data."""
+
     @property
     def pending_nsp(self) -> None:
         """``None``: nothing is ever due."""
@@ -583,6 +602,26 @@ class MsgpackDecoder:
 
     def reset(self) -> None:
         """Does nothing."""
+
+def socketio_send(
+    session: Session,
+    type: int,
+    nsp: str,
+    id: int | None,
+    data: Any,
+    compress: bool = True,
+    volatile: bool = False,
+) -> Awaitable[None]:
+    """Sends a packet to one session: what `socketio_encode` makes of the arguments, with nothing between the messages.
+
+    What is sent to a session that has ended is dropped, and so is what is volatile if the client takes nothing now.
+
+    Returns:
+        An awaitable, as `Session.send`.
+
+    Raises:
+        TypeError, ValueError: as `socketio_encode`.
+    """
 
 def socketio_encode(type: int, nsp: str, id: int | None, data: Any, *, max_attachments: int = 10) -> list[str | bytes]:
     """A packet as messages of Engine.IO: first its text, then its attachments.

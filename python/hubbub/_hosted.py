@@ -35,10 +35,6 @@ logger = logging.getLogger("hubbub")
 _BACKLOG = 2048
 #: Seconds after which a host that is told to close is taken to wait for somebody to receive.
 _CLOSE_TIME = 0.25
-#: Bytes taken from the hub at a time: what it writes at a time.
-_RECEIVE_BYTES = 65536
-#: As much lies between the hub's outbox and the host, in the kernel: beside it the outbox's limits count.
-_BUFFER_BYTES = 65536
 
 
 class Hosted:
@@ -139,8 +135,8 @@ class Hosted:
         client = scope.get("client")
         address = (str(client[0]), int(client[1] or 0)) if client else None
         secure = scope.get("scheme") in ("https", "wss")
-        sock = socket.socket(fileno=serving.server.let_in(address, secure))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        fd = serving.server.let_in(address, secure)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
         return _Wire(sock, serving.bridge, self._hub.limits.close_timeout)
 
     # ---- HTTP
@@ -159,7 +155,7 @@ class Hosted:
             await _refuse("http.response", send, error)
             return
         async with wire:
-            wire.start(partial(_upload, wire, guest, request, body, receive))
+            wire.start(partial(_upload, wire, guest, wire.put(request), body, receive))
             async for data in wire:
                 for event in guest.feed(data):
                     await wire.tell(send, event)
@@ -188,14 +184,15 @@ class Hosted:
                 await send({"type": "websocket.close"})
             return
         async with wire:
-            async with wire.listening(partial(_listen, wire, guest, request, receive)):
+            rest = wire.put(request)
+            async with wire.listening(partial(_listen, wire, guest, rest, receive)):
                 farewell = await _speak(wire, guest, send)
             await _part(wire, guest, receive, send, farewell, tells)
 
 
-async def _upload(wire: _Wire, guest: _core.Guest, request: bytes, body: Event, receive: Receive) -> None:
-    """Takes the request to the hub, and drops the connection when the client has gone."""
-    await wire.send(request)
+async def _upload(wire: _Wire, guest: _core.Guest, rest: bytes, body: Event, receive: Receive) -> None:
+    """Takes the rest of a request to the hub, and drops the connection when the client has gone."""
+    await wire.send(rest)
     if "type" not in body:
         # RFC 9110 §10.1.1: the client waits to be asked for its body. The host asks when the body is received.
         await wire.wanted.wait()
@@ -210,9 +207,9 @@ async def _upload(wire: _Wire, guest: _core.Guest, request: bytes, body: Event, 
     wire.drop()
 
 
-async def _listen(wire: _Wire, guest: _core.Guest, request: bytes, receive: Receive) -> None:
-    """Takes to the hub what the client says."""
-    await wire.send(request)
+async def _listen(wire: _Wire, guest: _core.Guest, rest: bytes, receive: Receive) -> None:
+    """Takes to the hub the rest of the request, and what the client says."""
+    await wire.send(rest)
     while True:
         event = await receive()
         if event["type"] == "websocket.receive":
@@ -302,6 +299,10 @@ class _Wire:
         self._bridge = bridge
         self._beside = bridge.beside()
         self._start: Start | None = None
+        self._inlet = bridge.inlet(sock)
+        self.receive = self._inlet.receive
+        #: Somebody is in the middle of sending.
+        self._sending = False
         self._turn = bridge.semaphore(1)
         #: The client has gone: nothing can be told it any more.
         self.gone = False
@@ -316,6 +317,7 @@ class _Wire:
         try:
             return await self._beside.__aexit__(*error)
         finally:
+            self._inlet.close()
             self._sock.close()
 
     def __aiter__(self) -> _Wire:
@@ -325,13 +327,6 @@ class _Wire:
         if data := await self.receive():
             return data
         raise StopAsyncIteration
-
-    async def receive(self) -> bytes:
-        """What the hub says; nothing at its end."""
-        try:
-            return await self._bridge.receive(self._sock, _RECEIVE_BYTES)
-        except ConnectionError:
-            return b""
 
     def start(self, work: Work) -> None:
         """Runs something that ends with the block."""
@@ -366,11 +361,30 @@ class _Wire:
             start(partial(self._guarded, listen))
             yield
             await self._turn.acquire()
+            self._sending = True
+
+    def put(self, data: bytes) -> bytes:
+        """Sends what the hub's end takes at once, and gives the rest."""
+        try:
+            return data[self._sock.send(data) :]
+        except BlockingIOError:
+            return data
+        except ConnectionError:
+            return b""  # who reads hears of it
 
     async def send(self, data: bytes) -> None:
         """One at a time: frames do not mix."""
+        if not self._sending:
+            data = self.put(data)
+        if not data:
+            return
+        # Nothing comes between what was put and this: a turn that is free is taken at once.
         async with self._turn:
-            await self._write(data)
+            self._sending = True
+            try:
+                await self._write(data)
+            finally:
+                self._sending = False
 
     async def end(self, last: bytes) -> None:
         """The last that is sent, after `listening`; then the hub closes."""
@@ -379,7 +393,7 @@ class _Wire:
             pass
 
     async def _write(self, data: bytes) -> None:
-        with suppress(ConnectionError):  # who reads hears of it
+        with suppress(ConnectionError):
             await self._bridge.send(self._sock, data)
 
     def drop(self) -> None:

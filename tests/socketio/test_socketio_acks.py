@@ -98,6 +98,14 @@ async def test_what_is_returned_is_what_is_acknowledged(serve: Serve, value: Any
         assert await peer.recv() == f"30{answer}"
 
 
+async def test_what_sending_returns_is_nothing(serve: Serve) -> None:
+    hub, io = hub_and_server()
+    io.on("connection", lambda socket: socket.on("event", lambda: socket.emit("sent")))
+    async with serve(hub) as server, joining(server) as peer:
+        await peer.emit("event", ack=0)
+        assert [await peer.recv(), await peer.recv()] == ['2["sent"]', "30[]"]
+
+
 async def test_bytes_can_be_acknowledged(serve: Serve) -> None:
     hub, io = hub_and_server()
     io.of("/b").on("connection", lambda socket: socket.on("event", lambda: b"\1\2"))

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import hubbub.socketio.compat as socketio
+import socketio as original
 from support.http import visiting
 from support.program import hubbub_command, running
-from support.server import Serve
+from support.server import Serve, until
 from support.socketio import connecting, joining
 
 pytestmark = pytest.mark.anyio
@@ -178,7 +179,7 @@ async def test_namespaces_of_a_server_may_be_classes(serve: Serve) -> None:
         assert await peer.recv() == "3/chat,1[1,2]"
         await peer.emit("leave", nsp="/chat")
         assert await peer.recv() == "1/chat,"
-    assert gone.wait(5)
+        await until(gone.is_set)
 
 
 async def test_a_background_task_of_a_server_is_a_thread(serve: Serve) -> None:
@@ -323,6 +324,51 @@ def test_an_application_is_run_by_its_name(tmp_path: Path) -> None:
     with running([*hubbub_command(), "run", "--app-dir", str(tmp_path), "--port", "0", "program:app"]) as program:
         program.wait_for_port()
         assert program.stop() == 0
+
+
+HOSTED = """
+import uvicorn
+from fastapi import FastAPI
+import hubbub.socketio.compat as socketio
+
+sio = socketio.AsyncServer(async_mode="asgi")
+
+@sio.event
+async def echo(sid, *args):
+    await sio.emit("echo", args, to=sid)
+
+{app}
+uvicorn.run(app, host="127.0.0.1", port=0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("app", "path"),
+    [
+        ("app = socketio.ASGIApp(sio)", "socket.io"),
+        ("app = FastAPI()\napp.mount('/', socketio.ASGIApp(sio))", "socket.io"),
+        ("app = FastAPI()\napp.mount('/sub', socketio.ASGIApp(sio, socketio_path='/sub/ws'))", "sub/ws"),
+        ("app = FastAPI()\napp.mount('/sub', socketio.ASGIApp(sio))", "sub/socket.io"),
+    ],
+    ids=["alone", "mounted", "below", "below-by-its-own-path"],
+)
+def test_another_server_can_host_an_application(app: str, path: str, tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    (tmp_path / "program.py").write_text(HOSTED.format(app=app))
+
+    async def visit(port: int) -> None:
+        for transports in (["polling"], ["websocket"], None):
+            client = original.AsyncClient(reconnection=False)
+            heard: asyncio.Queue[Any] = asyncio.Queue()
+            client.on("echo", lambda *args, heard=heard: heard.put_nowait(args))
+            await client.connect(f"http://127.0.0.1:{port}", transports=transports, socketio_path=path)
+            await client.emit("echo", ("text", b"bytes"))
+            assert await heard.get() == ("text", b"bytes")
+            await client.disconnect()
+
+    with running([sys.executable, "program.py"], cwd=tmp_path) as program:
+        port = int(program.wait_for(r"running on http://127\.0\.0\.1:(\d+)")[1])
+        asyncio.run(asyncio.wait_for(visit(port), 20))
 
 
 # ---- arguments

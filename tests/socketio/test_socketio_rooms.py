@@ -263,25 +263,20 @@ async def test_rooms_of_the_hub_are_others(serve: Serve) -> None:
 
 
 async def test_an_event_is_encoded_once_and_handed_to_the_core_once(serve: Serve) -> None:
-    import hubbub.socketio.namespace as namespace
-
     hub, io = hub_and_server()
     encoded: list[Any] = []
-    encode = namespace.encode
+    encode = io.sockets._encode
 
     def counting(*args: Any) -> Any:
         encoded.append(args)
         return encode(*args)
 
     async with serve(hub) as server, joining(server) as a, joining(server) as b:
-        namespace.encode = counting
-        try:
-            before = hub.stats()["broadcasts"]
-            await io.emit("event", 1)
-            assert [await a.event(), await b.event()] == [["event", 1]] * 2
-            assert hub.stats()["broadcasts"] == before + 1
-        finally:
-            namespace.encode = encode
+        io.sockets._encode = counting
+        before = hub.stats()["broadcasts"]
+        await io.emit("event", 1)
+        assert [await a.event(), await b.event()] == [["event", 1]] * 2
+        assert hub.stats()["broadcasts"] == before + 1
     assert len(encoded) == 1
 
 

@@ -17,6 +17,7 @@ from hubbub.socketio.emitter import Emitter
 if TYPE_CHECKING:
     from hubbub.socketio.namespace import Namespace
     from hubbub.socketio.socket import Socket
+    from hubbub.websocket import WebSocket
 
 __all__ = ["Adapter"]
 
@@ -151,7 +152,7 @@ class Adapter(Emitter):
 
     def broadcast(
         self,
-        messages: list[str | bytes],
+        messages: Sequence[str | bytes],
         rooms: Sequence[str] | None,
         except_: Sequence[str],
         *,
@@ -165,11 +166,19 @@ class Adapter(Emitter):
             if alone is not None and alone._in_own_room:
                 return alone._client.send(messages, compress=compress, volatile=volatile)
         targets = [self._everyone] if rooms is None else self._targets(rooms)
-        skip = [socket._client.ws for socket in self._members(except_)] if except_ else []
-        delivery: Any = None
-        for message in messages:
-            delivery = server.broadcast(targets, message, skip, None, compress)
-        return delivery
+        skip, left_out = self._left_out(except_) if except_ else ([], [])
+        return server.emit(targets, messages, skip, left_out, compress, volatile)
+
+    def _left_out(self, rooms: Sequence[str]) -> tuple[list[WebSocket], list[str]]:
+        """The sessions that are left out by their ids, and the rooms that are."""
+        skip, left_out = [], []
+        for room in rooms:
+            own = self.nsp.sockets.get(room)
+            if own is not None and own._in_own_room:
+                skip.append(own._client.ws)
+            if room in self._rooms:
+                left_out.append(self._prefix + room)
+        return skip, left_out
 
     def _targets(self, rooms: Sequence[str]) -> list[str]:
         targets = []

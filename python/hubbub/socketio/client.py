@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hubbub.errors import ConnectionClosed
-from hubbub.socketio.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Decoder, encode
+from hubbub.socketio.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
 from hubbub.socketio.steps import begin, finish
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Client:
         self.ws = ws
         self.sockets: dict[str, Socket] = {}
         self.closed = False
-        self._decoder = Decoder(max_attachments=server.max_attachments, max_packet_bytes=server.max_packet_bytes)
+        self._decoder = server.parser.decoder(server.max_attachments, server.max_packet_bytes)
         #: Namespaces that it has asked for and that have not decided yet.
         self._joining: set[str] | None = None
         #: Namespaces that we have put it out of: what it has sent before it knew is no offence.
@@ -46,18 +46,19 @@ class Client:
     def feed(self, data: str | bytes) -> None:
         """Takes a message."""
         try:
-            packet = self._decoder.feed(data)
+            packet = self._decoder.take(data)
         except ValueError as error:
             self.fail(error)
             return
         if packet is None:
             self._wait_for_attachments()
             return
-        socket = self.sockets.get(packet.nsp)
-        if packet.type == EVENT and socket is not None:
-            socket._take_event(packet.data, packet.id, len(data))
+        kind, nsp, ack_id, content = packet
+        socket = self.sockets.get(nsp)
+        if kind == EVENT and socket is not None:
+            socket._take_event(content, ack_id, len(data))
         else:
-            self._take_other(packet.type, packet.nsp, packet.id, packet.data, socket)
+            self._take_other(kind, nsp, ack_id, content, socket)
         if type(data) is bytes:
             self.server._unfinished.forget(self)
 
@@ -117,7 +118,7 @@ class Client:
 
     def refuse(self, name: str, refusal: dict[str, Any]) -> None:
         """Tells the client that it is not let into a namespace."""
-        self.send(encode(CONNECT_ERROR, name, None, refusal))
+        self.send(self.server.parser.encode(CONNECT_ERROR, name, None, refusal))
 
     def left(self, name: str, *, dismissed: bool) -> None:
         """A socket has ended while the connection goes on."""
@@ -131,17 +132,9 @@ class Client:
 
     # ---- what goes
 
-    def send(self, messages: list[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
+    def send(self, messages: Sequence[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
         """Sends a packet. What is sent to a client that has gone is dropped, as in JavaScript."""
-        if volatile and self.ws.buffered_amount:
-            return NOTHING
-        try:
-            sent: Any = NOTHING
-            for message in messages:
-                sent = self.ws.send(message, compress=compress)
-            return sent
-        except ConnectionClosed:
-            return NOTHING
+        return self.ws._send_all(messages, compress, volatile)
 
     # ---- the end
 

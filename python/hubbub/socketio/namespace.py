@@ -15,7 +15,7 @@ from hubbub.socketio.emitter import Emitter, Handler
 from hubbub.socketio.errors import AckTimeout, ConnectError
 from hubbub.socketio.middleware import ask, check_middleware, told_to_client
 from hubbub.socketio.operators import Broadcasting, BroadcastOperator
-from hubbub.socketio.packets import CONNECT, EVENT, check_event, encode
+from hubbub.socketio.packets import CONNECT, EVENT, check_event
 from hubbub.socketio.recovery import Recovery
 from hubbub.socketio.socket import Socket
 from hubbub.socketio.steps import Steps, must_wait
@@ -128,9 +128,11 @@ class Namespace(Emitter, NamespaceMethods):
         "_ack_ids",
         "_asking",
         "_debts",
+        "_encode",
         "_middlewares",
         "_outgoing",
         "_recovery",
+        "_send_packet",
         "adapter",
         "name",
         "server",
@@ -142,6 +144,8 @@ class Namespace(Emitter, NamespaceMethods):
         self.server = server
         self.name = name
         self.sockets: dict[str, Socket] = {}
+        self._encode = server.parser.encode
+        self._send_packet = server.parser.send
         self.adapter = Adapter(self)
         self._middlewares: tuple[Handler, ...] = ()
         self._ack_ids = itertools.count()
@@ -210,7 +214,7 @@ class Namespace(Emitter, NamespaceMethods):
         return None
 
     def _connect(self, socket: Socket, client: Client, claim: Session | None) -> None:
-        missed: list[list[str | bytes]] = []
+        missed: list[Sequence[str | bytes]] = []
         if self._recovery is not None:
             missed = self._recovery.admit(socket, claim)
         answer = {"sid": socket.id}
@@ -223,7 +227,7 @@ class Namespace(Emitter, NamespaceMethods):
         client.joined(self.name, socket)
         for messages in missed:
             client.send(messages)
-        client.send(encode(CONNECT, self.name, None, answer))
+        client.send(self._encode(CONNECT, self.name, None, answer))
         self.adapter.enter(socket, rooms)
 
     def _remove(self, socket: Socket) -> None:
@@ -242,7 +246,7 @@ class Namespace(Emitter, NamespaceMethods):
     def _emit(self, how: BroadcastOperator, event: str, args: Sequence[Any]) -> Any:
         check_event(event)
         if self._recovery is None:
-            messages = encode(EVENT, self.name, None, (event, *args))
+            messages = self._encode(EVENT, self.name, None, (event, *args))
         elif self.server._is_elsewhere():
             # Events are remembered in the order in which they are sent, so one thread does both.
             return self.server._hand_over(lambda: self._emit(how, event, args))
@@ -254,7 +258,7 @@ class Namespace(Emitter, NamespaceMethods):
     def _emit_to_one(self, socket: Socket, how: SocketOperator | Plain, event: str, args: Sequence[Any]) -> Any:
         check_event(event)
         if self._recovery is None:
-            messages = encode(EVENT, self.name, None, (event, *args))
+            messages = self._encode(EVENT, self.name, None, (event, *args))
         elif self.server._is_elsewhere():
             return self.server._hand_over(lambda: self._emit_to_one(socket, how, event, args))
         else:
@@ -268,7 +272,7 @@ class Namespace(Emitter, NamespaceMethods):
         if how._timeout is None:
             raise ValueError("whoever asks many clients to acknowledge gives a time limit: io.timeout(5).emit(...)")
         ack_id = next(self._ack_ids)
-        messages = encode(EVENT, self.name, ack_id, (event, *args))
+        messages = self._encode(EVENT, self.name, ack_id, (event, *args))
         told = calling(callback, self.server._bridge, error_first=True)
 
         def settle(error: Exception | None, args: Sequence[Any]) -> None:

@@ -1,10 +1,15 @@
-"""Packets, as the core reads and writes them: a text message, and a binary one for each attachment."""
+"""Packets, as the core reads and writes them: a message, and a further one for each attachment."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from hubbub._core import SocketIoDecoder as Decoder, socketio_encode as encode
+from hubbub import _core
+
+if TYPE_CHECKING:
+    from hubbub.websocket import WebSocket
 
 __all__ = [
     "ACK",
@@ -12,10 +17,10 @@ __all__ = [
     "CONNECT_ERROR",
     "DISCONNECT",
     "EVENT",
+    "PARSERS",
     "RESERVED_EVENTS",
-    "Decoder",
+    "Parser",
     "check_event",
-    "encode",
     "number_text",
 ]
 
@@ -29,6 +34,39 @@ CONNECT_ERROR: Final = 4
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
+
+
+@dataclass(frozen=True)
+class Parser:
+    """How packets are written.
+
+    Attributes:
+        decoder: makes what reads the messages of one connection, of a most in attachments and bytes.
+        encode: a packet of ``(type, nsp, id, data)`` as messages.
+        send: sends ``(session, type, nsp, id, data)``.
+    """
+
+    decoder: Callable[[int, int], _core.SocketIoDecoder | _core.MsgpackDecoder]
+    encode: Callable[[int, str, int | None, Any], Sequence[str | bytes]]
+    send: Callable[[WebSocket, int, str, int | None, Any], Any]
+
+
+def _send_msgpack(session: WebSocket, kind: int, nsp: str, ack_id: int | None, data: Any) -> Any:
+    return session._send_all(_core.socketio_encode_msgpack(kind, nsp, ack_id, data), True, False)
+
+
+PARSERS = {
+    "json": Parser(
+        lambda attachments, size: _core.SocketIoDecoder(max_attachments=attachments, max_packet_bytes=size),
+        _core.socketio_encode,
+        _core.socketio_send,
+    ),
+    "msgpack": Parser(
+        lambda attachments, size: _core.MsgpackDecoder(max_packet_bytes=size),
+        _core.socketio_encode_msgpack,
+        _send_msgpack,
+    ),
+}
 
 
 def check_event(event: object) -> None:

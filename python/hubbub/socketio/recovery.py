@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hubbub.socketio.packets import EVENT, encode
+from hubbub.socketio.packets import EVENT
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge
@@ -94,7 +94,7 @@ class Entry:
         at: float,
         rooms: Sequence[str | None],
         except_: Sequence[str],
-        messages: list[str | bytes],
+        messages: Sequence[str | bytes],
     ) -> None:
         self.number = number
         self.at = at
@@ -216,7 +216,7 @@ class Log:
         number = int(digits, 16)
         return number if number <= self.number else None
 
-    def append(self, rooms: Sequence[str] | None, except_: Sequence[str], messages: list[str | bytes]) -> None:
+    def append(self, rooms: Sequence[str] | None, except_: Sequence[str], messages: Sequence[str | bytes]) -> None:
         """Remembers an event that has just been given the next number."""
         self.number += 1
         entry = Entry(self.number, time.monotonic(), (None,) if rooms is None else rooms, except_, messages)
@@ -247,7 +247,7 @@ class Log:
             room = next(iter(self._forgot))
             self._forgot_all = self._forgot.pop(room)
 
-    def missed(self, session: Session, seen: int) -> list[list[str | bytes]] | None:
+    def missed(self, session: Session, seen: int) -> list[Sequence[str | bytes]] | None:
         """What was sent to the session's rooms after this number; ``None``: some of that is forgotten."""
         missed: dict[int, Entry] = {}
         for room, since, until in session.stays():
@@ -289,18 +289,18 @@ class Recovery:
 
     def encode(
         self, event: str, args: Sequence[Any], rooms: Sequence[str] | None, except_: Sequence[str], *, volatile: bool
-    ) -> list[str | bytes]:
+    ) -> Sequence[str | bytes]:
         """Encodes an event with its offset, and remembers it if it is not volatile."""
         name = self._nsp.name
         if not volatile:
-            messages = encode(EVENT, name, None, (event, *args, self._log.offset(self._log.number + 1)))
+            messages = self._nsp._encode(EVENT, name, None, (event, *args, self._log.offset(self._log.number + 1)))
             self._log.append(rooms, except_, messages)
             self._arm()
             return messages
         if args and isinstance(args[-1], str):
             # Clients take any text at the end of an event for an offset: this one must be one.
             args = (*args, self._log.offset(self._log.number))
-        return encode(EVENT, name, None, (event, *args))
+        return self._nsp._encode(EVENT, name, None, (event, *args))
 
     # ---- coming back
 
@@ -320,7 +320,7 @@ class Recovery:
         """The client was not let in."""
         session.claimed = False
 
-    def admit(self, socket: Socket, claim: Session | None) -> list[list[str | bytes]]:
+    def admit(self, socket: Socket, claim: Session | None) -> list[Sequence[str | bytes]]:
         """Gives the socket its session, the one that was claimed or a new one; what it has missed."""
         if claim is not None:
             missed = self._give_back(socket, claim)
@@ -332,7 +332,7 @@ class Recovery:
         self._sessions[session.pid] = session
         return []
 
-    def _give_back(self, socket: Socket, session: Session) -> list[list[str | bytes]] | None:
+    def _give_back(self, socket: Socket, session: Session) -> list[Sequence[str | bytes]] | None:
         old = session.socket
         if old is not None:
             # The connection that it came by before is dead, whether we have noticed or not.
@@ -348,7 +348,7 @@ class Recovery:
         session.socket, socket._session = socket, session
         return missed
 
-    def _missed(self, session: Session, auth: dict[str, Any]) -> list[list[str | bytes]] | None:
+    def _missed(self, session: Session, auth: dict[str, Any]) -> list[Sequence[str | bytes]] | None:
         seen = self._seen(session, auth)
         return None if seen is None else self._log.missed(session, seen)
 

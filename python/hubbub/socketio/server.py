@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub._engineio import EngineIo
 from hubbub.errors import ConnectionClosed
@@ -18,6 +18,7 @@ from hubbub.socketio.emitter import Handler, fitting
 from hubbub.socketio.errors import AckLost
 from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
 from hubbub.socketio.operators import BroadcastOperator
+from hubbub.socketio.packets import PARSERS
 from hubbub.socketio.recovery import ConnectionStateRecovery
 from hubbub.socketio.socket import Socket
 from hubbub.socketio.steps import Steps, begin, finish, must_wait
@@ -69,6 +70,7 @@ class Server(NamespaceMethods):
         max_http_buffer_size: bytes of one message, of one packet with its attachments, and of the body of one POST.
         cookie: the name of a cookie with the Engine.IO id, for load balancers; ``None``: no cookie.
         serve_client: the client for browsers is at ``socket.io.js`` below the path, and in its other forms.
+        parser: how packets are written: ``"json"``, or ``"msgpack"`` for clients with ``socket.io-msgpack-parser``.
         max_attachments: ``bytes`` in one packet.
         max_namespaces: that one client may be in; it is not let into further ones.
     """
@@ -94,6 +96,7 @@ class Server(NamespaceMethods):
         max_http_buffer_size: int = 1_000_000,
         cookie: str | None = None,
         serve_client: bool = True,
+        parser: Literal["json", "msgpack"] = "json",
         max_attachments: int = 10,
         max_namespaces: int = 100,
     ) -> None:
@@ -120,6 +123,9 @@ class Server(NamespaceMethods):
         self.concurrency = concurrency
         self.connection_state_recovery = ConnectionStateRecovery.read(connection_state_recovery)
         self.cleanup_empty_child_namespaces = cleanup_empty_child_namespaces
+        if parser not in PARSERS:
+            raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
+        self.parser = PARSERS[parser]
         self.max_attachments = max_attachments
         self.max_packet_bytes = max_http_buffer_size
         self.max_namespaces = max_namespaces
@@ -141,7 +147,7 @@ class Server(NamespaceMethods):
                 "subprotocols": [],
                 "origins": None if origins is None else list(origins),
                 "on_connection": self._opened,
-                "on_message": self._received,
+                "on_message": lambda ws, data: self._clients[ws].feed(data),
                 "on_close": self._ended,
             }
         )
@@ -241,9 +247,6 @@ class Server(NamespaceMethods):
         self._thread = threading.get_ident()
         client = self._clients[ws] = Client(self, ws)
         self._unjoined.watch(client, self._bridge)
-
-    def _received(self, ws: WebSocket, data: str | bytes) -> None:
-        self._clients[ws].feed(data)
 
     def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
         client = self._clients.pop(ws, None)

@@ -17,8 +17,8 @@ from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.lane import Lane
 from hubbub.socketio.middleware import ask, check_middleware
 from hubbub.socketio.operators import Broadcasting, BroadcastOperator, SocketOperator, room_names
-from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, encode, number_text
-from hubbub.socketio.steps import Steps, begin, must_wait
+from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, number_text
+from hubbub.socketio.steps import IGNORED, Steps, begin, must_wait
 
 if TYPE_CHECKING:
     from hubbub.request import Request
@@ -206,8 +206,12 @@ class Socket(Emitter, Broadcasting):
         """
         if self._any_outgoing or self.nsp._recovery is not None or (args and callable(args[-1])):
             return self._emit(PLAIN, event, args)
-        check_event(event)
-        return self._send(EVENT, None, (event, *args))
+        if type(event) is not str:
+            check_event(event)
+        if self._reason is not None:
+            return NOTHING
+        nsp = self.nsp
+        return nsp._send_packet(self._client.ws, EVENT, nsp.name, None, (event, *args))
 
     def emit_with_ack(self, event: str, *args: Any) -> Reply:
         """Sends an event, and asks the client to acknowledge it.
@@ -299,7 +303,7 @@ class Socket(Emitter, Broadcasting):
                 except Exception as error:
                     self._failed(args[0], error)
                     return
-                if must_wait(result):
+                if result is not None and must_wait(result):
                     self._run(self._awaiting(args[0], result))
                 return
         self._run(self._event_steps(args, ack_id))
@@ -356,7 +360,7 @@ class Socket(Emitter, Broadcasting):
                 self._failed(event, error)
                 continue
             heard = True
-            if answer is None:
+            if answer is None and not isinstance(result, IGNORED):
                 answer = result
         if ack is not None and answers and heard:
             try:
@@ -400,9 +404,11 @@ class Socket(Emitter, Broadcasting):
         return BroadcastOperator(self.nsp, None, (self.id,))
 
     def _send(self, kind: int, ack_id: int | None, data: Sequence[Any] | None) -> Any:
-        return self._write(encode(kind, self.nsp.name, ack_id, data))
+        if self._reason is not None:
+            return NOTHING  # Its connection may go on, and be in the namespace again as somebody else.
+        return self.nsp._send_packet(self._client.ws, kind, self.nsp.name, ack_id, data)
 
-    def _write(self, messages: list[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
+    def _write(self, messages: Sequence[str | bytes], *, compress: bool = True, volatile: bool = False) -> Any:
         if self._reason is not None:
             return NOTHING  # Its connection may go on, and be in the namespace again as somebody else.
         return self._client.send(messages, compress=compress, volatile=volatile)
@@ -429,7 +435,7 @@ class Socket(Emitter, Broadcasting):
     ) -> tuple[int, Any]:
         check_event(event)
         ack_id = next(self.nsp._ack_ids)
-        messages = encode(EVENT, self.nsp.name, ack_id, (event, *args))
+        messages = self.nsp._encode(EVENT, self.nsp.name, ack_id, (event, *args))
         debt = Debt(told)
         if self._reason is not None:
             debt.settle(AckLost(self._reason), ())

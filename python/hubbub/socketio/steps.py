@@ -13,11 +13,11 @@ from typing import Any
 
 from hubbub import _core
 
-__all__ = ["Steps", "begin", "finish", "must_wait"]
+__all__ = ["IGNORED", "Steps", "begin", "finish", "must_wait"]
 
 Steps = Generator[Awaitable[Any], Any, None]
 
-#: What sending gives may be ignored: a function that returns it is still a function.
+#: What sending gives may be ignored: a function that returns it has returned nothing.
 IGNORED = (_core.Done, _core.Wait, _core.Delivery)
 
 

@@ -1,9 +1,11 @@
 //! One message for many sessions: encoded once, shared by all that get it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use hubbub_proto::engineio::payload::SEPARATOR;
 use hubbub_proto::frame::{self, Header, Opcode};
 use hubbub_proto::message::Kind;
 
@@ -30,6 +32,10 @@ pub struct Broadcast {
     pub target: Target,
     /// Who is left out.
     pub skip: Vec<SessionId>,
+    /// The members of these rooms are left out, too.
+    pub except: Vec<Arc<str>>,
+    /// Left out for those who do not take what they are given just now.
+    pub volatile: bool,
     /// What a full outbox means.
     pub policy: Policy,
     /// What has come of it.
@@ -41,7 +47,10 @@ pub struct Broadcast {
     /// The frame as every member without an extension gets it.
     frame: Bytes,
     form: Form,
-    payload_len: usize,
+    /// Where in the frame the payload is; behind it there are only the frames of attachments.
+    payload: Range<usize>,
+    /// Binary messages that come right behind it.
+    attachments: Vec<Bytes>,
     /// The compressed frame for each window size, made by the first shard that has a member for it and shared by all
     /// members that get messages without reference to earlier ones; `None` in it: it would not be shorter.
     packed: [OnceLock<Option<Bytes>>; WINDOWS],
@@ -65,6 +74,8 @@ impl Broadcast {
         Broadcast {
             target,
             skip,
+            except: Vec::new(),
+            volatile: false,
             policy,
             delivery: Arc::new(Delivery {
                 pending: AtomicUsize::new(shards),
@@ -74,12 +85,26 @@ impl Broadcast {
             }),
             event: None,
             stamp: None,
+            payload: bytes.len() - payload.len()..bytes.len(),
+            attachments: Vec::new(),
             frame: Bytes::from(bytes),
             form,
-            payload_len: payload.len(),
             packed: Default::default(),
             carried: Default::default(),
         }
+    }
+
+    /// Adds binary messages that belong to it: whoever gets it gets all of them right behind it, or nothing.
+    #[must_use]
+    pub fn attach(mut self, attachments: Vec<Bytes>) -> Self {
+        let len = attachments.iter().map(|attachment| attachment.len() + 14).sum::<usize>();
+        let mut frames = Vec::with_capacity(self.frame.len() + len);
+        frames.extend_from_slice(&self.frame);
+        for attachment in &attachments {
+            frame::encode(&mut frames, Opcode::Binary, attachment, None);
+        }
+        (self.frame, self.attachments) = (frames.into(), attachments);
+        self
     }
 
     /// The message as this carrier has it.
@@ -91,9 +116,24 @@ impl Broadcast {
                     let id = self.stamp.map(|Stamp { epoch, offset, .. }| Since { epoch, offset }.text());
                     carrier::event(self.event.as_deref(), id.as_deref(), kind, self.payload())
                 }
-                other => other.encode(kind, self.payload()),
+                other => self.encode(other),
             }),
         }
+    }
+
+    fn encode(&self, carrier: Carrier) -> Bytes {
+        if self.is_alone() {
+            return carrier.encode(self.form.kind, self.payload());
+        }
+        let mut out = Vec::with_capacity(2 * self.len());
+        carrier.write(&mut out, self.form.kind, self.payload());
+        for attachment in &self.attachments {
+            if carrier == Carrier::Polling {
+                out.push(SEPARATOR);
+            }
+            carrier.write(&mut out, Kind::Binary, attachment);
+        }
+        out.into()
     }
 
     /// One of these rooms is among its own.
@@ -106,13 +146,23 @@ impl Broadcast {
     }
 
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.frame[self.frame.len() - self.payload_len..]
+        &self.frame[self.payload.clone()]
+    }
+
+    /// Bytes of the message and of what belongs to it.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// It is one message, and nothing goes with it.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.attachments.is_empty()
     }
 
     /// The frame for members whose messages do not refer back, compressed now if nobody has done so for their group;
     /// `None`: it would not be shorter.
     pub(crate) fn packed(&self, packing: &Packing, codecs: &mut Codecs, counts: &mut Counts) -> Option<&Bytes> {
-        let place = window_place(packing.window_bits(self.payload_len));
+        let place = window_place(packing.window_bits(self.payload.len()));
         let packed = self.packed[place].get_or_init(|| {
             let deflated = codecs.deflate(packing, &mut None, self.payload(), counts)?;
             let header = compressed_header(self.form.kind, deflated.len());

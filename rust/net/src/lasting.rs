@@ -83,7 +83,7 @@ impl Entry {
     fn len(&self) -> usize {
         let payload = match self {
             Entry::Own(_, payload) => payload.len(),
-            Entry::Broadcast(broadcast) => broadcast.payload().len(),
+            Entry::Broadcast(broadcast) => broadcast.len(),
         };
         payload + size_of::<Self>()
     }
@@ -319,7 +319,7 @@ mod tests {
         for (dialect, payloads) in [(Dialect::Comet, ["4a|1", "1"]), (Dialect::EngineIo, ["4a", "1"])] {
             let mut lasting = Lasting { dialect, ..lasting() };
             lasting.queue(own("a"));
-            lasting.end(|out| out.push(b'1'));
+            lasting.end(CloseCode::NORMAL, "", |out| out.push(b'1'));
             for expected in payloads {
                 assert!(lasting.has_news());
                 assert_eq!(payload(&mut lasting, false), expected);

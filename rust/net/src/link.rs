@@ -12,6 +12,8 @@ use crate::peer::Peer;
 
 /// In a link's state: no further send is taken.
 const CLOSING: u8 = 0x80;
+/// In a link's state: the kernel takes no more for now.
+const BLOCKED: u8 = 0x40;
 
 /// The end of a session that anyone may hold, on any thread.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Link {
     wants_drain: AtomicBool,
     /// Somebody waits for a pong.
     wants_pong: AtomicBool,
-    /// The carrier's number, and whether no further send is taken.
+    /// The carrier's number, and whether no further send is taken, or the kernel takes no more.
     state: AtomicU8,
     /// Round trip of the last ping, in microseconds plus one; 0 before the first.
     latency: AtomicU32,
@@ -92,7 +94,15 @@ impl Link {
 
     /// What carries the session now.
     pub fn carrier(&self) -> Carrier {
-        Carrier::numbered(self.state.load(Ordering::Relaxed) & !CLOSING)
+        Carrier::numbered(self.state.load(Ordering::Relaxed) & !(CLOSING | BLOCKED))
+    }
+
+    /// What is sent now is likely to leave at once: the client takes what it is given.
+    pub fn is_writable(&self) -> bool {
+        match self.carrier() {
+            Carrier::Polling => self.buffered() == 0,
+            _ => self.state.load(Ordering::Relaxed) & BLOCKED == 0,
+        }
     }
 
     /// Seconds between the last ping and its pong.
@@ -204,8 +214,15 @@ impl Link {
         self.state.fetch_or(CLOSING, Ordering::Release);
     }
 
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        match blocked {
+            true => self.state.fetch_or(BLOCKED, Ordering::Relaxed),
+            false => self.state.fetch_and(!BLOCKED, Ordering::Relaxed),
+        };
+    }
+
     pub(crate) fn set_carrier(&self, carrier: Carrier) {
-        let change = |state| Some(state & CLOSING | carrier.number());
+        let change = |state| Some(state & (CLOSING | BLOCKED) | carrier.number());
         // INVARIANT: there is always something to change to.
         let _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }

@@ -245,6 +245,11 @@ impl Session {
         self.rare.as_mut()?.lasting.as_deref_mut()
     }
 
+    /// What is sent now is likely to leave at once: the client takes what it is given.
+    pub(crate) fn is_writable(&self) -> bool {
+        if self.is_away() { self.backlog() == 0 } else { !self.blocked }
+    }
+
     /// Bytes that wait for its client.
     pub(crate) fn backlog(&self) -> usize {
         if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.outbox.len() }
@@ -299,6 +304,11 @@ impl Session {
     /// A request is coming in or being answered: there is no WebSocket, not yet or at all.
     pub(crate) fn is_request(&self) -> bool {
         matches!(self.phase, Phase::Handshake(_) | Phase::Deciding(_) | Phase::Exchange(_))
+    }
+
+    /// The user is deciding about a WebSocket, after whose request nothing has come.
+    pub(crate) fn wants_websocket(&self) -> bool {
+        matches!(&self.phase, Phase::Deciding(deciding) if deciding.key.is_some() && deciding.rest.is_empty())
     }
 
     pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {

@@ -55,6 +55,70 @@ fn who_is_skipped_or_has_left_hears_nothing() {
 }
 
 #[test]
+fn the_members_of_rooms_can_be_left_out() {
+    let mut house = House::open(sharded(2), Manner::default());
+    let mut guests = house.guests(6);
+    for (guest, names) in guests.iter().zip([&["a"][..], &["a", "b"], &["b"], &["a", "c"], &[], &["a"]]) {
+        names.iter().for_each(|name| house.join(&guest.1, name));
+    }
+    for (target, except, who) in [
+        (rooms(&["a"]), &["b"][..], &[0, 3, 5][..]),
+        (rooms(&["a"]), &["b", "c", "nobody here"], &[0, 5]),
+        (rooms(&["b"]), &["a"], &[2]),
+        (rooms(&["a"]), &["a"], &[]),
+        (Target::All, &["a"], &[2, 4]),
+    ] {
+        let delivery = house.publish_as(target, b"x", |broadcast| {
+            broadcast.except = except.iter().map(|&name| name.into()).collect();
+        });
+        assert_eq!(house.await_delivery(&delivery), (who.len(), 0));
+        for (number, (client, _)) in guests.iter_mut().enumerate() {
+            match who.contains(&number) {
+                true => client.expect_text("x"),
+                false => client.expect_silence(),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_belongs_to_a_broadcast_comes_right_behind_it() {
+    let mut house = House::open(quiet(), Manner::default());
+    let mut guests = house.guests(2);
+    guests.iter().for_each(|(_, link)| house.join(link, "a"));
+    for _ in 0..2 {
+        let delivery = house.publish_as(rooms(&["a"]), b"two follow", |broadcast| {
+            *broadcast = broadcast.clone().attach(vec!["one".into(), vec![7; 1000].into()]);
+        });
+        assert_eq!(house.await_delivery(&delivery), (2, 0));
+    }
+    for (client, _) in &mut guests {
+        for _ in 0..2 {
+            client.expect_text("two follow");
+            assert_eq!(client.next(), Got::Binary(b"one".to_vec()));
+            assert_eq!(client.next(), Got::Binary(vec![7; 1000]));
+        }
+    }
+}
+
+#[test]
+fn what_is_volatile_is_left_out_for_those_who_do_not_read() {
+    let mut house = House::open(quiet(), Manner::default());
+    let (mut reads, link) = house.guest();
+    let (_reads_nothing, blocked) = house.guest();
+    [&link, &blocked].iter().for_each(|link| house.join(link, "a"));
+    while blocked.is_writable() {
+        house.send(&blocked, Kind::Binary, &[0; 1 << 16]);
+        house.sync();
+    }
+    assert!(link.is_writable());
+    let delivery = house.publish_as(rooms(&["a"]), b"x", |broadcast| broadcast.volatile = true);
+    assert_eq!(house.await_delivery(&delivery), (1, 1));
+    reads.expect_text("x");
+    house.counts_to(1, |counts| counts.dropped);
+}
+
+#[test]
 fn who_ends_has_left_all_rooms() {
     let mut house = House::open(quiet(), Manner::default());
     let (mut client, link) = house.guest();

@@ -43,17 +43,26 @@ pub(crate) fn with_message<R>(data: &Bound<'_, PyAny>, f: impl FnOnce(Message<'_
         return text_message(text, f);
     }
     if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-        let slice = bytes.as_bytes();
-        if slice.len() < SHARE_BYTES {
-            return Ok(f(Message::Borrowed(Kind::Binary, slice)));
-        }
-        let shared = Bytes::from_owner(PyBackedBytes::from(bytes.clone()));
-        return Ok(f(Message::Shared(Kind::Binary, shared)));
+        return Ok(f(bytes_message(bytes)));
     }
     if let Ok(text) = data.cast::<PyString>() {
         return text_message(text, f);
     }
     Ok(f(Message::Borrowed(Kind::Binary, &copy(data)?)))
+}
+
+/// The message that some bytes are.
+pub(crate) fn bytes_message<'a>(bytes: &'a Bound<'_, PyBytes>) -> Message<'a> {
+    let slice = bytes.as_bytes();
+    match slice.len() < SHARE_BYTES {
+        true => Message::Borrowed(Kind::Binary, slice),
+        false => Message::Shared(Kind::Binary, shared(bytes)),
+    }
+}
+
+/// The bytes themselves, not copied.
+pub(crate) fn shared(bytes: &Bound<'_, PyBytes>) -> Bytes {
+    Bytes::from_owner(PyBackedBytes::from(bytes.clone()))
 }
 
 /// A copy of the bytes of any object that `with_message` takes as binary.

@@ -302,35 +302,51 @@ impl Core {
 
     /// Sends a message. Gives the bytes that wait to be written.
     pub(crate) fn send(&self, py: Python<'_>, link: &Link, message: Message<'_>, compress: bool) -> usize {
+        self.send_all(py, link, std::iter::once(message), compress)
+    }
+
+    /// Sends messages, with nothing between them. Gives the bytes that wait to be written.
+    pub(crate) fn send_all<'m>(
+        &self,
+        py: Python<'_>,
+        link: &Link,
+        messages: impl IntoIterator<Item = Message<'m>>,
+        compress: bool,
+    ) -> usize {
         let (id, shard) = (link.id(), link.id().shard());
-        let form = Form { kind: message.kind(), compress };
-        let mut message = Some(message);
+        let mut messages = Some(messages);
         let home = home::with(self.key(), |home| {
-            let Some(message) = message.take() else { return (0, false) };
-            let waiting = match &mut home.way {
-                Way::Inline { shard, events } => match message {
-                    Message::Borrowed(_, bytes) => shard.send(id, form, bytes, events),
-                    Message::Shared(_, bytes) => shard.send_shared(id, form, bytes, events),
-                },
-                Way::Remote { batches } => {
-                    let waiting = link.add_posted(message.as_slice().len());
-                    collect(&mut batches[shard], id, form, message);
-                    waiting
-                }
-            };
+            let mut waiting = 0;
+            for message in messages.take().into_iter().flatten() {
+                let form = Form { kind: message.kind(), compress };
+                waiting = match &mut home.way {
+                    Way::Inline { shard, events } => match message {
+                        Message::Borrowed(_, bytes) => shard.send(id, form, bytes, events),
+                        Message::Shared(_, bytes) => shard.send_shared(id, form, bytes, events),
+                    },
+                    Way::Remote { batches } => {
+                        let waiting = link.add_posted(message.as_slice().len());
+                        collect(&mut batches[shard], id, form, message);
+                        waiting
+                    }
+                };
+            }
             (waiting, home.wants_flush())
         });
-        match (home, message) {
+        match (home, messages) {
             (Some((waiting, wants_flush)), _) => {
                 if wants_flush {
                     self.schedule_flush(py);
                 }
                 waiting
             }
-            (None, Some(message)) => {
-                let waiting = link.add_posted(message.as_slice().len());
-                let mut batch = CommandBatch::default();
-                collect(&mut batch, id, form, message);
+            (None, Some(messages)) => {
+                let (mut waiting, mut batch) = (0, CommandBatch::default());
+                for message in messages {
+                    let form = Form { kind: message.kind(), compress };
+                    waiting = link.add_posted(message.as_slice().len());
+                    collect(&mut batch, id, form, message);
+                }
                 self.server.handles()[shard].post(batch);
                 waiting
             }

@@ -156,6 +156,10 @@ pub(crate) fn wrong_data(takes: &str, data: &Bound<'_, PyAny>) -> PyErr {
     PyTypeError::new_err(format!("{takes}, not {}", type_name(data)))
 }
 
+pub(crate) fn no_message() -> PyErr {
+    PyValueError::new_err("there is no message to send")
+}
+
 pub(crate) fn wrong_setting(text: String) -> PyErr {
     PyValueError::new_err(text)
 }

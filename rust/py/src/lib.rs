@@ -67,7 +67,9 @@ mod _core {
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]
-    use crate::socketio::{MsgpackDecoder, SocketIoDecoder, SocketIoPacket, socketio_encode, socketio_encode_msgpack};
+    use crate::socketio::{
+        MsgpackDecoder, SocketIoDecoder, SocketIoPacket, socketio_encode, socketio_encode_msgpack, socketio_send,
+    };
     #[pymodule_export]
     use crate::waiting::{Done, Recv, Wait, Waiter};
 

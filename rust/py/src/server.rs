@@ -11,6 +11,7 @@ use hubbub_net::proto::close::CloseCode;
 use hubbub_net::{Address, Broadcast, Command, Exposition, Form, Policy, Shard, Target, Tls};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyString, PyWeakrefReference};
 
 use crate::core::{Callbacks, Core, Hooks, Runtime, Spoken, User, lock};
@@ -295,6 +296,44 @@ impl Server {
                 lock(&self.core.spoken).push(spoken);
             }
         }
+        let delivery = broadcast.delivery.clone();
+        let congested = self.core.broadcast(py, broadcast);
+        Ok(Delivery::new(self.core.clone(), delivery, congested))
+    }
+
+    /// Hands a text and the attachments that belong to it to the members of rooms. `on_broadcast` does not hear of it, and no
+    /// history has it.
+    #[allow(clippy::too_many_arguments, reason = "what Python says of a packet for many")]
+    fn emit(
+        &self,
+        py: Python<'_>,
+        rooms: Vec<PyBackedStr>,
+        messages: Vec<Bound<'_, PyAny>>,
+        skip: Vec<Py<Session>>,
+        except_: Vec<PyBackedStr>,
+        compress: bool,
+        volatile: bool,
+    ) -> PyResult<Delivery> {
+        let directory = self.core.server.directory();
+        let mut policy = None;
+        for room in &rooms {
+            policy = policy.or(directory.publish(room));
+        }
+        let policy = policy.unwrap_or(self.core.server.settings().limits.outbox_policy);
+        let target = Target::Rooms(rooms.iter().map(|room| (**room).into()).collect());
+        let skip = skip.iter().map(|session| session.get().id()).collect();
+        let shards = self.core.server.handles().len();
+        let Some((text, attachments)) = messages.split_first() else { return Err(errors::no_message()) };
+        let mut broadcast = buffers::with_message(text, |message| {
+            let form = Form { kind: message.kind(), compress };
+            Broadcast::new(target, skip, policy, form, message.as_slice(), shards)
+        })?;
+        if !attachments.is_empty() {
+            let shared = |bytes| Ok(buffers::shared(&buffers::to_bytes(bytes)?));
+            broadcast = broadcast.attach(attachments.iter().map(shared).collect::<PyResult<_>>()?);
+        }
+        broadcast.except = except_.iter().map(|room| (**room).into()).collect();
+        broadcast.volatile = volatile;
         let delivery = broadcast.delivery.clone();
         let congested = self.core.broadcast(py, broadcast);
         Ok(Delivery::new(self.core.clone(), delivery, congested))

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use hubbub_net::proto::close::{CloseCode, MAX_REASON_BYTES};
+use hubbub_net::proto::message::Kind;
 use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PyString, PyWeakrefMethods};
+use pyo3::types::{PyBytes, PyFrozenSet, PyString, PyWeakrefMethods};
 
-use crate::buffers;
+use crate::buffers::{self, Message};
 use crate::core::{Core, lock};
 use crate::opening::{Opening, proxy_address, remote_address};
 use crate::waiting::{Done, Ping, Recv, Wait, Waits, What};
@@ -144,6 +145,19 @@ impl Session {
         }
     }
 
+    /// What sending gives: it is done unless so much waits that the sender should.
+    pub(crate) fn sent(slf: &Bound<'_, Self>, py: Python<'_>, waiting: usize) -> PyResult<Py<PyAny>> {
+        if waiting <= slf.get().core.server.settings().limits.high_water_bytes {
+            return done(py);
+        }
+        Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Drain))?.into_any())
+    }
+
+    /// Nothing that is sent now goes anywhere.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.link.is_closing() || self.said_goodbye()
+    }
+
     pub(crate) fn notice_end(&self) {
         self.rare().noticed.store(true, Ordering::Relaxed);
     }
@@ -200,15 +214,12 @@ impl Session {
     #[pyo3(signature = (data, *, compress = true))]
     fn send(slf: &Bound<'_, Self>, py: Python<'_>, data: &Bound<'_, PyAny>, compress: bool) -> PyResult<Py<PyAny>> {
         let this = slf.get();
-        if this.link.is_closing() || this.said_goodbye() {
+        if this.is_closing() {
             return Err(this.closed_error(py));
         }
         let link = &this.link;
         let waiting = buffers::with_message(data, |message| this.core.send(py, link, message, compress))?;
-        if waiting <= this.core.server.settings().limits.high_water_bytes {
-            return done(py);
-        }
-        Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Drain))?.into_any())
+        Self::sent(slf, py, waiting)
     }
 
     /// Sends an event of an event stream: `hubbub.EventStream` has the arguments.
@@ -231,6 +242,30 @@ impl Session {
     /// Sends a comment, which no listener sees.
     fn _send_comment(slf: &Bound<'_, Self>, py: Python<'_>, text: &str) -> PyResult<Py<PyAny>> {
         Self::say(slf, py, events::comment(text))
+    }
+
+    /// Sends messages with nothing between them. What is sent to a session that has ended is dropped, and so is what is
+    /// volatile if the client takes nothing just now.
+    fn _send_all(
+        slf: &Bound<'_, Self>,
+        py: Python<'_>,
+        messages: Vec<Bound<'_, PyAny>>,
+        compress: bool,
+        volatile: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let this = slf.get();
+        if this.is_closing() || (volatile && !this.link.is_writable()) {
+            return done(py);
+        }
+        let mut collected = Vec::with_capacity(messages.len());
+        for message in &messages {
+            collected.push(match message.cast::<PyString>() {
+                Ok(text) => Message::Borrowed(Kind::Text, text.to_str()?.as_bytes()),
+                Err(_) => buffers::bytes_message(message.cast::<PyBytes>()?),
+            });
+        }
+        let waiting = this.core.send_all(py, &this.link, collected, compress);
+        Self::sent(slf, py, waiting)
     }
 
     /// Closes the session; await the result to wait until it has ended.
@@ -265,7 +300,7 @@ impl Session {
     #[pyo3(signature = (data = None))]
     fn ping(slf: &Bound<'_, Self>, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let this = slf.get();
-        if this.link.is_closing() || this.said_goodbye() {
+        if this.is_closing() {
             return Err(this.closed_error(py));
         }
         let payload = match data {

@@ -8,9 +8,14 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
+use crate::buffers::Message;
 use crate::json::{Json, Reader};
 use crate::msgpack::MessagePack;
+use crate::session::{Session, done};
 use crate::{buffers, errors, values};
+
+/// The most that receivers take, as in the reference.
+const MAX_ATTACHMENTS: usize = 10;
 
 /// A packet that has come.
 #[pyclass(frozen, module = "hubbub._core")]
@@ -56,10 +61,19 @@ impl SocketIoPacket {
         SocketIoPacket { kind, nsp, id, data }
     }
 
+    /// Its attributes, in their order.
+    /// PERF: four values out of a tuple cost a tenth of four attributes.
+    fn into_parts<'py>(self, py: Python<'py>) -> Parts<'py> {
+        (self.kind.number(), self.nsp(py), self.id, self.data)
+    }
+
     fn of(py: Python<'_>, packet: &Packet<'_>, data: Py<PyAny>) -> Self {
         SocketIoPacket::new(py, packet.kind(), packet.namespace(), packet.ack(), data)
     }
 }
+
+/// `(type, nsp, id, data)` of a packet.
+type Parts<'py> = (u8, Bound<'py, PyString>, Option<u64>, Py<PyAny>);
 
 /// One connection's messages to packets.
 #[pyclass(module = "hubbub._core")]
@@ -104,6 +118,11 @@ impl SocketIoDecoder {
             Ok(None) => Ok(None),
             Err(error) => Err(errors::bad_packet(py, &error)),
         }
+    }
+
+    /// The same, as a tuple.
+    fn take<'py>(&mut self, data: &Bound<'py, PyAny>) -> PyResult<Option<Parts<'py>>> {
+        Ok(self.feed(data)?.map(|packet| packet.into_parts(data.py())))
     }
 
     /// The namespace of the packet whose attachments are due.
@@ -159,6 +178,11 @@ impl MsgpackDecoder {
         Ok(SocketIoPacket::new(py, packed.kind, packed.namespace, packed.ack, reader.done(packed.data)?))
     }
 
+    /// The same, as a tuple.
+    fn take<'py>(&self, data: &Bound<'py, PyAny>) -> PyResult<Parts<'py>> {
+        Ok(self.feed(data)?.into_parts(data.py()))
+    }
+
     /// Nothing is ever due.
     #[getter]
     fn pending_nsp(&self) -> Option<&str> {
@@ -184,7 +208,55 @@ pub(crate) fn socketio_encode<'py>(
     max_attachments: usize,
 ) -> PyResult<Bound<'py, PyList>> {
     let py = data.py();
-    let kind = check(r#type, nsp, id, data)?;
+    let (text, attachments) = write(r#type, nsp, id, data, max_attachments)?;
+    let messages = PyList::new(py, [buffers::to_python(py, Form::Text, &text)])?;
+    for attachment in attachments {
+        messages.append(attachment)?;
+    }
+    Ok(messages)
+}
+
+/// Sends a packet to one session. What is sent to one that has ended is dropped, and so is what is volatile if the client
+/// takes nothing just now.
+#[pyfunction]
+#[pyo3(signature = (session, r#type, nsp, id, data, compress=true, volatile=false))]
+#[allow(clippy::too_many_arguments, reason = "they are the packet's")]
+pub(crate) fn socketio_send(
+    session: &Bound<'_, Session>,
+    r#type: u8,
+    nsp: &str,
+    id: Option<u64>,
+    data: &Bound<'_, PyAny>,
+    compress: bool,
+    volatile: bool,
+) -> PyResult<Py<PyAny>> {
+    let py = data.py();
+    // PERF: the text goes from here to the outbox; a str between would be one more copy and one more object.
+    let (text, attachments) = write(r#type, nsp, id, data, MAX_ATTACHMENTS)?;
+    let this = session.get();
+    if this.is_closing() || (volatile && !this.link().is_writable()) {
+        return done(py);
+    }
+    let text = match text.len() < buffers::SHARE_BYTES {
+        true => Message::Borrowed(Form::Text, &text),
+        false => Message::Shared(Form::Text, text.into()),
+    };
+    let attachments: Vec<_> = attachments.iter().map(|attachment| attachment.bind(py)).collect();
+    let attachments = attachments.iter().map(|attachment| buffers::bytes_message(attachment));
+    let messages = std::iter::once(text).chain(attachments);
+    let waiting = this.core().send_all(py, this.link(), messages, compress);
+    Session::sent(session, py, waiting)
+}
+
+/// The text of a packet, and its attachments.
+fn write(
+    number: u8,
+    nsp: &str,
+    id: Option<u64>,
+    data: &Bound<'_, PyAny>,
+    max_attachments: usize,
+) -> PyResult<(Vec<u8>, Vec<Py<PyBytes>>)> {
+    let kind = check(number, nsp, id, data)?;
     let mut header = Header { kind, attachments: 0, namespace: nsp, ack: id };
     let mut json = Json { out: Vec::with_capacity(256), ..Json::default() };
     packet::encode(&mut json.out, &header, "");
@@ -212,11 +284,7 @@ pub(crate) fn socketio_encode<'py>(
         packet::encode(&mut out, &header, "");
         out.extend_from_slice(&json);
     }
-    let messages = PyList::new(py, [buffers::to_python(py, Form::Text, &out)])?;
-    for attachment in attachments {
-        messages.append(attachment)?;
-    }
-    Ok(messages)
+    Ok((out, attachments))
 }
 
 /// The same, for the MessagePack parser: one message, with the bytes in it.

@@ -40,7 +40,8 @@ class App:
         self._files = static_files or {}
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
-        server._bind(self.hub, f"/{socketio_path.strip('/')}/")
+        self._path = f"/{socketio_path.strip('/')}/"
+        server._bind(self.hub, self._path)
         self.hub.mount("", self._rest)
 
     def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
@@ -83,6 +84,8 @@ class App:
 class ASGIApp(App):
     """python-socketio's ``ASGIApp``. It is served by `run` or ``hubbub run module:app``.
 
+    Other ASGI servers can host it, as they can every hub (see `hubbub.Hub.asgi`), and are slower.
+
     Args:
         socketio_server: the `AsyncServer`.
         other_asgi_app: gets everything that is neither Socket.IO nor a file.
@@ -103,6 +106,14 @@ class ASGIApp(App):
         on_shutdown: Hook | None = None,
     ) -> None:
         super().__init__(socketio_server, other_asgi_app, static_files, socketio_path, on_startup, on_shutdown)
+        self._hosted = self.hub.asgi()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Is called by the server that hosts it, or by the application that it is mounted in."""
+        if scope.get("path", "").startswith(self._path):
+            # Below a mount, python-socketio's path is the whole one, with that of the mount.
+            scope = {**scope, "root_path": ""}
+        await self._hosted(scope, receive, send)
 
 
 class WSGIApp(App):

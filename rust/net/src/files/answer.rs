@@ -55,6 +55,11 @@ impl FileAnswer {
         root: &Root,
         folder: &Folder,
     ) -> Result<FileAnswer, Refusal> {
+        match evaluate(&head.fields, &version.validators()) {
+            Condition::Go => {}
+            Condition::NotModified => return Ok(FileAnswer::empty(304, version.validators_as_fields(folder))),
+            Condition::Failed => return Ok(FileAnswer::error(412, "The file is not what it was.", Reason::File)),
+        }
         let (version, source) = match &version.content {
             Some(_) => (version, None),
             None => {
@@ -69,13 +74,6 @@ impl FileAnswer {
             }
         };
         let (len, validators) = (version.state.len, version.validators());
-        match evaluate(&head.fields, &validators) {
-            Condition::Go => {}
-            Condition::NotModified => {
-                return Ok(FileAnswer::empty(304, version.validators_as_fields(folder)));
-            }
-            Condition::Failed => return Ok(FileAnswer::error(412, "The file is not what it was.", Reason::File)),
-        }
         // RFC 9110 §14.2: a range is for GET only, and a field that stands twice is none.
         let wanted = head.fields.one("range").ok().flatten().filter(|_| head.method == "GET");
         let wanted = wanted.filter(|_| may_be_partial(&head.fields, &validators));

@@ -175,6 +175,7 @@ impl Context {
         if std::mem::replace(&mut session.blocked, blocked) != blocked
             && let Some(link) = &session.link
         {
+            link.set_blocked(blocked);
             match blocked {
                 true => self.figures().backlog.enter(link),
                 false => self.figures().backlog.leave(session.slot()),

@@ -18,6 +18,7 @@ use crate::routes::rest;
 use crate::session::{Phase, Session};
 use crate::settings::Service;
 use crate::timers::Millis;
+use crate::transport::Stream;
 
 pub(super) const NOTHING: &str = "Nothing is served here.";
 
@@ -126,9 +127,19 @@ impl Context {
         }
     }
 
+    /// Writes what waits, and sends on in the file that follows it.
+    pub(super) fn flush_file(&mut self, session: &mut Session, handler: &mut impl Handler) {
+        self.top_up(session, handler);
+        match session.stream.takes_files() && session.sends_file() {
+            true => self.write_by(session, Stream::send_before_file),
+            false => self.write(session),
+        }
+        self.send_directly(session, handler);
+    }
+
     /// Reads on in the file that the content comes from, as far as the outbox is to be filled, where the kernel cannot
     /// send it by itself.
-    pub(super) fn top_up(&mut self, session: &mut Session, handler: &mut impl Handler) {
+    fn top_up(&mut self, session: &mut Session, handler: &mut impl Handler) {
         if session.outbox.len() >= self.limits.high_water_bytes.max(PIECE_BYTES) || session.broken {
             return;
         }
@@ -150,7 +161,7 @@ impl Context {
     }
 
     /// Lets the kernel send on in the file that the content comes from, once all that stands before it is written.
-    pub(super) fn send_directly(&mut self, session: &mut Session, handler: &mut impl Handler) {
+    fn send_directly(&mut self, session: &mut Session, handler: &mut impl Handler) {
         if session.blocked || session.broken || !session.outbox.is_empty() {
             return;
         }
@@ -214,9 +225,9 @@ impl Session {
         })
     }
 
-    /// The kernel sends a file as soon as the outbox is empty.
-    pub(super) fn is_before_file(&self) -> bool {
-        matches!(&self.phase, Phase::Exchange(exchange) if exchange.file.is_some()) && self.stream.takes_files()
+    /// A file is still to be sent.
+    pub(super) fn sends_file(&self) -> bool {
+        matches!(&self.phase, Phase::Exchange(exchange) if exchange.file.is_some())
     }
 
     fn put_back(&mut self, source: Source) {

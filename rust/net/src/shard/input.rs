@@ -55,6 +55,9 @@ impl Shard {
             // What is there stays in the kernel, so that TCP pushes back; but a reset is final.
             if session.broken {
                 self.lose_connection(slot, "connection reset by peer", handler);
+            } else if session.hung_up && session.wants_websocket() {
+                // Who says nothing more has no use for a WebSocket: its page is closed, its program has ended.
+                self.drop_session(slot, Some("the client has gone"), handler);
             } else if session.hung_up {
                 session.tell_hang_up(handler);
                 self.poll_hung_up(slot);

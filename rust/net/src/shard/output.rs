@@ -1,5 +1,6 @@
 //! Messages to bytes for the kernel.
 
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use crate::id::SessionId;
 use crate::outbox::Written;
 use crate::session::{Phase, Session};
 use crate::settings::Policy;
+use crate::transport::Stream;
 
 /// From so many gathered bytes on, a write of its own is worth its system call.
 const EARLY_WRITE_BYTES: usize = 16 << 10;
@@ -131,6 +133,11 @@ impl Shard {
                 session.mark = mark;
             }
         }
+        for slot in broadcast.except.iter().flat_map(|name| self.rooms.members(name)) {
+            if let Some(session) = self.sessions.at(slot) {
+                session.mark = mark;
+            }
+        }
         let (mut reached, mut dropped, mut congested) = (0, 0, false);
         let mut count = |fate: Fate, waiting: usize, high_water: usize| {
             reached += usize::from(matches!(fate, Fate::Reached));
@@ -210,9 +217,11 @@ impl Shard {
         if session.misses() {
             self.cx.catch_up(session);
         }
-        self.cx.top_up(session, handler);
-        self.cx.write(session);
-        self.cx.send_directly(session, handler);
+        if session.sends_file() {
+            self.cx.flush_file(session, handler);
+        } else {
+            self.cx.write(session);
+        }
         if let Some(link) = &session.link {
             let low_water = self.cx.limits.high_water_bytes / 2;
             if link.set_outbox(session.backlog(), low_water)
@@ -245,6 +254,10 @@ impl Context {
             return Fate::Absent;
         }
         session.mark = mark;
+        if broadcast.volatile && !session.is_writable() {
+            self.counts.dropped += 1;
+            return Fate::Dropped;
+        }
         if session.misses() {
             let included = session.misses_this(broadcast);
             self.catch_up(session);
@@ -252,7 +265,9 @@ impl Context {
                 return Fate::Reached;
             }
         }
-        let packing = session.packing.filter(|packing| packing.wants(broadcast.form(), broadcast.payload().len()));
+        let packing = session
+            .packing
+            .filter(|packing| broadcast.is_alone() && packing.wants(broadcast.form(), broadcast.payload().len()));
         let refers_back = packing.is_some_and(|packing| packing.refers_back());
         let packed = match packing {
             Some(packing) if !refers_back => broadcast.packed(&packing, &mut self.codecs, &mut self.counts),
@@ -363,16 +378,21 @@ impl Context {
 
     /// Writes until the outbox is empty or the kernel takes no more.
     pub(super) fn write(&mut self, session: &mut Session) {
+        self.write_by(session, Stream::send);
+    }
+
+    /// The same, by this way to send.
+    pub(super) fn write_by(
+        &mut self,
+        session: &mut Session,
+        send: impl Fn(&mut Stream, &[IoSlice<'_>]) -> io::Result<usize>,
+    ) {
         if session.blocked || session.broken || session.is_away() {
             return;
         }
         let before = session.outbox.len();
-        let before_file = session.is_before_file();
         let stream = &mut session.stream;
-        let written = match session.outbox.write(&mut self.pool, |pieces| match before_file {
-            false => stream.send(pieces),
-            true => stream.send_before_file(pieces),
-        }) {
+        let written = match session.outbox.write(&mut self.pool, |pieces| send(stream, pieces)) {
             Ok(Written::All) => stream.flush(),
             other => other,
         };

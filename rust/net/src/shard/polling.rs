@@ -189,6 +189,15 @@ impl Shard {
                 return;
             }
         };
+        if packets
+            .iter()
+            .any(|packet| matches!(packet, Packet::Message(_, payload) if payload.len() > terms.max_payload))
+        {
+            self.cx.counts.violations += 1;
+            self.cx.fail(session, CloseCode::MESSAGE_TOO_BIG, "the message is too big", handler);
+            self.say(connection, 413, "The message is too big.", handler);
+            return;
+        }
         session.pinged = false;
         if let Some(lasting) = session.lasting_mut() {
             lasting.posts.push_front(connection);

@@ -247,6 +247,16 @@ impl House {
         broadcast.delivery.clone()
     }
 
+    /// Broadcasts a text to which something is done before.
+    pub(crate) fn publish_as(&self, target: Target, text: &[u8], change: impl Fn(&mut Broadcast)) -> Arc<Delivery> {
+        let shards = self.server.handles().len();
+        let mut broadcast = Broadcast::new(target, Vec::new(), Policy::Close, Kind::Text, text, shards);
+        change(&mut broadcast);
+        let broadcast = Arc::new(broadcast);
+        self.post_to_all(|| Command::Broadcast(broadcast.clone()));
+        broadcast.delivery.clone()
+    }
+
     pub(crate) fn await_delivery(&mut self, delivery: &Delivery) -> (usize, usize) {
         // `wait` and the last shard may meet: then both say that it is done, and the event is nobody's.
         if delivery.wait() {

@@ -1,4 +1,4 @@
-// node compress.js FOLDER: writes what a browser gets of each file in it, beside it.
+// node compress.mjs FOLDER: writes what a browser gets of each file in it, beside it.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
