@@ -22,7 +22,7 @@ export class Proxy {
   }
 
   #serve(client, port) {
-    if (this.refuses) return client.resetAndDestroy();
+    if (this.refuses) return client.destroy();
     const upstream = net.connect(port, "127.0.0.1");
     const connection = { client, upstream, swallowed: false };
     this.#connections.add(connection);
@@ -44,8 +44,8 @@ export class Proxy {
   /** Both sides lose all connections, without a word. */
   cut() {
     for (const { client, upstream } of this.#connections) {
-      client.resetAndDestroy();
-      upstream.resetAndDestroy();
+      client.destroy();
+      upstream.destroy();
     }
   }
 
