@@ -98,10 +98,6 @@ class Stats(TypedDict):
     inbox_pauses: int
     rate_pauses: int
     rate_closed: int
-    parted: int
-    resumed: int
-    session_timeouts: int
-    replayed: int
     panics: int
     transports: dict[str, TransportStats]
     closes: dict[str, int]
