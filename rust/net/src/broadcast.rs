@@ -107,6 +107,11 @@ impl Broadcast {
         self
     }
 
+    /// The message as a WebSocket has it.
+    pub(crate) fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+
     /// The message as this carrier has it.
     pub(crate) fn carried(&self, carrier: Carrier) -> &Bytes {
         match (carrier, self.form.kind) {

@@ -221,6 +221,11 @@ impl Session {
         session
     }
 
+    /// It is a WebSocket whose messages are messages, and that has nothing but that.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rare.is_none() && self.carrier == Carrier::WebSocket
+    }
+
     /// It is still to be told what it has missed.
     pub(crate) fn misses(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| !rare.missed.is_empty())

@@ -11,7 +11,7 @@ use super::Shard;
 use super::context::Context;
 use crate::broadcast::{Broadcast, Target, compressed_header, opcode};
 use crate::carrier::Carrier;
-use crate::compression::Form;
+use crate::compression::{Form, Packing};
 use crate::exchange::Piece;
 use crate::handler::Handler;
 use crate::id::SessionId;
@@ -210,13 +210,15 @@ impl Shard {
     pub(super) fn flush_session(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         session.dirty = false;
-        if session.is_away() {
-            self.serve_poll(slot, handler);
-        }
-        let Some(session) = self.sessions.at(slot) else { return };
-        if session.misses() {
-            self.cx.catch_up(session);
-        }
+        let session = if session.is_plain() {
+            session
+        } else {
+            self.give_what_waits(slot, handler);
+            match self.sessions.at(slot) {
+                Some(session) => session,
+                None => return,
+            }
+        };
         if session.sends_file() {
             self.cx.flush_file(session, handler);
         } else {
@@ -240,6 +242,18 @@ impl Shard {
     }
 }
 
+impl Shard {
+    /// What waits elsewhere than in the outbox: for a poll, or in the history of rooms.
+    fn give_what_waits(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot) else { return };
+        if session.is_away() {
+            self.serve_poll(slot, handler);
+        } else if session.misses() {
+            self.cx.catch_up(session);
+        }
+    }
+}
+
 pub(super) const SLOW: &str = "the client does not read fast enough";
 
 impl Context {
@@ -258,22 +272,28 @@ impl Context {
             self.counts.dropped += 1;
             return Fate::Dropped;
         }
-        if session.misses() {
+        // PERF: most members are plain WebSockets; what the others need is asked for once.
+        let is_plain = session.is_plain();
+        if !is_plain && session.misses() {
             let included = session.misses_this(broadcast);
             self.catch_up(session);
             if included {
                 return Fate::Reached;
             }
         }
-        let packing = session
-            .packing
-            .filter(|packing| broadcast.is_alone() && packing.wants(broadcast.form(), broadcast.payload().len()));
+        let wants =
+            |packing: &Packing| broadcast.is_alone() && packing.wants(broadcast.form(), broadcast.payload().len());
+        let packing = session.packing.filter(wants);
         let refers_back = packing.is_some_and(|packing| packing.refers_back());
         let packed = match packing {
             Some(packing) if !refers_back => broadcast.packed(&packing, &mut self.codecs, &mut self.counts),
             _ => None,
         };
-        let frame = packed.unwrap_or_else(|| broadcast.carried(session.carrier));
+        let frame = match packed {
+            Some(packed) => packed,
+            None if is_plain => broadcast.frame(),
+            None => broadcast.carried(session.carrier),
+        };
         if !self.has_room(session, frame.len()) {
             match broadcast.policy {
                 Policy::Close => {
@@ -298,7 +318,7 @@ impl Context {
             }
         }
         match packing {
-            _ if session.is_away() => {}
+            _ if !is_plain && session.is_away() => {}
             // Only now that it is certain to be sent: the stream remembers what it has compressed.
             Some(packing) if refers_back => {
                 let payload = broadcast.payload();
@@ -312,15 +332,19 @@ impl Context {
                 }
                 let (outbox, pool) = (&mut session.outbox, &mut self.pool);
                 match broadcast.policy {
-                    Policy::DropOldest if session.rare.as_ref().is_none_or(|rare| rare.lasting.is_none()) => {
-                        outbox.push_broadcast(pool, frame.clone())
+                    Policy::DropOldest
+                        if is_plain || session.rare.as_ref().is_none_or(|rare| rare.lasting.is_none()) =>
+                    {
+                        outbox.push_broadcast(pool, frame.clone());
                     }
                     _ if frame.len() <= COPY_BYTES => outbox.gather(pool, |out| out.extend_from_slice(frame)),
                     _ => outbox.push_shared(pool, frame.clone()),
                 }
             }
         }
-        self.keep_broadcast(session, broadcast);
+        if !is_plain {
+            self.keep_broadcast(session, broadcast);
+        }
         self.mark_dirty(session);
         self.relieve(session);
         Fate::Reached
