@@ -264,9 +264,10 @@ def test_F25_rooms_that_were_left_are_gone(serve: Serve) -> None:
     with server.open() as wire:
         assert wire.ask("!rooms 20000") == "done"
         before = server.memory()
-        for _ in range(4):
+        for _ in range(20):
             assert wire.ask("!rooms 20000") == "done"
         grown = server.memory() - before
-    print(f"{grown / 80_000:.1f} bytes for each room")
-    assert grown < 80_000 * 30
+    # Commands on their way between two threads may take some megabytes at a time; what stayed would be much more.
+    print(f"{grown / 400_000:.1f} bytes for each room")
+    assert grown < 400_000 * 40
     assert server.report()["rooms"] == 0
