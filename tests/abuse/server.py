@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from hubbub import Hub, Limits, Request, Response, WebSocket
+from hubbub import EventStream, Hub, Limits, Request, Response, WebSocket
 from hubbub.compression import CompressionMode
 
 CERTIFICATES = Path(__file__).parents[1] / "certificates"
@@ -107,6 +107,14 @@ def make_hub(
         seen["farewells begun"] += 1
         await ws.close(1000, "enough")
         seen["farewells"] += 1
+
+    # Sessions that any transport carries, with the handlers above; and streams in a room.
+    hub.comet("/push")
+
+    @hub.eventsource("/stream")
+    def stream(es: EventStream) -> None:
+        es.join("streams")
+        es.send("hello")
 
     @hub.websocket("/pings")
     async def pings(ws: WebSocket) -> None:
