@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -563,6 +565,37 @@ async def test_an_application_that_fails_to_start_fails_the_host(serve: Serve, f
     assert any("no database" in record.getMessage() for record in failures)
 
 
+@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_what_a_host_lets_through_that_cannot_be_a_request_is_refused(kind: str, tells: bool) -> None:
+    sent: list[Any] = []
+    events = [{"type": "http.request", "body": b""} if kind == "http" else {"type": "websocket.connect"}]
+
+    async def receive() -> Any:
+        return events.pop(0)
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    async def ask() -> None:
+        scope = {
+            "type": kind,
+            "method": "GET",
+            "path": "/\udc80",
+            "headers": [],
+            "subprotocols": ["\u4f60"],
+            "extensions": {"websocket.http.response": {}} if tells else {},
+        }
+        async with Hub().asgi() as hosted:
+            await hosted(scope, receive, send)
+
+    asyncio.run(ask())
+    if kind == "websocket" and not tells:
+        assert sent == [{"type": "websocket.close"}]
+    else:
+        assert sent[0]["status"] == 400
+
+
 @pytest.mark.filterwarnings("ignore:Using `httpx`")
 def test_starlettes_test_client_is_a_host_with_and_without_a_lifespan() -> None:
     from starlette.testclient import TestClient
@@ -651,7 +684,12 @@ def test_a_host_from_the_command_line_serves_the_hub_and_ends_quietly(command: l
     port = _free_port()
     arguments = [part.format(port=port) for part in command]
     process = subprocess.Popen(
-        [sys.executable, "-m", *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     try:
         where = f"127.0.0.1:{port}"
@@ -675,7 +713,9 @@ def test_a_host_from_the_command_line_serves_the_hub_and_ends_quietly(command: l
                 ws.recv(timeout=10)
         output = process.communicate(timeout=20)[0]
     finally:
-        process.kill()
+        # Its workers as well, if the test has failed.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert output.count("over") >= 1, output
     # hypercorn cancels what reads for its clients, and asyncio tells of each.

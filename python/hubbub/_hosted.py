@@ -147,8 +147,8 @@ class Hosted:
             body = await receive()
             if body["type"] == "http.disconnect":
                 return
-        guest = _guest(scope, scope["method"], False)
         try:
+            guest = _guest(scope, scope["method"], False)
             request = guest.request(bytes(body.get("body", b"")), not body.get("more_body", False))
             wire = await self._let_in(scope)
         except (ConnectionRefusedError, ValueError) as error:
@@ -172,9 +172,9 @@ class Hosted:
     async def _converse(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return
-        guest = _guest(scope, "GET", True)
         tells = "websocket.http.response" in (scope.get("extensions") or {})
         try:
+            guest = _guest(scope, "GET", True)
             request = guest.request(b"", True)
             wire = await self._let_in(scope)
         except (ConnectionRefusedError, ValueError) as error:

@@ -559,8 +559,8 @@ class Hub:
     def asgi(self, *, shutdown_timeout: float = 5.0, access_log: bool = False) -> Hosted:
         """The hub as an ASGI 3 application, for another server to host: uvicorn, hypercorn, granian.
 
-        It is slower than the hub by itself, and bound by what the host and ASGI can tell; docs/guide.md says how much
-        and where. The network runs in the event loop's own thread, and there are no listeners. Start and end are the
+        It is slower than the hub by itself, and bound by what the host and ASGI can tell; docs/guide.md says
+        where. The network runs in the event loop's own thread, and there are no listeners. Start and end are the
         host's lifespan. Where there is none, such as below a mount of Starlette's, ``async with`` the application
         there; failing that, the first client starts the hub, and it ends with the process.
 
