@@ -1,9 +1,9 @@
-"""Events: messages with names of their own, and answers to them, in both directions."""
+"""Events: messages with names of their own, and answers to them."""
 
 from hubbub.socketio import AckTimeout, Server, Socket
 from programs import hub
 
-# Who is asked may think about it; with more than one event at a time, the others go on meanwhile.
+# A client that is asked may think about it: its other events go on meanwhile.
 io = Server(hub, "/events/", concurrency=8)
 
 
@@ -16,14 +16,14 @@ def connected(socket: Socket) -> None:
 
     @socket.on("add")
     def add(a: float, b: float) -> float:
-        # What a handler returns is the acknowledgement that the client waits for.
+        # What a handler returns is what the client gets as acknowledgement.
         return a + b
 
     @socket.on("ask me")
     async def ask_me() -> None:
         # The other way round: the client acknowledges, or does not.
         try:
-            name = await socket.timeout(20).emit_with_ack("question", "What is your name?")
+            name = await socket.timeout(20).emit_with_ack("question", "Who are you?")
         except AckTimeout:
             socket.emit("answer", "You have not said.")
         else:

@@ -3,13 +3,14 @@
 from hubbub.socketio import Server, Socket
 from programs import hub
 
-io = Server(hub)  # at /socket.io/, where clients look if they are told nothing else
+# At /socket.io/, where clients look if they are told nothing else.
+io = Server(hub)
 
 
 @io.on("connection")
 def connected(socket: Socket) -> None:
     print(f"{socket.id} has come", flush=True)
-    socket.send("welcome")  # the same as socket.emit("message", "welcome")
+    socket.send("welcome")  # socket.emit("message", "welcome")
 
     @socket.on("message")
     def said(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Namespaces: two of them on one connection. What is said in one is not heard in the other."""
+"""Namespaces: two on one connection, which do not hear each other."""
 
 from hubbub.socketio import Server, Socket
 from programs import hub
@@ -7,7 +7,8 @@ io = Server(hub, "/namespaces/")
 news = io.of("/news")
 
 
-@io.on("connection")  # io stands for the namespace "/"
+# io itself stands for the namespace "/".
+@io.on("connection")
 def entered(socket: Socket) -> None:
     socket.send("welcome to /")
 

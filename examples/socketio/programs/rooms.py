@@ -1,4 +1,4 @@
-"""Rooms: enter them, leave them, and see which there are and who is in them."""
+"""Rooms: enter them, leave them, see which there are and who is in them."""
 
 from hubbub.socketio import Server, Socket
 from programs import hub
@@ -38,5 +38,9 @@ def connected(socket: Socket) -> None:
 
 
 def rooms() -> dict[str, list[str]]:
-    """The ids of the sockets in each room. Each socket is in a room with its own id as well: those are left out."""
-    return {room: sorted(ids) for room, ids in io.adapter.rooms.items() if room not in io.adapter.sids}
+    """The ids in each room that somebody has entered.
+
+    Each socket is in a room of its own id as well: those are left out.
+    """
+    adapter = io.adapter
+    return {room: sorted(ids) for room, ids in adapter.rooms.items() if room not in adapter.sids}
