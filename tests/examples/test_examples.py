@@ -203,6 +203,18 @@ def ports(clocks: int) -> Iterator[dict[str, int]]:
         yield {"clocks": clocks, "socketio": port}
 
 
+@pytest.mark.parametrize("program", ["socket.io", "events", "namespaces", "rooms", "broadcasts"])
+def test_other_pages_may_not_connect_to_the_programs(ports: dict[str, int], program: str) -> None:
+    url = f"http://127.0.0.1:{ports['socketio']}/{program}/?EIO=4&transport=polling"
+    own = urllib.request.Request(url, headers={"Origin": f"http://127.0.0.1:{ports['socketio']}"})
+    with urllib.request.urlopen(own) as answer:
+        assert answer.read().startswith(b'0{"sid":')
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Origin": "http://elsewhere.example"}))
+    assert refused.value.code == 403
+    refused.value.close()
+
+
 @pytest.mark.parametrize(("app", "url", "path"), FILES, ids=name_of)
 def test_a_file_of_the_pages_is_served_with_the_policy(ports: dict[str, int], app: str, url: str, path: Path) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{ports[app]}{url}") as answer:

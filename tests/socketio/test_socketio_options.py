@@ -102,6 +102,14 @@ def test_two_servers_need_two_paths(second: str) -> None:
     Server(hub, "/other/")
 
 
+async def test_a_hub_that_runs_takes_no_further_server(serve: Serve) -> None:
+    hub = Hub()
+    async with serve(hub):
+        with pytest.raises(RuntimeError, match="the hub is running"):
+            Server(hub)
+    Server(hub)
+
+
 # ---- what they do
 
 

@@ -87,6 +87,7 @@ class Server(NamespaceMethods):
 
     Raises:
         TypeError, ValueError: an option is not what it may be, or the hub has an endpoint at this path already.
+        RuntimeError: the hub is running.
     """
 
     #: What clients in namespaces are.
@@ -139,6 +140,8 @@ class Server(NamespaceMethods):
         elif any(entry["path"].rstrip("/") + "/" == path for entry in hub._endpoints):
             raise ValueError(f"the hub has an endpoint at {path!r} already: a second server needs a path of its own")
         check_room(max_http_buffer_size, hub.limits)
+        if hub._serving is not None:
+            raise RuntimeError("the hub is running: a server belongs to it before it listens")
         engine = EngineIo(
             transports=tuple(transports),
             allow_upgrades=allow_upgrades,
