@@ -45,7 +45,7 @@ check-python: $(DONE)/wheel
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy --strict
 	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py
-	for app in rooms clocks; do $(BIN)/mypy --strict --python-executable $(BIN)/python examples/$$app/app.py || exit; done
+	for app in rooms clocks socketio; do $(BIN)/mypy --strict --python-executable $(BIN)/python examples/$$app/app.py || exit; done
 	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
 
 test: check test-rust instructions conformance test-abuse test-python ## The checks and all tests: cargo's, Autobahn's, pytest's

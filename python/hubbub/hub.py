@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
@@ -77,7 +78,7 @@ class Hub:
             raise TypeError(f"limits is a hubbub.Limits, not {limits!r}")
         self.limits = limits or Limits()
         self._subprotocols = _names("subprotocols", subprotocols)
-        self._origins = None if origins is None else _names("origins", origins)
+        self._origins = None if origins is None else _origins_list(origins)
         self._compression = Compression.read(compression)
         self._on_connection: Callable[..., Any] | None = None
         self._on_message: Callable[..., Any] | None = None
@@ -179,7 +180,7 @@ class Hub:
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
         names = _names("subprotocols", subprotocols)
-        allowed = self._origins if origins is None else _names("origins", origins)
+        allowed = self._origins if origins is None else _origins_list(origins)
         how = self._compression if compression == "hub" else Compression.read(compression)
 
         def register(handler: H) -> H:
@@ -264,7 +265,7 @@ class Hub:
         """Notes an endpoint; its handlers may still come."""
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
-        allowed = self._origins if origins is None else _names("origins", origins)
+        allowed = self._origins if origins is None else _origins_list(origins)
         entry = {"path": path, "subprotocols": [], "origins": allowed, **more}
         self._endpoints.append(entry)
         return entry
@@ -640,3 +641,14 @@ def _names(what: str, names: Sequence[str]) -> list[str]:
     if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
         raise TypeError(f"{what} is a sequence of non-empty str, not {names!r}")
     return list(names)
+
+
+def _origins_list(origins: Sequence[str]) -> list[str]:
+    """Raises for what no browser would send: such an entry would let nobody in."""
+    for origin in _names("origins", origins):
+        if origin not in ("same-origin", "null") and not re.fullmatch(r"[A-Za-z][\w+.-]*://[^/?#@*\s]+", origin):
+            raise ValueError(
+                f"an origin is written as in 'https://example.org', or is 'same-origin', not {origin!r}; "
+                "without a list every page may connect"
+            )
+    return list(origins)

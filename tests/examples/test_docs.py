@@ -226,7 +226,7 @@ def test_options_that_the_pages_show_exist() -> None:
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
-    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]:
         for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
             file, _, anchor = target.partition("#")
             there = page.parent / file if file else page

@@ -69,9 +69,11 @@ def rooms() -> Iterator[int]:
         yield port
 
 
-def test_rooms_prints_its_address() -> None:
-    with running([sys.executable, str(ROOT / "examples/rooms/app.py"), "--port", "0", "--io-threads", "0"]) as program:
-        program.wait_for(r"Open http://127\.0\.0\.1:0/ in two tabs")
+@pytest.mark.parametrize("app", ["rooms", "clocks", "socketio"])
+def test_an_app_prints_its_address(app: str) -> None:
+    command = [sys.executable, str(ROOT / f"examples/{app}/app.py"), "--port", "0", "--io-threads", "0"]
+    with running(command) as program:
+        program.wait_for(r"Open http://127\.0\.0\.1:0/")
         program.wait_for_port()
 
 
@@ -172,7 +174,21 @@ def test_other_places_and_other_pages_are_refused(rooms: int, path: str, origin:
     assert refused.value.response.status_code == status
 
 
-# ---- clocks
+# ---- folders with pages
+
+FILES = [
+    *(("clocks", f"/{path.name}", path) for path in sorted((ROOT / "examples/clocks/public").iterdir())),
+    *(("socketio", f"/{path.name}", path) for path in sorted((ROOT / "examples/socketio/public").iterdir())),
+    *(
+        ("socketio", f"/programs/{path.name}", path)
+        for path in sorted((ROOT / "examples/socketio/programs").glob("*.py"))
+    ),
+]
+PUBLIC = [path for _, _, path in FILES if path.suffix != ".py"]
+
+
+def name_of(value: object) -> str | None:
+    return value.name if isinstance(value, Path) else None
 
 
 @pytest.fixture(scope="module")
@@ -181,18 +197,33 @@ def clocks() -> Iterator[int]:
         yield port
 
 
-CLOCKS = sorted((ROOT / "examples/clocks/public").iterdir())
+@pytest.fixture(scope="module")
+def ports(clocks: int) -> Iterator[dict[str, int]]:
+    with example("socketio/app.py") as (_, port):
+        yield {"clocks": clocks, "socketio": port}
 
 
-@pytest.mark.parametrize("path", CLOCKS, ids=lambda path: path.name)
-def test_a_file_of_the_clocks_is_served_with_the_policy(clocks: int, path: Path) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{clocks}/{path.name}") as answer:
+@pytest.mark.parametrize("program", ["socket.io", "events", "namespaces", "rooms", "broadcasts"])
+def test_other_pages_may_not_connect_to_the_programs(ports: dict[str, int], program: str) -> None:
+    url = f"http://127.0.0.1:{ports['socketio']}/{program}/?EIO=4&transport=polling"
+    own = urllib.request.Request(url, headers={"Origin": f"http://127.0.0.1:{ports['socketio']}"})
+    with urllib.request.urlopen(own) as answer:
+        assert answer.read().startswith(b'0{"sid":')
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Origin": "http://elsewhere.example"}))
+    assert refused.value.code == 403
+    refused.value.close()
+
+
+@pytest.mark.parametrize(("app", "url", "path"), FILES, ids=name_of)
+def test_a_file_of_the_pages_is_served_with_the_policy(ports: dict[str, int], app: str, url: str, path: Path) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{ports[app]}{url}") as answer:
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
         assert answer.read() == path.read_bytes()
 
 
-@pytest.mark.parametrize("path", CLOCKS, ids=lambda path: path.name)
-def test_a_file_of_the_clocks_loads_nothing_from_elsewhere_and_writes_text_as_text_only(path: Path) -> None:
+@pytest.mark.parametrize("path", PUBLIC, ids=lambda path: f"{path.parts[-3]}-{path.name}")
+def test_a_file_of_the_pages_loads_nothing_from_elsewhere_and_writes_text_as_text_only(path: Path) -> None:
     source = path.read_text().replace("http://www.w3.org/2000/svg", "")
     for way in (
         "innerHTML",

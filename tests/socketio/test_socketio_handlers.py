@@ -119,8 +119,12 @@ def test_what_cannot_be_a_handler_is_refused() -> None:
         def generator(socket: Socket) -> Any:
             yield socket
 
-    with pytest.raises(TypeError, match="name"):
-        io.on(1, print)  # type: ignore[call-overload]
+    for listen in (io.on, io.once):
+        with pytest.raises(TypeError, match="name is str, not int"):
+            listen(1, print)  # type: ignore[arg-type]
+        # Without an event, and without the parentheses.
+        with pytest.raises(TypeError, match="the name of an event comes first"):
+            listen(lambda socket: None)  # type: ignore[arg-type]
 
 
 @kinds

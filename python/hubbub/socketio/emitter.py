@@ -35,6 +35,7 @@ class Emitter:
     def on(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
     def on(self, event: str, handler: Handler | None = None, /) -> Any:
         """Adds a handler, ``def`` or ``async def``; ``@socket.on("event")`` or ``socket.on("event", handler)``."""
+        check_name(event)
 
         def add(handler: H) -> H:
             self._add(event, check_handler(event, handler), handler)
@@ -48,6 +49,7 @@ class Emitter:
     def once(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
     def once(self, event: str, handler: Handler | None = None, /) -> Any:
         """Adds a handler for the next such event alone."""
+        check_name(event)
 
         def add(handler: H) -> H:
             self._add(event, Once(self, event, check_handler(event, handler)), handler)
@@ -79,8 +81,6 @@ class Emitter:
         return [unwrapped(handler) for handler in self._listeners.get(event, ())]
 
     def _add(self, event: str, listener: Handler, handler: Handler) -> None:
-        if not isinstance(event, str):
-            raise TypeError(f"an event's name is str, not {type(event).__name__}")
         if self._listeners is NOBODY:
             self._listeners = {}
         self._listeners[event] = (*self._listeners.get(event, ()), listener)
@@ -109,6 +109,14 @@ class Once:
 def unwrapped(listener: Handler) -> Handler:
     """The handler as it was given."""
     return listener.handler if isinstance(listener, Once) else listener
+
+
+def check_name(event: object) -> None:
+    """Raises `TypeError` for what is no name of an event."""
+    if callable(event):
+        raise TypeError('the name of an event comes first: @on("event"), or on("event", handler)')
+    if not isinstance(event, str):
+        raise TypeError(f"an event's name is str, not {type(event).__name__}")
 
 
 def check_handler(event: object, handler: H) -> H:

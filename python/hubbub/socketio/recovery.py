@@ -80,7 +80,11 @@ class ConnectionStateRecovery:
             return None
         if given is True:
             return cls()
-        return given if isinstance(given, cls) else cls(**given)  # type: ignore[arg-type]
+        if isinstance(given, dict):
+            return cls(**given)
+        if not isinstance(given, cls):
+            raise TypeError(f"connection_state_recovery is True, None, or how it works, not {given!r}")
+        return given
 
 
 class Entry:

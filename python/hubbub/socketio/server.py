@@ -18,6 +18,16 @@ from hubbub.socketio.emitter import Handler, fitting
 from hubbub.socketio.errors import AckLost
 from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
 from hubbub.socketio.operators import BroadcastOperator
+from hubbub.socketio.options import (
+    DEFAULT_BUFFER_SIZE,
+    check_choice,
+    check_cookie,
+    check_flag,
+    check_number,
+    check_room,
+    check_seconds,
+    limits_for,
+)
 from hubbub.socketio.packets import PARSERS
 from hubbub.socketio.recovery import ConnectionStateRecovery
 from hubbub.socketio.socket import Socket
@@ -55,7 +65,7 @@ class Server(NamespaceMethods):
 
     Args:
         hub: what carries it; a hub of its own if none is given.
-        path: where clients connect.
+        path: where clients connect; they ask with a slash at its end, which is added.
         connect_timeout: seconds that a client may be in no namespace; then it is closed. ``None``: for ever.
         concurrency: events of one socket that are handled at the same time, if their handlers are coroutines. With 1,
             each waits for the one before it.
@@ -67,12 +77,17 @@ class Server(NamespaceMethods):
         allow_upgrades: clients may go on from polls to a WebSocket.
         ping_interval, ping_timeout: seconds from one ping to the next, and for its answer.
         upgrade_timeout: seconds for a WebSocket to take over from polls.
-        max_http_buffer_size: bytes of one message, of one packet with its attachments, and of the body of one POST.
+        max_http_buffer_size: bytes of one message, of one packet with its attachments, and of the body of one POST. The
+            hub's `Limits` hold as well: more than they let through is a `ValueError`.
         cookie: the name of a cookie with the Engine.IO id, for load balancers; ``None``: no cookie.
         serve_client: the client for browsers is at ``socket.io.js`` below the path, and in its other forms.
         parser: how packets are written: ``"json"``, or ``"msgpack"`` for clients with ``socket.io-msgpack-parser``.
-        max_attachments: ``bytes`` in one packet.
+        max_attachments: ``bytes`` in one packet that a client sends. To clients, it is never more than 10.
         max_namespaces: that one client may be in; it is not let into further ones.
+
+    Raises:
+        TypeError, ValueError: an option is not what it may be, or the hub has an endpoint at this path already.
+        RuntimeError: the hub is running.
     """
 
     #: What clients in namespaces are.
@@ -93,7 +108,7 @@ class Server(NamespaceMethods):
         ping_interval: float = 25.0,
         ping_timeout: float = 20.0,
         upgrade_timeout: float = 10.0,
-        max_http_buffer_size: int = 1_000_000,
+        max_http_buffer_size: int = DEFAULT_BUFFER_SIZE,
         cookie: str | None = None,
         serve_client: bool = True,
         parser: Literal["json", "msgpack"] = "json",
@@ -104,11 +119,29 @@ class Server(NamespaceMethods):
             raise TypeError(f"hub is a hubbub.Hub, not {hub!r}")
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"a path is a str that begins with '/', not {path!r}")
-        for name, value in (("concurrency", concurrency), ("max_namespaces", max_namespaces)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} is a whole number from 1 on, not {value!r}")
-        if not transports or isinstance(transports, str) or not {*transports} <= {"polling", "websocket"}:
-            raise ValueError(f'transports are "polling" and "websocket", not {transports!r}')
+        path = path.rstrip("/") + "/"
+        check_seconds("connect_timeout", connect_timeout, optional=True)
+        check_seconds("ping_interval", ping_interval)
+        check_seconds("ping_timeout", ping_timeout)
+        check_seconds("upgrade_timeout", upgrade_timeout)
+        check_number("concurrency", concurrency, 1)
+        check_number("max_attachments", max_attachments, 0)
+        check_number("max_http_buffer_size", max_http_buffer_size, 1, 1 << 40)
+        check_number("max_namespaces", max_namespaces, 1)
+        check_flag("allow_upgrades", allow_upgrades)
+        check_flag("cleanup_empty_child_namespaces", cleanup_empty_child_namespaces)
+        check_flag("serve_client", serve_client)
+        check_choice("transports", transports, ("polling", "websocket"))
+        check_cookie(cookie)
+        if not isinstance(parser, str) or parser not in PARSERS:
+            raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
+        if hub is None:
+            hub = Hub(limits=limits_for(max_http_buffer_size))
+        elif any(entry["path"].rstrip("/") + "/" == path for entry in hub._endpoints):
+            raise ValueError(f"the hub has an endpoint at {path!r} already: a second server needs a path of its own")
+        check_room(max_http_buffer_size, hub.limits)
+        if hub._serving is not None:
+            raise RuntimeError("the hub is running: a server belongs to it before it listens")
         engine = EngineIo(
             transports=tuple(transports),
             allow_upgrades=allow_upgrades,
@@ -118,13 +151,11 @@ class Server(NamespaceMethods):
             max_payload=max_http_buffer_size,
             cookie=None if cookie is None else (cookie, "; Path=/; HttpOnly; SameSite=Lax"),
         )
-        self.hub = hub if hub is not None else Hub()
+        self.hub = hub
         self.path = path
         self.concurrency = concurrency
         self.connection_state_recovery = ConnectionStateRecovery.read(connection_state_recovery)
         self.cleanup_empty_child_namespaces = cleanup_empty_child_namespaces
-        if parser not in PARSERS:
-            raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
         self.parser = PARSERS[parser]
         self.max_attachments = max_attachments
         self.max_packet_bytes = max_http_buffer_size
@@ -139,17 +170,14 @@ class Server(NamespaceMethods):
         )
         #: The namespace ``/``.
         self.sockets = self.of("/")
-        self.hub._endpoints.append(
-            {
-                "path": path,
-                "service": "engineio",
-                "engineio": engine,
-                "subprotocols": [],
-                "origins": None if origins is None else list(origins),
-                "on_connection": self._opened,
-                "on_message": lambda ws, data: self._clients[ws].feed(data),
-                "on_close": self._ended,
-            }
+        self.hub._add(
+            path,
+            origins,
+            service="engineio",
+            engineio=engine,
+            on_connection=self._opened,
+            on_message=self._feeding(),
+            on_close=self._ended,
         )
         if serve_client:
             served.serve_client(self.hub, path)
@@ -247,6 +275,16 @@ class Server(NamespaceMethods):
         self._thread = threading.get_ident()
         client = self._clients[ws] = Client(self, ws)
         self._unjoined.watch(client, self._bridge)
+
+    def _feeding(self) -> Callable[[WebSocket, str | bytes], None]:
+        clients = self._clients
+
+        def feed(ws: WebSocket, data: str | bytes) -> None:
+            clients[ws].feed(data)
+
+        # The log says so if the handlers of a batch take long together.
+        feed.__qualname__ = f"the events of {self!r}"
+        return feed
 
     def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
         client = self._clients.pop(ws, None)

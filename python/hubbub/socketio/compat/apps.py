@@ -14,6 +14,7 @@ from hubbub.socketio.compat.async_server import AsyncServer
 from hubbub.socketio.compat.base import BaseServer
 from hubbub.socketio.compat.sync_server import Server
 from hubbub.socketio.compat.wsgi import WSGIBridge
+from hubbub.socketio.options import DEFAULT_BUFFER_SIZE, limits_for
 
 __all__ = ["ASGIApp", "WSGIApp"]
 
@@ -35,7 +36,7 @@ class App:
         if socketio_path is None:
             raise ValueError("a server has a path of its own: socketio_path cannot be None here")
         #: What serves it all: `run`, or ``hubbub run module:app``.
-        self.hub = Hub()
+        self.hub = Hub(limits=limits_for(server._options.get("max_http_buffer_size", DEFAULT_BUFFER_SIZE)))
         self._other = other
         self._files = static_files or {}
         self._on_startup = on_startup

@@ -27,7 +27,9 @@ def engine_options(given: dict[str, Any]) -> dict[str, Any]:
         if name == "ping_interval":
             # A tuple has a grace period behind the interval.
             options["ping_interval"] = float(value[0] if isinstance(value, (tuple, list)) else value)
-        elif name in ("ping_timeout", "max_http_buffer_size", "allow_upgrades"):
+        elif name == "max_http_buffer_size":
+            options[name] = int(value) if isinstance(value, float) else value  # 1e8 is how many write it
+        elif name in ("ping_timeout", "allow_upgrades"):
             options[name] = value
         elif name == "transports":
             if value is not None:
@@ -58,4 +60,4 @@ def _origins(allowed: Any) -> list[str] | None:
         raise ValueError("cors_allowed_origins cannot be a function here: look at environ in the connect handler")
     if allowed == "*" or (not isinstance(allowed, str) and "*" in allowed) or not allowed:
         return None
-    return [allowed] if isinstance(allowed, str) else list(allowed)
+    return [origin.rstrip("/") for origin in ([allowed] if isinstance(allowed, str) else allowed)]
