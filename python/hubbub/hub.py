@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from hubbub import _addresses, _asgi, _core, _folders, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
-from hubbub._handlers import Endpoint, RoomRule, check_handler, is_coroutine, only_answers
+from hubbub._handlers import Endpoint, RoomRule, check_handler, in_turn, is_coroutine, only_answers
 from hubbub._hosted import Hosted
 from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
@@ -604,7 +604,10 @@ class Hub:
         endpoints = []
         for arguments in self._endpoints:
             shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
-            endpoints.append(Endpoint(on_request=self._on_request, **shared, **arguments))
+            arguments = dict(arguments)
+            # What the endpoint itself has to say about requests comes after what the hub has.
+            on_request = in_turn(self._on_request, arguments.pop("asks", None))
+            endpoints.append(Endpoint(on_request=on_request, **shared, **arguments))
         if any(handlers) or not (endpoints or self._mounts or self._folders):
             on_connection, on_message, on_close = handlers
             endpoints.append(

@@ -305,7 +305,9 @@ impl<'a, B: BuildPacked> Walk<'a, '_, B> {
                 self.build.bytes(bytes)
             }
             Marker::FixExt1 if self.number::<2>()? == [0, 0] => self.build.null(),
-            Marker::FixExt4 | Marker::FixExt8 | Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => self.extension(marker)?,
+            Marker::FixExt4 | Marker::FixExt8 | Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => {
+                self.extension(marker)?
+            }
             _ => return Err(PacketError::MessagePack),
         })
     }
