@@ -379,8 +379,7 @@ def test_arguments_that_mean_something_else_here_are_refused() -> None:
         ({"client_manager": object()}, "no client_manager here"),
         ({"serializer": "pickle"}, "the serializer is"),
         ({"json": sys}, "no json module to choose"),
-        ({"cors_allowed_origins": lambda origin: True}, "cannot be a function"),
-        ({"cookie": {"name": "io", "Secure": True}}, "attributes of its own"),
+        ({"cookie": {"name": "io", "Partitioned": True}}, "no 'Partitioned'"),
     ):
         for kind in (socketio.AsyncServer, socketio.Server):
             with pytest.raises(ValueError, match=words):
@@ -426,6 +425,9 @@ async def test_arguments_of_the_engine_are_taken(serve: Serve) -> None:
         ([], "https://elsewhere.test", 200),
         (["https://a.test"], "https://a.test", 200),
         ("https://a.test", "https://b.test", 403),
+        (lambda origin: origin == "https://a.test", "https://a.test", 200),
+        (lambda origin, environ: origin == f"http://{environ['HTTP_HOST']}", "http://test", 200),
+        (lambda origin, environ: False, "http://test", 403),
     ],
 )
 async def test_which_pages_may_connect(serve: Serve, allowed: Any, origin: str, status: int) -> None:
