@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 import pytest
+from test_socketio_clients import try_official_client
 
 from hubbub import Hub
 from hubbub._core import MsgpackDecoder, socketio_encode_msgpack
@@ -14,7 +15,6 @@ from hubbub.socketio import Server, Socket
 from support.client import Ended
 from support.server import Serve, until
 from support.socketio import Peer, connecting
-from test_socketio_clients import try_official_client
 
 pytestmark = pytest.mark.anyio
 
