@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _core
+from hubbub._handlers import asked
 from hubbub.errors import ClientDisconnected, ConnectionClosed
-from hubbub.request import Request, Response
+from hubbub.request import Request
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -141,13 +142,9 @@ class Application:
 
     async def _is_answered(self, exchange: _core.Exchange) -> bool:
         assert self._on_request is not None
-        answer = self._on_request(Request(exchange.opening))
-        if isinstance(answer, Awaitable):
-            answer = await answer
+        answer = await asked(self._on_request, Request(exchange.opening))
         if answer is None:
             return False
-        if not isinstance(answer, Response):
-            raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer._fields()]
         # The length is that of the body, as for every other answer of on_request.
@@ -302,13 +299,9 @@ class _Conversation:
         self._settled.set()
 
     async def is_answered(self, on_request: Callable[..., Any]) -> bool:
-        answer = on_request(self._request)
-        if isinstance(answer, Awaitable):
-            answer = await answer
+        answer = await asked(on_request, self._request)
         if answer is None:
             return False
-        if not isinstance(answer, Response):
-            raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
         self._refuse(answer.status, answer._fields(), answer.body)
         return True
 

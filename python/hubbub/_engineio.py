@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["EngineIo"]
 
@@ -20,6 +22,11 @@ class EngineIo:
         max_payload: the longest message, and the longest body of a POST; `Limits.max_message_bytes` and
             `Limits.max_body_bytes` hold as well.
         cookie: the name of a cookie with the session's id, and what follows the id (``"; Path=/; HttpOnly"``).
+        cors: what pages from other origins are told: ``(open, credentials, exposed, headers, max_age)``. Where the
+            endpoint has no list of origins, ``open`` is ``"*"`` for everyone, ``"each"`` for whichever page asks, and
+            ``None`` for none. ``headers`` are those that requests may have, ``None`` for all.
+        fields: further fields of every answer.
+        refused: ``(opening, code, message)``: a request was refused.
     """
 
     transports: tuple[str, ...] = ("polling", "websocket")
@@ -29,3 +36,6 @@ class EngineIo:
     upgrade_timeout: float = 10.0
     max_payload: int = 1_000_000
     cookie: tuple[str, str] | None = None
+    cors: tuple[str | None, bool, str | None, str | None, int] | None = None
+    fields: tuple[tuple[str, str], ...] = ()
+    refused: Callable[[Any, int, str], object] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from urllib.parse import parse_qs
 
 from hubbub import _core
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task
     from hubbub._folders import Folder
 
-__all__ = ["Endpoint", "check_handler", "is_coroutine", "only_answers", "report"]
+__all__ = ["Endpoint", "asked", "check_handler", "in_turn", "is_coroutine", "only_answers", "report"]
 
 Handler = Callable[..., Any]
 
@@ -253,37 +253,69 @@ class Endpoint:
     def _decide(self, pending: _core.Pending) -> None:
         assert self._on_request is not None
         request = Request(pending.opening)
-        if is_coroutine(self._on_request):
-            assert self._bridge is not None
-            self._bridge.spawn(lambda: self._decide_later(pending, request))
-            return
         try:
             answer = self._on_request(request)
         except Exception as error:
             _refuse(pending, request, error)
+            return
+        if is_awaitable(answer):
+            assert self._bridge is not None
+            self._bridge.spawn(lambda: self._decide_later(pending, request, answer))
         else:
             self._answer(pending, request, answer)
 
-    async def _decide_later(self, pending: _core.Pending, request: Request) -> None:
-        assert self._on_request is not None
+    async def _decide_later(self, pending: _core.Pending, request: Request, answer: Awaitable[object]) -> None:
         try:
-            answer = await self._on_request(request)
+            decided = await answer
         except Exception as error:
             _refuse(pending, request, error)
         else:
-            self._answer(pending, request, answer)
+            self._answer(pending, request, decided)
 
     def _answer(self, pending: _core.Pending, request: Request, answer: object) -> None:
         try:
-            if answer is None:
+            response = checked_answer(answer)
+            if response is None:
                 # What opens no session is refused by the network, which knows why.
                 pending.accept(request, request.subprotocol, list(request.response_headers.items()))
-            elif isinstance(answer, Response):
-                pending.answer(answer.status, answer._fields(), answer.body)
             else:
-                raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
+                pending.answer(response.status, response._fields(), response.body)
         except Exception as error:
             _refuse(pending, request, error)
+
+
+def checked_answer(answer: object) -> Response | None:
+    """What an ``on_request`` handler has returned."""
+    if answer is None or isinstance(answer, Response):
+        return answer
+    raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
+
+
+async def asked(on_request: Handler, request: Request) -> Response | None:
+    """What an ``on_request`` handler, a function or coroutine function, says to a request."""
+    answer = on_request(request)
+    return checked_answer(await answer if is_awaitable(answer) else answer)
+
+
+def in_turn(first: Handler | None, second: Handler | None) -> Handler | None:
+    """An ``on_request`` handler that asks the second if the first one has no answer."""
+    if first is None or second is None:
+        return first or second
+
+    def decide(request: Request) -> object:
+        answer = first(request)
+        if is_awaitable(answer):
+            return decide_later(request, answer)
+        return second(request) if answer is None else answer
+
+    async def decide_later(request: Request, answer: Awaitable[object]) -> object:
+        decided = await answer
+        if decided is None:
+            decided = second(request)
+            return await decided if is_awaitable(decided) else decided
+        return decided
+
+    return decide
 
 
 async def _call(handler: Handler, *args: object) -> None:
@@ -292,7 +324,7 @@ async def _call(handler: Handler, *args: object) -> None:
         await result
 
 
-def is_awaitable(result: object) -> bool:
+def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
     """The handler was a coroutine function, or has returned something that can be awaited."""
     return isinstance(result, Awaitable)
 
@@ -310,19 +342,8 @@ def _name(handler: object) -> str:
     return repr(getattr(handler, "__qualname__", None) or handler)
 
 
-def only_answers(on_request: Callable[..., Any]) -> Callable[..., Any]:
+def only_answers(on_request: Handler) -> Handler:
     """The handler at a place where no session can open: what it lets pass is not found."""
-    not_found = Response(404, "Nothing is served here.\n")
-    if is_coroutine(on_request):
-
-        async def decide_later(request: Request) -> object:
-            answer = await on_request(request)
-            return not_found if answer is None else answer
-
-        return decide_later
-
-    def decide(request: Request) -> object:
-        answer = on_request(request)
-        return not_found if answer is None else answer
-
-    return decide
+    handler = in_turn(on_request, lambda request: Response(404, "Nothing is served here.\n"))
+    assert handler is not None
+    return handler

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar, overload
 
 from hubbub import _addresses, _asgi, _core, _folders, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
-from hubbub._handlers import Endpoint, RoomRule, check_handler, is_coroutine, only_answers
+from hubbub._handlers import Endpoint, RoomRule, check_handler, in_turn, is_coroutine, only_answers
 from hubbub._hosted import Hosted
+from hubbub._origins import origins_list
 from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
@@ -78,7 +78,7 @@ class Hub:
             raise TypeError(f"limits is a hubbub.Limits, not {limits!r}")
         self.limits = limits or Limits()
         self._subprotocols = _names("subprotocols", subprotocols)
-        self._origins = None if origins is None else _origins_list(origins)
+        self._origins = None if origins is None else origins_list(origins)
         self._compression = Compression.read(compression)
         self._on_connection: Callable[..., Any] | None = None
         self._on_message: Callable[..., Any] | None = None
@@ -180,7 +180,7 @@ class Hub:
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
         names = _names("subprotocols", subprotocols)
-        allowed = self._origins if origins is None else _origins_list(origins)
+        allowed = self._origins if origins is None else origins_list(origins)
         how = self._compression if compression == "hub" else Compression.read(compression)
 
         def register(handler: H) -> H:
@@ -265,7 +265,7 @@ class Hub:
         """Notes an endpoint; its handlers may still come."""
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
-        allowed = self._origins if origins is None else _origins_list(origins)
+        allowed = self._origins if origins is None else origins_list(origins)
         entry = {"path": path, "subprotocols": [], "origins": allowed, **more}
         self._endpoints.append(entry)
         return entry
@@ -605,7 +605,10 @@ class Hub:
         endpoints = []
         for arguments in self._endpoints:
             shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
-            endpoints.append(Endpoint(on_request=self._on_request, **shared, **arguments))
+            arguments = dict(arguments)
+            # What the endpoint itself has to say about requests comes after what the hub has.
+            on_request = in_turn(self._on_request, arguments.pop("asks", None))
+            endpoints.append(Endpoint(on_request=on_request, **shared, **arguments))
         if any(handlers) or not (endpoints or self._mounts or self._folders):
             on_connection, on_message, on_close = handlers
             endpoints.append(
@@ -641,14 +644,3 @@ def _names(what: str, names: Sequence[str]) -> list[str]:
     if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
         raise TypeError(f"{what} is a sequence of non-empty str, not {names!r}")
     return list(names)
-
-
-def _origins_list(origins: Sequence[str]) -> list[str]:
-    """Raises for what no browser would send: such an entry would let nobody in."""
-    for origin in _names("origins", origins):
-        if origin not in ("same-origin", "null") and not re.fullmatch(r"[A-Za-z][\w+.-]*://[^/?#@*\s]+", origin):
-            raise ValueError(
-                f"an origin is written as in 'https://example.org', or is 'same-origin', not {origin!r}; "
-                "without a list every page may connect"
-            )
-    return list(origins)

@@ -6,27 +6,32 @@ import argparse
 import asyncio
 import re
 import signal
+from datetime import datetime, timezone
 from typing import Any
 
 from hubbub import Hub
 from hubbub.socketio import Ack, ConnectError, Server, Socket
 
 hub = Hub()
-io = Server(hub)
-recovering = Server(hub, "/recovering/", connection_state_recovery=True)
+#: The same for clients with each parser.
+SERVERS = [Server(hub), Server(hub, "/msgpack/socket.io/", parser="msgpack")]
+RECOVERING = [
+    Server(hub, "/recovering/", connection_state_recovery=True),
+    Server(hub, "/msgpack/recovering/", connection_state_recovery=True, parser="msgpack"),
+]
 said: dict[str, list[Any]] = {}
 
 
-@io.use
 def bouncer(socket: Socket) -> None:
     if socket.handshake.auth.get("token") == "wrong":
         raise ConnectError("not authorized", {"code": "E1"})
 
 
-@io.on("connection")
-def connected(socket: Socket) -> None:
+def connected(io: Server, socket: Socket) -> None:
     said[socket.id] = []
     socket.on("echo", lambda *args: socket.emit("echo", *args))
+    socket.on("kinds", lambda *args: args[-1]([kind(arg) for arg in args[:-1]]))
+    socket.on("moment", lambda year, ack: ack(datetime(year, 2, 3, 4, 5, 6, 789_000, timezone.utc)))
     socket.on("sum", lambda *numbers: sum(numbers[:-1]) if callable(numbers[-1]) else None)
     socket.on("said", lambda: said[socket.id])
     socket.on("join", lambda room: socket.join(room))
@@ -74,14 +79,25 @@ def connected(socket: Socket) -> None:
         io.emit("gone", socket.id, reason)
 
 
-io.of("/news").on("connection", lambda socket: socket.on("echo", lambda *args: socket.emit("echo", "news", *args)))
-io.of(re.compile(r"^/room-\d+$")).on("connection", lambda socket: socket.emit("welcome", socket.nsp.name))
-io.of(lambda name, auth: name == "/members" and auth.get("token") == "right").on(
-    "connection", lambda socket: socket.emit("welcome", socket.nsp.name)
-)
+def kind(value: Any) -> Any:
+    """What it is here; of what is in it, too."""
+    if isinstance(value, dict):
+        return {name: kind(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [kind(each) for each in value]
+    return f"{type(value).__name__} {value}"
 
 
-@recovering.on("connection")
+def set_up(io: Server) -> None:
+    io.use(bouncer)
+    io.on("connection", lambda socket: connected(io, socket))
+    io.of("/news").on("connection", lambda socket: socket.on("echo", lambda *args: socket.emit("echo", "news", *args)))
+    io.of(re.compile(r"^/room-\d+$")).on("connection", lambda socket: socket.emit("welcome", socket.nsp.name))
+    io.of(lambda name, auth: name == "/members" and auth.get("token") == "right").on(
+        "connection", lambda socket: socket.emit("welcome", socket.nsp.name)
+    )
+
+
 def connected_again(socket: Socket) -> None:
     socket.data["count"] = socket.data.get("count", 0) + 1
     socket.emit("state", socket.recovered, socket.data["count"], sorted(socket.rooms - {socket.id}))
@@ -90,12 +106,19 @@ def connected_again(socket: Socket) -> None:
     socket.on("cut me off", lambda: socket.conn.abort())
 
 
+for server in SERVERS:
+    set_up(server)
+for server in RECOVERING:
+    server.on("connection", connected_again)
+
+
 async def count() -> None:
     number = 0
     while True:
         await asyncio.sleep(0.005)
-        recovering.emit("number", number)
-        recovering.to("room").emit("number of the room", number, b"x")
+        for recovering in RECOVERING:
+            recovering.emit("number", number)
+            recovering.to("room").emit("number of the room", number, b"x")
         number += 1
 
 

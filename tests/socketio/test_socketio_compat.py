@@ -539,3 +539,86 @@ async def test_a_namespace_may_be_a_class(module: ModuleType, serve: Serve) -> N
         assert str(await two.recv()).startswith("1/chat,")
     with pytest.raises(ValueError, match=r"(?i)namespace"):
         program.sio.register_namespace(module.Namespace("/sync"))
+
+
+# ---- who is where
+
+
+async def test_the_manager_knows_who_is_where(module: ModuleType, serve: Serve) -> None:
+    program = Program(module, serve, client_manager=module.AsyncManager(), namespaces=["/", "/b"])
+    sio = program.sio
+    async with program.clients("/", "/", "/b") as (one, two, three):
+        await sio.enter_room(one.sid, "a room")
+        await sio.enter_room(one.sid, "another")
+        await sio.enter_room(two.sid, "another")
+        await sio.enter_room(three.sid, "a room", namespace="/b")
+
+        def sids(*where: Any) -> list[str]:
+            return sorted(sid for sid, _ in sio.manager.get_participants(*where))
+
+        assert sorted(sio.manager.get_namespaces()) == ["/", "/b"]
+        assert sids("/", None) == sorted([one.sid, two.sid])
+        assert sids("/", "a room") == [one.sid]
+        assert sids("/", ["a room", "another"]) == sorted([one.sid, two.sid])
+        assert sids("/b", "a room") == [three.sid]
+        assert sids("/", "nobody") == sids("/c", None) == []
+        assert sio.manager.is_connected(one.sid, "/")
+        assert not sio.manager.is_connected(one.sid, "/b")
+        assert not sio.manager.is_connected("nobody", "/")
+        assert set(sio.manager.rooms["/"]["another"]) == {one.sid, two.sid}
+        assert set(sio.manager.rooms["/b"]) == {None, three.sid, "a room"}
+        assert sorted(sio.manager.get_rooms(one.sid, "/")) == sorted([one.sid, "a room", "another"])
+        eio = sio.manager.eio_sid_from_sid(one.sid, "/")
+        assert dict(sio.manager.get_participants("/", None))[one.sid] == eio
+        assert sio.manager.sid_from_eio_sid(eio, "/") == one.sid
+        assert sio.manager.sid_from_eio_sid("nobody", "/") is None
+        await sio.disconnect(two.sid)
+        assert sids("/", "another") == [one.sid]
+
+
+# ---- MessagePack
+
+
+async def test_packets_are_messagepack_where_both_say_so(module: ModuleType, serve: Serve) -> None:
+    program = Program(module, serve, serializer="msgpack", namespaces=["/", "/b"])
+    sio = program.sio
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    value = {"a": [1, -(2**40), 2.5, None, True, "gr\u00fc\u00dfe"], "b": b"\x00\xff", "c": {"d": [b""]}}
+
+    @sio.event
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        heard.put_nowait(auth)
+        await sio.enter_room(sid, "a room")
+
+    @sio.event
+    async def echo(sid: str, *args: Any) -> Any:
+        await sio.emit("echo", args, to=sid)
+        return args
+
+    @sio.on("echo", namespace="/b")
+    async def echo_b(sid: str, *args: Any) -> Any:
+        return {"you say": await sio.call("question", args, to=sid, namespace="/b")}
+
+    @sio.event
+    def disconnect(sid: str, reason: str) -> None:
+        heard.put_nowait(reason)
+
+    async with program.running() as server:
+        # The judge is python-socketio's own client.
+        client = socketio.AsyncClient(serializer="msgpack", reconnection=False)
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        for event in ("echo", "to all"):
+            client.on(event, lambda *args: told.put_nowait(args))
+        client.on("question", lambda *args: args, namespace="/b")
+        assert server.listening is not None
+        url = f"http://127.0.0.1:{server.listening.port}"
+        await client.connect(url, auth={"token": b"x"}, namespaces=["/", "/b"])
+        assert await heard.get() == {"token": b"x"}
+        assert await client.call("echo", (value, 1)) == (value, 1)
+        assert await told.get() == (value, 1)
+        assert await client.call("echo", value, namespace="/b") == {"you say": value}
+        await sio.emit("to all", value, room="a room")
+        assert await told.get() == (value,)
+        await sio.disconnect(client.get_sid())
+        assert await heard.get() == "server disconnect"
+        await client.disconnect()

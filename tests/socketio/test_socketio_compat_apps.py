@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import threading
 import time
@@ -217,6 +218,23 @@ async def test_one_client_at_a_time_without_async_handlers(serve: Serve) -> None
         assert [await peer.recv() for _ in range(5)] == [f"3{number}[]" for number in range(5)]
 
 
+async def test_a_server_and_its_manager_can_be_asked_in_threads(serve: Serve) -> None:
+    manager = socketio.Manager()
+    sio = socketio.Server(client_manager=manager)
+    assert sio.manager is manager
+    assert list(manager.get_participants("/", None)) == manager.get_namespaces() == []
+
+    @sio.event
+    def look(sid: str) -> Any:
+        sio.enter_room(sid, 7)
+        assert manager.is_connected(sid, "/")
+        return [sid for sid, _ in manager.get_participants("/", 7)] == [sid], sorted(manager.rooms["/"], key=str)[0]
+
+    async with serve(socketio.WSGIApp(sio).hub) as server, joining(server) as peer:
+        await peer.emit("look", ack=1)
+        assert await peer.recv() == "31[true,7]"
+
+
 # ---- applications
 
 
@@ -376,15 +394,22 @@ def test_another_server_can_host_an_application(app: str, path: str, tmp_path: P
 
 def test_arguments_that_mean_something_else_here_are_refused() -> None:
     for options, words in (
-        ({"client_manager": object()}, "no client_manager here"),
+        ({"client_manager": object()}, "an AsyncManager or a Manager here"),
         ({"serializer": "pickle"}, "the serializer is"),
         ({"json": sys}, "no json module to choose"),
-        ({"cors_allowed_origins": lambda origin: True}, "cannot be a function"),
-        ({"cookie": {"name": "io", "Secure": True}}, "attributes of its own"),
+        ({"cookie": {"name": "io", "Partitioned": True}}, "no 'Partitioned'"),
     ):
         for kind in (socketio.AsyncServer, socketio.Server):
             with pytest.raises(ValueError, match=words):
                 kind(**options)  # type: ignore[arg-type]
+    for missing in ("AsyncRedisManager", "RedisManager", "KombuManager", "AsyncAioPikaManager", "PubSubManager"):
+        with pytest.raises(NotImplementedError, match=f"no {missing} here.*one process"):
+            getattr(socketio, missing)("redis://")
+    with pytest.raises(AttributeError, match="Take it from python-socketio"):
+        socketio.SimpleClient  # noqa: B018
+    assert not hasattr(socketio, "Clientele")
+    with pytest.raises(NotImplementedError, match="figures"):
+        socketio.AsyncServer().instrument(auth=False)
     with pytest.raises(TypeError, match="no argument 'ping_intervall'"):
         socketio.AsyncServer(ping_intervall=5)
     with pytest.raises(NotImplementedError, match=r"socketio\.ASGIApp"):
@@ -426,6 +451,9 @@ async def test_arguments_of_the_engine_are_taken(serve: Serve) -> None:
         ([], "https://elsewhere.test", 200),
         (["https://a.test"], "https://a.test", 200),
         ("https://a.test", "https://b.test", 403),
+        (lambda origin: origin == "https://a.test", "https://a.test", 200),
+        (lambda origin, environ: origin == f"http://{environ['HTTP_HOST']}", "http://test", 200),
+        (lambda origin, environ: False, "http://test", 403),
     ],
 )
 async def test_which_pages_may_connect(serve: Serve, allowed: Any, origin: str, status: int) -> None:
@@ -433,6 +461,40 @@ async def test_which_pages_may_connect(serve: Serve, allowed: Any, origin: str, 
     async with serve(app.hub) as server, visiting(server) as visitor:
         answer = await visitor.get("/socket.io/?EIO=4&transport=polling", f"Origin: {origin}\r\n")
         assert answer.status == status
+
+
+async def test_pages_of_other_origins_are_told_what_they_may(serve: Serve) -> None:
+    def credentials(answer: Any) -> bool:
+        return "access-control-allow-credentials" in answer.headers
+
+    for options, allowed, with_credentials in [
+        ({"cors_allowed_origins": "*"}, "*", False),
+        ({"cors_allowed_origins": ["https://a.test"]}, "https://a.test", True),
+        ({"cors_allowed_origins": ["https://a.test"], "cors_credentials": False}, "https://a.test", False),
+        ({"cors_allowed_origins": lambda origin: True}, "https://a.test", True),
+    ]:
+        app = socketio.ASGIApp(socketio.AsyncServer(**options))
+        async with serve(app.hub) as server, visiting(server) as visitor:
+            answer = await visitor.get("/socket.io/?EIO=4&transport=polling", "Origin: https://a.test\r\n")
+            assert answer.headers["access-control-allow-origin"] == allowed
+            assert credentials(answer) == with_credentials
+
+
+async def test_a_cookie_has_the_attributes_that_are_given(serve: Serve) -> None:
+    for cookie, written in [
+        ("io", "; Path=/; HttpOnly; SameSite=Lax"),
+        ({"name": "io"}, ""),
+        ({"name": "io", "path": "/", "SameSite": "Lax"}, "; Path=/; SameSite=Lax"),
+        (
+            {"name": "io", "Secure": True, "HttpOnly": True, "Max-Age": lambda: "5", "Domain": "a.test"},
+            "; Domain=a.test; Max-Age=5; HttpOnly; Secure",
+        ),
+    ]:
+        app = socketio.ASGIApp(socketio.AsyncServer(cookie=cookie))
+        async with serve(app.hub) as server, visiting(server) as visitor:
+            answer = await visitor.get("/socket.io/?EIO=4&transport=polling")
+            sid = json.loads(answer.body[1:])["sid"]
+            assert answer.headers["set-cookie"] == f"io={sid}{written}"
 
 
 async def test_what_needs_a_loop_has_asyncios(serve: Serve) -> None:

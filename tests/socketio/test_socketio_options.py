@@ -50,10 +50,12 @@ def test_who_writes_milliseconds_is_told(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("wrong", ["3", None, True, 1.5, -1, 1 << 41])
+@pytest.mark.parametrize("wrong", ["3", None, True, 1.5, -1])
 def test_numbers_are_whole(name: str, wrong: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} is a whole number from [01] on, not "):
         Server(Hub(), **{name: wrong})
+    with pytest.raises(ValueError, match=f"^{name} is out of range: "):
+        Server(Hub(), **{name: 1 << 41})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", FLAGS)
@@ -70,16 +72,16 @@ def test_flags_are_true_or_false(name: str) -> None:
         ({"transports": None}, "transports is a list"),
         ({"transports": ["websocket", "webtransport"]}, "not ['websocket', 'webtransport']"),
         ({"transports": [["polling"]]}, "transports is a list"),
-        ({"cookie": ""}, "a cookie is its name"),
-        ({"cookie": "a b"}, "a cookie is its name"),
-        ({"cookie": "io=1"}, "a cookie is its name"),
-        ({"cookie": {"name": "io"}}, "a cookie is its name"),
+        ({"cookie": ""}, "a cookie's name is letters, digits and -_.!, not ''"),
+        ({"cookie": "a b"}, "a cookie's name is"),
+        ({"cookie": "io=1"}, "a cookie's name is"),
+        ({"cookie": 5}, "a cookie is its name, or a dict, not 5"),
         ({"parser": "xml"}, 'a parser is "json" or "msgpack", not \'xml\''),
         ({"parser": ["json"]}, "a parser is"),
         ({"connection_state_recovery": "yes"}, "connection_state_recovery is True, None, or how it works, not 'yes'"),
         ({"connection_state_recovery": {"max_bytes": 0}}, "max_bytes is a number above 0"),
         ({"origins": "*"}, "origins is a sequence of non-empty str"),
-        ({"origins": ["*"]}, "without a list every page may connect"),
+        ({"origins": ["*"]}, "an origin is written as in 'https://example.org'"),
         ({"origins": ["https://example.org/"]}, "an origin is written as in 'https://example.org'"),
         ({"path": "socket.io"}, "a path is a str that begins with '/'"),
         ({"path": None}, "a path is a str that begins with '/'"),

@@ -17,6 +17,8 @@ hub.run(port=3000)
 
 from hubbub.socketio.acks import Ack, Reply
 from hubbub.socketio.adapter import Adapter
+from hubbub.socketio.cors import Cors
+from hubbub.socketio.engine import ConnectionRefusal, Engine
 from hubbub.socketio.errors import AckLost, AckTimeout, ConnectError, SocketIOError
 from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.namespace import Namespace, ParentNamespace
@@ -32,7 +34,10 @@ __all__ = [
     "Adapter",
     "BroadcastOperator",
     "ConnectError",
+    "ConnectionRefusal",
     "ConnectionStateRecovery",
+    "Cors",
+    "Engine",
     "Handshake",
     "Namespace",
     "ParentNamespace",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Collection
 from dataclasses import replace
@@ -12,7 +11,6 @@ from hubbub.limits import Limits
 __all__ = [
     "DEFAULT_BUFFER_SIZE",
     "check_choice",
-    "check_cookie",
     "check_flag",
     "check_number",
     "check_room",
@@ -22,9 +20,6 @@ __all__ = [
 
 #: Bytes of one message: that of the JavaScript server.
 DEFAULT_BUFFER_SIZE = 1_000_000
-
-#: RFC 9110 §5.6.2: what the name of a cookie is made of.
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 MAX_SECONDS = 86_400.0 * 365
 
@@ -60,12 +55,6 @@ def check_choice(name: str, given: object, choices: Collection[str]) -> None:
     """One or several of the choices."""
     if isinstance(given, str) or not isinstance(given, Collection) or not given or any(x not in choices for x in given):
         raise ValueError(f"{name} is a list of some of {', '.join(map(repr, choices))}, not {given!r}")
-
-
-def check_cookie(name: object) -> None:
-    """The name of a cookie, or ``None``."""
-    if name is not None and (not isinstance(name, str) or not TOKEN.fullmatch(name)):
-        raise ValueError(f"a cookie is its name, without spaces and separators, or None, not {name!r}")
 
 
 def check_room(size: int, limits: Limits) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub._engineio import EngineIo
@@ -13,15 +13,17 @@ from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
 from hubbub.socketio import served
 from hubbub.socketio.client import Client
+from hubbub.socketio.cookie import read_cookie
+from hubbub.socketio.cors import Cors
 from hubbub.socketio.deadlines import Deadlines
 from hubbub.socketio.emitter import Handler, fitting
+from hubbub.socketio.engine import Engine
 from hubbub.socketio.errors import AckLost
 from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
 from hubbub.socketio.operators import BroadcastOperator
 from hubbub.socketio.options import (
     DEFAULT_BUFFER_SIZE,
     check_choice,
-    check_cookie,
     check_flag,
     check_number,
     check_room,
@@ -35,6 +37,7 @@ from hubbub.socketio.steps import Steps, begin, finish, must_wait
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge
+    from hubbub.request import Request
     from hubbub.socketio.adapter import Adapter
     from hubbub.websocket import WebSocket
 
@@ -72,14 +75,23 @@ class Server(NamespaceMethods):
         connection_state_recovery: ``True``, or how: clients that lose their connection for a short time have their id,
             rooms and data again, and get what they have missed. Each event then has a further argument for clients.
         cleanup_empty_child_namespaces: forget a namespace of a pattern when its last client has gone.
-        origins: as for `Hub`: the pages that may connect; the hub's own if not given.
+        cors: the pages that may connect, and what their browsers are told: a `Cors`, or a dict of its attributes.
+            Without it, and without ``origins``: those of the hub, or pages of the same host if that has none. A client
+            that sends no Origin is not a browser, and may.
+        origins: the pages that may connect, as for `Hub`: ``Cors(origins, credentials=True)``.
+        allow_request: is asked about each connection that is to be opened: a function or coroutine function
+            ``(request)``. ``None`` and ``True`` let the client in; ``False`` and ``(False, "why")`` refuse it with 403,
+            and a `Response` with that.
+        headers: further fields of every response, but files.
         transports: ``"polling"``, ``"websocket"`` or both.
         allow_upgrades: clients may go on from polls to a WebSocket.
         ping_interval, ping_timeout: seconds from one ping to the next, and for its answer.
         upgrade_timeout: seconds for a WebSocket to take over from polls.
         max_http_buffer_size: bytes of one message, of one packet with its attachments, and of the body of one POST. The
             hub's `Limits` hold as well: more than they let through is a `ValueError`.
-        cookie: the name of a cookie with the Engine.IO id, for load balancers; ``None``: no cookie.
+        cookie: the name of a cookie with the Engine.IO id, for load balancers; ``None``: no cookie. Or a dict with
+            ``name`` (``"io"``), ``path`` (``"/"``), ``domain``, ``max_age`` in seconds, ``http_only`` (``True``),
+            ``secure`` (``False``), ``same_site`` (``"lax"``).
         serve_client: the client for browsers is at ``socket.io.js`` below the path, and in its other forms.
         parser: how packets are written: ``"json"``, or ``"msgpack"`` for clients with ``socket.io-msgpack-parser``.
         max_attachments: ``bytes`` in one packet that a client sends. To clients, it is never more than 10.
@@ -102,14 +114,17 @@ class Server(NamespaceMethods):
         concurrency: int = 1,
         connection_state_recovery: ConnectionStateRecovery | bool | dict[str, Any] | None = None,
         cleanup_empty_child_namespaces: bool = False,
+        cors: Cors | dict[str, Any] | None = None,
         origins: Sequence[str] | None = None,
+        allow_request: Callable[[Request], Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         transports: Sequence[str] = ("polling", "websocket"),
         allow_upgrades: bool = True,
         ping_interval: float = 25.0,
         ping_timeout: float = 20.0,
         upgrade_timeout: float = 10.0,
         max_http_buffer_size: int = DEFAULT_BUFFER_SIZE,
-        cookie: str | None = None,
+        cookie: str | dict[str, Any] | None = None,
         serve_client: bool = True,
         parser: Literal["json", "msgpack"] = "json",
         max_attachments: int = 10,
@@ -132,7 +147,8 @@ class Server(NamespaceMethods):
         check_flag("cleanup_empty_child_namespaces", cleanup_empty_child_namespaces)
         check_flag("serve_client", serve_client)
         check_choice("transports", transports, ("polling", "websocket"))
-        check_cookie(cookie)
+        if allow_request is not None and not callable(allow_request):
+            raise TypeError(f"allow_request is a function or coroutine function, not {allow_request!r}")
         if not isinstance(parser, str) or parser not in PARSERS:
             raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
         if hub is None:
@@ -142,6 +158,7 @@ class Server(NamespaceMethods):
         check_room(max_http_buffer_size, hub.limits)
         if hub._serving is not None:
             raise RuntimeError("the hub is running: a server belongs to it before it listens")
+        pages = Cors.read(cors, origins, hub._origins)
         engine = EngineIo(
             transports=tuple(transports),
             allow_upgrades=allow_upgrades,
@@ -149,7 +166,9 @@ class Server(NamespaceMethods):
             ping_timeout=ping_timeout,
             upgrade_timeout=upgrade_timeout,
             max_payload=max_http_buffer_size,
-            cookie=None if cookie is None else (cookie, "; Path=/; HttpOnly; SameSite=Lax"),
+            cookie=read_cookie(cookie),
+            cors=pages.spoken(),
+            fields=tuple((headers or {}).items()),
         )
         self.hub = hub
         self.path = path
@@ -170,15 +189,18 @@ class Server(NamespaceMethods):
         )
         #: The namespace ``/``.
         self.sockets = self.of("/")
-        self.hub._add(
+        endpoint = self.hub._add(
             path,
-            origins,
+            pages.listed,
             service="engineio",
             engineio=engine,
             on_connection=self._opened,
             on_message=self._feeding(),
             on_close=self._ended,
         )
+        endpoint["origins"] = pages.listed
+        #: Connections, before there are sockets.
+        self.engine = Engine(self, endpoint, pages, allow_request)
         if serve_client:
             served.serve_client(self.hub, path)
 
@@ -275,6 +297,7 @@ class Server(NamespaceMethods):
         self._thread = threading.get_ident()
         client = self._clients[ws] = Client(self, ws)
         self._unjoined.watch(client, self._bridge)
+        self._tell(self.engine._heard("connection"), "connection", ws)
 
     def _feeding(self) -> Callable[[WebSocket, str | bytes], None]:
         clients = self._clients

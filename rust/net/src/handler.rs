@@ -101,6 +101,8 @@ pub enum Notice {
 pub trait Handler {
     /// An endpoint that `asks` has a request; answer with `Command::Verdict`.
     fn request(&mut self, link: Arc<Link>, request: Request);
+    /// An Engine.IO endpoint that `tells` has refused a request, with this `code` and these words.
+    fn refused(&mut self, _link: Arc<Link>, _request: Request, _code: u8, _message: &'static str) {}
     /// An endpoint that serves HTTP has a request; answer with `Command::Answer`, or `Command::Respond` and
     /// `Command::Content`. The last content ends the exchange without a further word; `closed` is told if the client is
     /// lost before.

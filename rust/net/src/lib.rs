@@ -75,7 +75,9 @@ pub use link::Link;
 pub use peer::Trust;
 pub use rate::Rate;
 pub use server::Server;
-pub use settings::{Bind, Endpoint, EngineIo, Limits, Policy, Proxies, RatePolicy, Service, Settings, Transports};
+pub use settings::{
+    Bind, Cors, Endpoint, EngineIo, Limits, Open, Policy, Proxies, RatePolicy, Service, Settings, Transports,
+};
 pub use shard::{Shard, Turn};
 pub use tls::{CertificateFiles, ClientCertificates, Password, Tls, TlsError, TlsFiles, TlsStream};
 pub use transport::{Address, Stream};

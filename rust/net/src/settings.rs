@@ -192,6 +192,44 @@ pub struct EngineIo {
     pub max_payload: usize,
     /// A cookie with the session's id: its name, and what follows the id.
     pub cookie: Option<(String, String)>,
+    /// What answers say to pages from other origins.
+    pub cors: Cors,
+    /// Further fields of every answer.
+    pub fields: Vec<(String, String)>,
+    /// The user is told of requests that are refused.
+    pub tells: bool,
+}
+
+/// What answers say to pages from other origins, beside whose they are.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    /// Who may read answers where the endpoint has no list of origins.
+    pub open: Open,
+    /// Browsers may send cookies, and certificates.
+    pub credentials: bool,
+    /// The fields of answers that scripts may read.
+    pub exposed: Option<String>,
+    /// The fields that requests may have; `None` for whichever a preflight asks for.
+    pub headers: Option<String>,
+    /// Seconds for which a preflight need not be repeated.
+    pub max_age: u32,
+}
+
+/// Who may read answers where nobody is listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// Nothing is said: pages of the same origin.
+    Unsaid,
+    /// `*`: everyone, without credentials.
+    Everyone,
+    /// Whoever asks: the user has decided about it, or will.
+    Each,
+}
+
+impl Default for Cors {
+    fn default() -> Self {
+        Cors { open: Open::Unsaid, credentials: true, exposed: None, headers: None, max_age: 600 }
+    }
 }
 
 impl Default for EngineIo {
@@ -205,6 +243,9 @@ impl Default for EngineIo {
             upgrade_timeout: Duration::from_secs(10),
             max_payload: 1_000_000,
             cookie: None,
+            cors: Cors::default(),
+            fields: Vec::new(),
+            tells: false,
         }
     }
 }

@@ -161,8 +161,18 @@ fn what_the_reference_would_not_write_is_refused() {
         (event(&[0xc1]), MessagePack),
         (event(&[0xd4, 1, 0]), MessagePack),
         (event(&[0xd4, 0, 1]), MessagePack),
-        (event(&[0xd6, 0xff, 0, 0, 0, 0]), MessagePack),
-        (event(&[0xc7, 1, 0, 0]), MessagePack),
+        (event(&[0xd4, 0xff, 0]), MessagePack),
+        (event(&[0xd5, 0, 0, 0]), MessagePack),
+        (event(&[0xd6, 0, 0, 0, 0, 0]), MessagePack),
+        (event(&[0xd6, 1, 0, 0, 0, 0]), MessagePack),
+        (event(&[0xd8; 18]), MessagePack),
+        (event(&[0xc7, 2, 0, 0]), MessagePack),
+        (event(&[0xc7, 1, 1, 0]), MessagePack),
+        (event(&[0xc7, 5, 0xff, 0, 0, 0, 0, 0]), MessagePack),
+        // A timestamp with more than a second of nanoseconds, and moments in the year 10000.
+        (event(&[&[0xd7, 0xff], &(1_000_000_000_u64 << 34).to_be_bytes()[..]].concat()), MessagePack),
+        (event(&[&[0xd7, 0xff], &[0xff; 8][..]].concat()), MessagePack),
+        (event(&[&[0xc7, 12, 0xff, 0, 0, 0, 0], &253_402_300_800_i64.to_be_bytes()[..]].concat()), MessagePack),
         (event(&[&[0xd7, 0], &253_402_300_800_000_i64.to_be_bytes()[..]].concat()), MessagePack),
         (event(&[&[0xd7, 0], &i64::MIN.to_be_bytes()[..]].concat()), MessagePack),
         // Lengths without what they announce cost nothing.
@@ -170,6 +180,7 @@ fn what_the_reference_would_not_write_is_refused() {
         (event(&[0xdf, 0xff, 0xff, 0xff, 0xff]), MessagePack),
         (event(&[0xdb, 0xff, 0xff, 0xff, 0xff]), MessagePack),
         (event(&[0xc6, 0xff, 0xff, 0xff, 0xff]), MessagePack),
+        (event(&[0xc9, 0xff, 0xff, 0xff, 0xff, 0]), MessagePack),
         (event(&[0x91; 100_000]), JsonTooDeep),
         (event(&vec![0xc0; 1 << 20]), TooBig),
     ];
@@ -212,7 +223,34 @@ fn numbers_bytes_and_dates() {
     assert_eq!(one(&[&[0xcb], &f64::INFINITY.to_be_bytes()[..]].concat()), json!("inf"));
     assert_eq!(one(&[0xc4, 0]), json!({"$bytes": ""}));
     assert_eq!(one(&[0xd7, 0, 0, 0, 0, 0, 0, 0, 0, 1]), json!({"$date": 1}));
+    assert_eq!(one(&[0xd7, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), json!({"$date": -1}));
     assert_eq!(one(&[0xd4, 0, 0]), Value::Null);
+}
+
+/// As Node writes an ArrayBuffer; a length of eight does not make it a date.
+#[test]
+fn an_array_buffer_is_bytes_whatever_its_length() {
+    let one = |bytes: &[u8]| read(&event(bytes)).unwrap().data.unwrap()[1].clone();
+    let bytes = |len| json!({"$bytes": STANDARD.encode(vec![7; len])});
+    assert_eq!(one(&[0xc7, 0, 0]), bytes(0));
+    for len in [1, 2, 4, 8, 16, 255] {
+        assert_eq!(one(&[&[0xc7, len, 0], &vec![7; len.into()][..]].concat()), bytes(len.into()), "{len}");
+    }
+    assert_eq!(one(&[&[0xc8, 1, 0, 0], &[7; 256][..]].concat()), bytes(256));
+    assert_eq!(one(&[&[0xc9, 0, 1, 0, 0, 0], &[7; 65_536][..]].concat()), bytes(65_536));
+}
+
+/// Extension -1, by the specification of MessagePack.
+#[test]
+fn a_timestamp_is_a_moment() {
+    let one = |bytes: &[u8]| read(&event(bytes)).unwrap().data.unwrap()[1].clone();
+    assert_eq!(one(&[0xd6, 0xff, 0, 0, 0, 2]), json!({"$date": 2000}));
+    assert_eq!(one(&[0xd6, 0xff, 0xff, 0xff, 0xff, 0xff]), json!({"$date": 4_294_967_295_000_i64}));
+    let eight = (1_002_999_u64 << 34) | (1 << 33);
+    let date = json!({"$date": 8_589_934_592_001_i64, "us": 2});
+    assert_eq!(one(&[&[0xd7, 0xff], &eight.to_be_bytes()[..]].concat()), date, "what is below a microsecond is cut");
+    let below = [&[0xc7, 12, 0xff], &999_000_000_u32.to_be_bytes()[..], &(-1_i64).to_be_bytes()].concat();
+    assert_eq!(one(&below), json!({"$date": -1}));
 }
 
 fn write(out: &mut Vec<u8>, value: &Value) {

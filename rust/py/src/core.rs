@@ -71,6 +71,8 @@ pub(crate) struct Callbacks {
     pub(crate) ended: Option<Py<PyAny>>,
     /// `(pending)`: decides about a request.
     pub(crate) decide: Option<Py<PyAny>>,
+    /// `(opening, code, message)`: a request was refused, at an Engine.IO endpoint that wants to know.
+    pub(crate) refused: Option<Py<PyAny>>,
     /// `(exchange)`: starts the task that answers an HTTP request.
     pub(crate) serve: Option<Py<PyAny>>,
 }

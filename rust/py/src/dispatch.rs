@@ -15,7 +15,7 @@ use crate::core::{Core, User, lock};
 use crate::errors;
 use crate::exchange::Exchange;
 use crate::inbox::{Batch, Data, Event};
-use crate::opening::{Asked, Pending};
+use crate::opening::{Asked, Opening, Pending};
 use crate::session::Session;
 use crate::waiting::Waiter;
 
@@ -103,6 +103,7 @@ impl Pass<'_, '_> {
         let result = match event {
             Event::Message { .. } => Ok(()),
             Event::Request(link, request) => self.request(link, *request),
+            Event::Refused(link, request, code, message) => self.refused(link, *request, code, message),
             Event::Exchange(link, request) => self.exchange(link, *request),
             Event::Content { id, data, last } => self.content(id, data, last, batch),
             Event::HungUp(id) => {
@@ -214,6 +215,13 @@ impl Pass<'_, '_> {
         lock(&self.core.asked).insert(link.id(), Asked { request: request.clone(), object: None, lost: None });
         let pending = Pending::new(self.core.clone(), link, request);
         self.survive(decide.call1(self.py, (pending,)).map(drop))
+    }
+
+    fn refused(&mut self, link: Arc<Link>, request: Request, code: u8, message: &str) -> PyResult<()> {
+        let endpoint = request.endpoint as usize;
+        let Some(refused) = &self.user.endpoints[endpoint].refused else { return Ok(()) };
+        let opening = Opening::new(link, Arc::new(request));
+        self.survive(refused.call1(self.py, (opening, code, message)).map(drop))
     }
 
     fn exchange(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {

@@ -44,6 +44,7 @@ pub(crate) struct Batch {
 pub(crate) enum Event {
     Message { id: SessionId, kind: Kind, data: Data },
     Request(Arc<Link>, Box<Request>),
+    Refused(Arc<Link>, Box<Request>, u8, &'static str),
     Exchange(Arc<Link>, Box<Request>),
     Content { id: SessionId, data: Data, last: bool },
     HungUp(SessionId),
@@ -118,6 +119,10 @@ impl Batch {
 impl Handler for Batch {
     fn request(&mut self, link: Arc<Link>, request: Request) {
         self.events.push(Event::Request(link, Box::new(request)));
+    }
+
+    fn refused(&mut self, link: Arc<Link>, request: Request, code: u8, message: &'static str) {
+        self.events.push(Event::Refused(link, Box::new(request), code, message));
     }
 
     fn exchange(&mut self, link: Arc<Link>, request: Request) {
@@ -269,6 +274,10 @@ impl Batcher {
 impl Handler for Batcher {
     fn request(&mut self, link: Arc<Link>, request: Request) {
         self.batch.request(link, request);
+    }
+
+    fn refused(&mut self, link: Arc<Link>, request: Request, code: u8, message: &'static str) {
+        self.batch.refused(link, request, code, message);
     }
 
     fn exchange(&mut self, link: Arc<Link>, request: Request) {

@@ -108,10 +108,9 @@ impl BuildPacked for Reader<'_, '_> {
         PyBytes::new(self.py, bytes).into_any()
     }
 
-    fn date(&mut self, milliseconds: i64) -> Self::Value {
+    fn date(&mut self, seconds: i64, microseconds: u32) -> Self::Value {
         // In whole numbers: as a float, a moment far from 1970 would lose its milliseconds.
-        let (days, rest) = (milliseconds.div_euclid(86_400_000), milliseconds.rem_euclid(86_400_000));
-        let (seconds, microseconds) = (rest / 1000, rest % 1000 * 1000);
+        let (days, seconds) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let since = PyDelta::new(self.py, days as i32, seconds as i32, microseconds as i32, true);
         let made = since.and_then(|since| epoch(self.py)?.add(since));
         self.made(made)

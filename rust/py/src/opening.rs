@@ -184,7 +184,7 @@ pub(crate) fn proxy_address(link: &Link) -> Option<(String, u16)> {
     link.proxy().map(|proxy| (proxy.ip().to_string(), proxy.port()))
 }
 
-fn check(fields: &[(String, String)]) -> PyResult<()> {
+pub(crate) fn check(fields: &[(String, String)]) -> PyResult<()> {
     for (name, value) in fields {
         if !is_token(name) {
             return Err(errors::wrong_field("field name", name));

@@ -588,6 +588,10 @@ fn callbacks(endpoint: &Bound<'_, PyAny>) -> PyResult<Callbacks> {
         start: read("start")?,
         ended: read("ended")?,
         decide: read("decide")?,
+        refused: match endpoint.getattr("engineio")? {
+            engineio if engineio.is_none() => None,
+            engineio => optional(&engineio, "refused")?,
+        },
         serve: read("serve")?,
     })
 }

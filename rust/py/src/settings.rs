@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hubbub_net::{
-    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Endpoint, EngineIo, Folder, Limits,
-    Password, Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
+    Bind, CertificateFiles, ClientCertificates, Compression, CompressionMode, Cors, Endpoint, EngineIo, Folder, Limits,
+    Open, Password, Policy, Proxies, Rate, RatePolicy, Service, Settings, TlsFiles, Transports, Trust,
 };
 use pyo3::prelude::*;
 
-use crate::errors;
+use crate::{errors, opening};
 
 /// Reads `hubbub.Limits` and the endpoints.
 pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shards: usize) -> PyResult<Settings> {
@@ -108,6 +108,38 @@ fn engineio(settings: &Bound<'_, PyAny>) -> PyResult<EngineIo> {
         upgrade_timeout: time("upgrade_timeout")?,
         max_payload: settings.getattr("max_payload")?.extract()?,
         cookie: settings.getattr("cookie")?.extract()?,
+        cors: cors(&settings.getattr("cors")?)?,
+        fields: fields(settings.getattr("fields")?.extract()?)?,
+        tells: !settings.getattr("refused")?.is_none(),
+    })
+}
+
+/// Fields that stand in every answer, if they can.
+fn fields(fields: Vec<(String, String)>) -> PyResult<Vec<(String, String)>> {
+    opening::check(&fields).map(|()| fields)
+}
+
+/// Reads `(open, credentials, exposed, headers, max_age)`, or `None`.
+fn cors(cors: &Bound<'_, PyAny>) -> PyResult<Cors> {
+    if cors.is_none() {
+        return Ok(Cors::default());
+    }
+    let open: Option<String> = cors.get_item(0)?.extract()?;
+    let list = |index: usize| {
+        let names: Option<String> = cors.get_item(index)?.extract()?;
+        fields(names.into_iter().map(|names| ("Access-Control".into(), names)).collect())
+            .map(|mut fields| fields.pop().map(|(_, names)| names))
+    };
+    Ok(Cors {
+        open: match open.as_deref() {
+            None => Open::Unsaid,
+            Some("*") => Open::Everyone,
+            Some(_) => Open::Each,
+        },
+        credentials: cors.get_item(1)?.extract()?,
+        exposed: list(2)?,
+        headers: list(3)?,
+        max_age: cors.get_item(4)?.extract()?,
     })
 }
 

@@ -52,6 +52,9 @@ const packed = [
   { type: 2, nsp: "/", data: ["parts", 0.1, -2.5, 1e300, 5e-324] },
   { type: 2, nsp: "/", id: 4294967296, data: ["x".repeat(31), "x".repeat(32), "x".repeat(255), "x".repeat(256)] },
   { type: 2, nsp: "/", data: ["many", Array(15).fill(1), Array(16).fill(2), Buffer.alloc(255), Buffer.alloc(256)] },
+  { type: 2, nsp: "/", data: ["buffers", new ArrayBuffer(0), new Uint8Array([1, 2, 3]), { deep: [new Uint16Array([1])] }] },
+  { type: 2, nsp: "/", id: 1, data: ["long buffers", new Uint8Array(255), new Uint8Array(256), new ArrayBuffer(65536)] },
+  { type: 3, nsp: "/", id: 2, data: [new Uint8Array(8), new Uint8Array(1), new DataView(new ArrayBuffer(4))] },
   { type: 2, nsp: "/", data: ["map", Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, i]))] },
 ];
 
@@ -123,6 +126,7 @@ const payloadsEncoded = [
 /** `value` with its bytes written as JSON can. */
 function plain(value) {
   if (value instanceof Date) return { $date: value.getTime() };
+  if (value instanceof ArrayBuffer) value = Buffer.from(value);
   if (Buffer.isBuffer(value)) return { $bytes: value.toString("base64") };
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== "object") return value;

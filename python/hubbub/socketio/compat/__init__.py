@@ -17,7 +17,53 @@ docs/socketio-compat.md has what differs.
 from hubbub.socketio.compat import exceptions
 from hubbub.socketio.compat.apps import ASGIApp, WSGIApp
 from hubbub.socketio.compat.async_server import AsyncServer
+from hubbub.socketio.compat.managers import (
+    AsyncAioPikaManager,
+    AsyncManager,
+    AsyncRedisManager,
+    KafkaManager,
+    KombuManager,
+    Manager,
+    PubSubManager,
+    RedisManager,
+    ZmqManager,
+)
 from hubbub.socketio.compat.namespaces import AsyncNamespace, Namespace
 from hubbub.socketio.compat.sync_server import Server
 
-__all__ = ["ASGIApp", "AsyncNamespace", "AsyncServer", "Namespace", "Server", "WSGIApp", "exceptions"]
+__all__ = [
+    "ASGIApp",
+    "AsyncAioPikaManager",
+    "AsyncManager",
+    "AsyncNamespace",
+    "AsyncRedisManager",
+    "AsyncServer",
+    "KafkaManager",
+    "KombuManager",
+    "Manager",
+    "Namespace",
+    "PubSubManager",
+    "RedisManager",
+    "Server",
+    "WSGIApp",
+    "ZmqManager",
+    "exceptions",
+]
+
+#: What else python-socketio has.
+_ELSEWHERE = {
+    "AsyncClient",
+    "AsyncClientNamespace",
+    "AsyncSimpleClient",
+    "Client",
+    "ClientNamespace",
+    "Middleware",
+    "SimpleClient",
+    "get_tornado_handler",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _ELSEWHERE:
+        raise AttributeError(f"{name} is not here: hubbub has python-socketio's servers. Take it from python-socketio")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

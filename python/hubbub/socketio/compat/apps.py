@@ -91,7 +91,7 @@ class ASGIApp(App):
         socketio_server: the `AsyncServer`.
         other_asgi_app: gets everything that is neither Socket.IO nor a file.
         static_files: files and folders by path: ``{"/": "index.html", "/static": "public"}``. A value may also be a
-            dict with ``filename`` and ``content_type``.
+            dict with ``filename`` and ``content_type``. A folder gives ``index.html``, or what ``""`` says.
         socketio_path: where clients connect.
         on_startup: called when the server starts; may be a coroutine function.
         on_shutdown: called when it stops.
@@ -146,25 +146,32 @@ class WSGIApp(App):
 
 
 def find_file(path: str, files: dict[str, Any]) -> tuple[Path, str] | None:
-    """The file for a path, and its content type; ``None``: there is none."""
+    """The file for a path, and its content type; ``None``: there is none. ``files[""]`` stands for its folder."""
     rest = ""
-    entry = files.get(path)
+    entry = files.get(path) if path else None
     while entry is None and path:
         path, _, last = path.rpartition("/")
         rest = f"/{last}{rest}"
-        entry = files.get(path, files.get(f"{path}/"))
+        entry = files.get(path) if path else None
+        entry = entry or files.get(f"{path}/")
     if entry is None:
         return None
-    named = {"filename": entry} if isinstance(entry, (str, os.PathLike)) else entry
+    named = described(entry)
     root = Path(named["filename"])
     file = root / rest.lstrip("/") if rest.strip("/") else root
     if file.is_dir():
-        file /= "index.html"
+        index = described(files.get("", "index.html"))
+        file /= index["filename"]
+        named = {**named, **index}
     # Whatever dots there are in the path: nothing outside of what was named.
     if not file.is_file() or not file.resolve().is_relative_to(root.resolve()):
         return None
     kind = named.get("content_type") or mimetypes.guess_type(file.name)[0]
     return file, str(kind or "application/octet-stream")
+
+
+def described(entry: Any) -> dict[str, Any]:
+    return {"filename": entry} if isinstance(entry, (str, os.PathLike)) else entry
 
 
 async def send_file(file: Path, content_type: str, send: Any) -> None:

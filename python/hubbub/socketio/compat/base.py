@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from hubbub.hub import Hub
 from hubbub.socketio.compat.carrier import Carried, Carrier
 from hubbub.socketio.compat.environ import make_environ
+from hubbub.socketio.compat.managers import Manager
 from hubbub.socketio.compat.options import engine_options
 from hubbub.socketio.compat.registry import Registry
+from hubbub.socketio.compat.rooms import given_room, wire_rooms
 from hubbub.socketio.emitter import Handler
 
 __all__ = ["BaseServer"]
+
+T = TypeVar("T")
+
+#: How packets are written, by python-socketio's names.
+SERIALIZERS = {"default": "json", "msgpack": "msgpack"}
 
 #: Events of one client that are handled at the same time, with ``async_handlers=True``.
 CONCURRENCY = 1000
 
 
 class BaseServer(Registry):
-    """A server whose handlers are in tables, by namespace and event."""
+    """A server whose handlers are in tables, by namespace and event.
+
+    What it does to clients is awaited with an `AsyncServer`; with a `Server` it is done when the method returns, which
+    may be called from any thread.
+
+    Args:
+        client_manager: an `AsyncManager` or `Manager`; it has one anyway.
+        logger: ``True`` or a logger: what is sent is logged.
+        serializer: ``"default"``, or ``"msgpack"`` for clients that have it.
+        async_handlers: handlers of one client run side by side; ``False``: one after the other.
+        always_connect: clients are let in before their ``connect`` handler is asked.
+        namespaces: those that clients may ask for beside those with handlers; ``["/"]`` if not given, ``"*"`` for all.
+        kwargs: ``ping_interval``, ``ping_timeout``, ``max_http_buffer_size``, ``allow_upgrades``, ``transports``,
+            ``cookie``, ``cors_allowed_origins`` and ``cors_credentials``. What else the Engine.IO server has is taken,
+            and means nothing.
+    """
 
     class reason:
         """Why a client has gone: what ``disconnect`` handlers are told."""
@@ -33,9 +55,12 @@ class BaseServer(Registry):
 
     async_mode: str
 
+    #: Which kind of manager it has if none is given.
+    _manager_type: type[Manager]
+
     def __init__(
         self,
-        client_manager: None = None,
+        client_manager: Manager | None = None,
         logger: bool | logging.Logger = False,
         serializer: str = "default",
         json: None = None,
@@ -45,13 +70,13 @@ class BaseServer(Registry):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        if client_manager is not None:
-            raise ValueError("there is no client_manager here: rooms are the network's, in one process")
-        if serializer != "default":
-            raise ValueError(f'the serializer is "default" here, not {serializer!r}')
+        if client_manager is not None and not isinstance(client_manager, Manager):
+            raise ValueError(f"a client_manager is an AsyncManager or a Manager here, not {client_manager!r}")
+        if serializer not in SERIALIZERS:
+            raise ValueError(f'the serializer is "default" or "msgpack" here, not {serializer!r}')
         if json is not None:
             raise ValueError("packets are written by the network: there is no json module to choose")
-        self._options = engine_options(kwargs)
+        self._options = {**engine_options(kwargs), "parser": SERIALIZERS[serializer]}
         self.logger = logging.getLogger("socketio.server") if isinstance(logger, bool) else logger
         if logger is True and self.logger.level == logging.NOTSET:
             self.logger.setLevel(logging.INFO)
@@ -61,6 +86,9 @@ class BaseServer(Registry):
         self._carrier: Carrier | None = None
         #: Sockets that have ended, while their ``disconnect`` handlers run.
         self._ending: dict[str, Carried] = {}
+        #: Who is where.
+        self.manager = client_manager if client_manager is not None else self._manager_type()
+        self.manager.set_server(self)
 
     @property
     def hub(self) -> Hub:
@@ -80,12 +108,126 @@ class BaseServer(Registry):
         concurrency = CONCURRENCY if self.async_handlers else 1
         self._carrier = Carrier(self, hub, path, concurrency=concurrency, **self._options)
 
+    # ---- what it does
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        namespace: str | None = None,
+        callback: Handler | None = None,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Sends an event.
+
+        Args:
+            event: any name but the reserved ones.
+            data: one argument, a tuple for several, ``None`` for none.
+            to: the ``sid`` of a client, a room, or a list of rooms; everyone in the namespace if not given.
+            room: the same.
+            skip_sid: who does not get it: a ``sid`` or a list of them.
+            namespace: ``"/"`` if not given.
+            callback: is called when a client acknowledges the event, with what it says; by a `Server`, in a thread.
+            ignore_queue: means nothing here.
+        """
+        told = None if callback is None else self._called_back(callback)
+        return self._send(lambda: self._emit(event, data, to or room, skip_sid, namespace, told))
+
+    def send(
+        self,
+        data: Any,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: str | list[str] | None = None,
+        namespace: str | None = None,
+        callback: Handler | None = None,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """``emit("message", ...)``."""
+        return self.emit("message", data, to, room, skip_sid, namespace, callback, ignore_queue)
+
+    def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: str | None = None,
+        sid: str | None = None,
+        namespace: str | None = None,
+        timeout: float | None = 60,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Sends an event to a client, and waits until it is acknowledged.
+
+        Returns:
+            What the client says: the value, ``None`` for nothing, a tuple for several.
+
+        Raises:
+            TimeoutError: it has not answered within ``timeout`` seconds, or has gone.
+        """
+        target = to or sid
+        if target is None:
+            raise ValueError("Cannot use call() to broadcast.")
+        if not self.async_handlers:
+            raise RuntimeError("Cannot use call() when async_handlers is False.")
+        return self._call(target, namespace, timeout, event, arguments(data))
+
+    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
+        """Puts a client into a room.
+
+        Raises:
+            ValueError: there is no such client, or the room is another client's own.
+        """
+        return self._perform(lambda: self._enter_room(sid, room, namespace))
+
+    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
+        """Takes a client out of a room."""
+        return self._perform(lambda: self._leave_room(sid, room, namespace))
+
+    def close_room(self, room: Any, namespace: str | None = None) -> Any:
+        """Takes all clients out of a room."""
+        return self._perform(lambda: self._close_room(room, namespace))
+
+    def get_session(self, sid: str, namespace: str | None = None) -> Any:
+        """What the program keeps with a client: a dict to begin with, the same each time.
+
+        Raises:
+            KeyError: there is no such client.
+        """
+        return self._perform(lambda: self._socket(sid, namespace).data)
+
+    def save_session(self, sid: str, session: Any, namespace: str | None = None) -> Any:
+        """Keeps something else with a client.
+
+        Raises:
+            KeyError: there is no such client.
+        """
+
+        def save() -> None:
+            self._socket(sid, namespace).data = session
+
+        return self._perform(save)
+
+    def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> Any:
+        """Puts a client out of a namespace."""
+        return self._perform(lambda: self._disconnect(sid, namespace))
+
+    def shutdown(self) -> Any:
+        """Does nothing: the hub ends what it has begun."""
+        return self._perform(lambda: None)
+
     # ---- what is asked of it
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
         """The rooms that a client is in, its own among them."""
-        socket = self._find_socket(sid, namespace)
-        return [] if socket is None else [given_room(name) for name in socket.rooms | {sid}]
+
+        def found() -> list[Any]:
+            socket = self._find_socket(sid, namespace)
+            return [] if socket is None else [given_room(name) for name in socket.rooms | {sid}]
+
+        return self._look(found)
 
     def transport(self, sid: str, namespace: str | None = None) -> str:
         """``"polling"`` or ``"websocket"``."""
@@ -103,6 +245,32 @@ class BaseServer(Registry):
     async def handle_request(self, *args: Any, **kwargs: Any) -> Any:
         """Of frameworks that python-socketio is a part of; here the network answers."""
         raise NotImplementedError("hubbub's network answers requests: serve socketio.ASGIApp(sio)")
+
+    def instrument(self, *args: Any, **kwargs: Any) -> Any:
+        """For Socket.IO's admin UI, which is not here: `Hub.stats` and `Hub.metrics` have figures."""
+        raise NotImplementedError("there is no admin UI here: app.hub.stats() and app.hub.metrics() have figures")
+
+    # ---- how: from wherever it is asked
+
+    def _perform(self, work: Callable[[], Any]) -> Any:
+        """Does it in the event loop's thread; gives what it returns, or what is to be awaited for that."""
+        raise NotImplementedError
+
+    def _send(self, work: Callable[[], Any]) -> Any:
+        """The same, where what `work` returns may be awaited itself."""
+        raise NotImplementedError
+
+    def _look(self, work: Callable[[], T]) -> T:
+        """Finds something out, at once."""
+        raise NotImplementedError
+
+    def _call(self, sid: str, namespace: str | None, timeout: float | None, event: str, args: tuple[Any, ...]) -> Any:
+        """Asks a client; gives its answer, or what is to be awaited for that."""
+        raise NotImplementedError
+
+    def _called_back(self, callback: Handler) -> Handler:
+        """What tells a callback."""
+        return callback
 
     # ---- how: in the event loop's thread
 
@@ -138,7 +306,7 @@ class BaseServer(Registry):
         nsp = None if carrier is None else carrier._nsps.get(name)
         if carrier is None or nsp is None:
             return None
-        args = () if data is None else data if isinstance(data, tuple) else (data,)
+        args = arguments(data)
         rooms = None if room is None else wire_rooms(room)
         skip = [skip_sid] if isinstance(skip_sid, str) else list(skip_sid or ())
         self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", name)
@@ -183,17 +351,6 @@ class BaseServer(Registry):
             socket.disconnect()
 
 
-def wire_rooms(room: Any) -> list[str]:
-    """Rooms as hubbub names them: ``str``, or whole numbers, which python-socketio takes as well."""
-    if isinstance(room, (list, tuple, set, frozenset)):
-        return [name for each in room for name in wire_rooms(each)]
-    if isinstance(room, str):
-        return [room]
-    if isinstance(room, int):
-        return [f"\0{int(room)}"]
-    raise TypeError(f"a room is a str or an int, not {room!r}")
-
-
-def given_room(name: str) -> Any:
-    """A room as it was given."""
-    return int(name[1:]) if name.startswith("\0") else name
+def arguments(data: Any) -> tuple[Any, ...]:
+    """The arguments of an event."""
+    return () if data is None else data if isinstance(data, tuple) else (data,)

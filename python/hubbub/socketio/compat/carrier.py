@@ -114,6 +114,11 @@ class Carrier(SocketIo):
             found = self.undecided.get(sid) or self.owner._ending.get(sid)
         return found if isinstance(found, Carried) and found.nsp.name == namespace else None
 
+    def select(self, namespace: str, rooms: list[str] | None) -> set[Socket]:
+        """The sockets in any of the rooms; ``None``: all in the namespace."""
+        nsp = self._nsps.get(namespace)
+        return set() if nsp is None else nsp.adapter.select(rooms)
+
     def undecided_in(self, nsp: Namespace, rooms: list[str] | None, skip: list[str]) -> list[Carried]:
         """Those whose handler has not decided, and that an event is for."""
         return [

@@ -9,8 +9,6 @@ from hubbub.socketio.compat.registry import methods_of
 from hubbub.socketio.emitter import Handler, fitting
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
-
     from hubbub.socketio.compat.async_server import AsyncServer
     from hubbub.socketio.compat.sync_server import Server
 
@@ -46,99 +44,7 @@ class BaseNamespace:
             return None
         return method(*(fitting(method, *args) if event in ("connect", "disconnect") else args))
 
-    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
-        """As the server's, in this namespace."""
-        rooms: list[Any] = self.server.rooms(sid, namespace=namespace or self.namespace)
-        return rooms
-
-
-class AsyncNamespace(BaseNamespace):
-    """A namespace of an `AsyncServer`. Its methods may be coroutines."""
-
-    server: AsyncServer
-
-    async def trigger_event(self, event: str, *args: Any) -> Any:
-        """Calls the method for an event. A subclass may do otherwise."""
-        result = self._call(event, args)
-        return await result if inspect.isawaitable(result) else result
-
-    async def emit(
-        self,
-        event: str,
-        data: Any = None,
-        to: Any = None,
-        room: Any = None,
-        skip_sid: str | list[str] | None = None,
-        namespace: str | None = None,
-        callback: Handler | None = None,
-        ignore_queue: bool = False,
-    ) -> None:
-        """As the server's, in this namespace."""
-        await self.server.emit(event, data, to, room, skip_sid, namespace or self.namespace, callback, ignore_queue)
-
-    async def send(
-        self,
-        data: Any,
-        to: Any = None,
-        room: Any = None,
-        skip_sid: str | list[str] | None = None,
-        namespace: str | None = None,
-        callback: Handler | None = None,
-        ignore_queue: bool = False,
-    ) -> None:
-        """As the server's, in this namespace."""
-        await self.server.send(data, to, room, skip_sid, namespace or self.namespace, callback, ignore_queue)
-
-    async def call(
-        self,
-        event: str,
-        data: Any = None,
-        to: str | None = None,
-        sid: str | None = None,
-        namespace: str | None = None,
-        timeout: float | None = None,
-        ignore_queue: bool = False,
-    ) -> Any:
-        """As the server's, in this namespace; without a ``timeout`` it waits for ever."""
-        return await self.server.call(event, data, to, sid, namespace or self.namespace, timeout, ignore_queue)
-
-    async def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
-        """As the server's, in this namespace."""
-        await self.server.enter_room(sid, room, namespace or self.namespace)
-
-    async def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
-        """As the server's, in this namespace."""
-        await self.server.leave_room(sid, room, namespace or self.namespace)
-
-    async def close_room(self, room: Any, namespace: str | None = None) -> None:
-        """As the server's, in this namespace."""
-        await self.server.close_room(room, namespace or self.namespace)
-
-    async def get_session(self, sid: str, namespace: str | None = None) -> Any:
-        """As the server's, in this namespace."""
-        return await self.server.get_session(sid, namespace or self.namespace)
-
-    async def save_session(self, sid: str, session: Any, namespace: str | None = None) -> None:
-        """As the server's, in this namespace."""
-        await self.server.save_session(sid, session, namespace or self.namespace)
-
-    def session(self, sid: str, namespace: str | None = None) -> AbstractAsyncContextManager[Any]:
-        """As the server's, in this namespace."""
-        return self.server.session(sid, namespace or self.namespace)
-
-    async def disconnect(self, sid: str, namespace: str | None = None) -> None:
-        """As the server's, in this namespace."""
-        await self.server.disconnect(sid, namespace or self.namespace)
-
-
-class Namespace(BaseNamespace):
-    """A namespace of a `Server`. Its methods are functions, called in threads of their own."""
-
-    server: Server
-
-    def trigger_event(self, event: str, *args: Any) -> Any:
-        """Calls the method for an event. A subclass may do otherwise."""
-        return self._call(event, args)
+    # ---- the server's methods, in this namespace. Those of an `AsyncNamespace` are awaited.
 
     def emit(
         self,
@@ -150,9 +56,9 @@ class Namespace(BaseNamespace):
         namespace: str | None = None,
         callback: Handler | None = None,
         ignore_queue: bool = False,
-    ) -> None:
+    ) -> Any:
         """As the server's, in this namespace."""
-        self.server.emit(event, data, to, room, skip_sid, namespace or self.namespace, callback, ignore_queue)
+        return self.server.emit(event, data, to, room, skip_sid, namespace or self.namespace, callback, ignore_queue)
 
     def send(
         self,
@@ -163,9 +69,9 @@ class Namespace(BaseNamespace):
         namespace: str | None = None,
         callback: Handler | None = None,
         ignore_queue: bool = False,
-    ) -> None:
+    ) -> Any:
         """As the server's, in this namespace."""
-        self.server.send(data, to, room, skip_sid, namespace or self.namespace, callback, ignore_queue)
+        return self.server.send(data, to, room, skip_sid, namespace or self.namespace, callback, ignore_queue)
 
     def call(
         self,
@@ -180,30 +86,56 @@ class Namespace(BaseNamespace):
         """As the server's, in this namespace; without a ``timeout`` it waits for ever."""
         return self.server.call(event, data, to, sid, namespace or self.namespace, timeout, ignore_queue)
 
-    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
         """As the server's, in this namespace."""
-        self.server.enter_room(sid, room, namespace or self.namespace)
+        return self.server.enter_room(sid, room, namespace or self.namespace)
 
-    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
         """As the server's, in this namespace."""
-        self.server.leave_room(sid, room, namespace or self.namespace)
+        return self.server.leave_room(sid, room, namespace or self.namespace)
 
-    def close_room(self, room: Any, namespace: str | None = None) -> None:
+    def close_room(self, room: Any, namespace: str | None = None) -> Any:
         """As the server's, in this namespace."""
-        self.server.close_room(room, namespace or self.namespace)
+        return self.server.close_room(room, namespace or self.namespace)
+
+    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
+        """As the server's, in this namespace. It is not awaited."""
+        rooms: list[Any] = self.server.rooms(sid, namespace=namespace or self.namespace)
+        return rooms
 
     def get_session(self, sid: str, namespace: str | None = None) -> Any:
         """As the server's, in this namespace."""
         return self.server.get_session(sid, namespace or self.namespace)
 
-    def save_session(self, sid: str, session: Any, namespace: str | None = None) -> None:
+    def save_session(self, sid: str, session: Any, namespace: str | None = None) -> Any:
         """As the server's, in this namespace."""
-        self.server.save_session(sid, session, namespace or self.namespace)
+        return self.server.save_session(sid, session, namespace or self.namespace)
 
-    def session(self, sid: str, namespace: str | None = None) -> AbstractContextManager[Any]:
-        """As the server's, in this namespace."""
+    def session(self, sid: str, namespace: str | None = None) -> Any:
+        """As the server's, in this namespace: for ``async with``, or for ``with``."""
         return self.server.session(sid, namespace or self.namespace)
 
-    def disconnect(self, sid: str, namespace: str | None = None) -> None:
+    def disconnect(self, sid: str, namespace: str | None = None) -> Any:
         """As the server's, in this namespace."""
-        self.server.disconnect(sid, namespace or self.namespace)
+        return self.server.disconnect(sid, namespace or self.namespace)
+
+
+class AsyncNamespace(BaseNamespace):
+    """A namespace of an `AsyncServer`. Its methods may be coroutines."""
+
+    server: AsyncServer
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Calls the method for an event. A subclass may do otherwise."""
+        result = self._call(event, args)
+        return await result if inspect.isawaitable(result) else result
+
+
+class Namespace(BaseNamespace):
+    """A namespace of a `Server`. Its methods are functions, called in threads of their own."""
+
+    server: Server
+
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        """Calls the method for an event. A subclass may do otherwise."""
+        return self._call(event, args)

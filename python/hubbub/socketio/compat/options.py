@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hubbub.socketio.compat.environ import make_environ
+from hubbub.socketio.cors import Cors
+from hubbub.socketio.emitter import fitting
+
 __all__ = ["engine_options"]
 
 #: Of the Engine.IO server. These mean nothing here: the network does them, or does without.
@@ -11,7 +15,6 @@ _IGNORED = frozenset(
     {
         "async_mode",
         "compression_threshold",
-        "cors_credentials",
         "engineio_logger",
         "http_compression",
         "logger",
@@ -36,28 +39,45 @@ def engine_options(given: dict[str, Any]) -> dict[str, Any]:
                 options["transports"] = [value] if isinstance(value, str) else list(value)
         elif name == "cookie":
             options["cookie"] = _cookie(value)
-        elif name == "cors_allowed_origins":
-            pass
-        elif name not in _IGNORED:
+        elif name not in (*_IGNORED, "cors_allowed_origins", "cors_credentials"):
             raise TypeError(f"a server has no argument {name!r}")
-    options["origins"] = _origins(given.get("cors_allowed_origins"))
+    options["cors"] = _cors(given.get("cors_allowed_origins"), bool(given.get("cors_credentials", True)))
     return options
 
 
-def _cookie(cookie: Any) -> str | None:
-    if cookie is None or isinstance(cookie, str):
+#: The attributes of a cookie, as they are written.
+_ATTRIBUTES = {
+    "path": "path",
+    "domain": "domain",
+    "max-age": "max_age",
+    "httponly": "http_only",
+    "secure": "secure",
+    "samesite": "same_site",
+}
+
+
+def _cookie(cookie: Any) -> Any:
+    if not isinstance(cookie, dict):
         return cookie
-    if isinstance(cookie, dict) and set(cookie) <= {"name", "path", "SameSite"}:
-        return str(cookie.get("name", "io"))
-    raise ValueError("a cookie is its name: attributes of its own cannot be given here")
+    # It has the attributes that are given, and no others.
+    said = {"name": "io", "path": None, "http_only": False, "same_site": None}
+    for name, value in cookie.items():
+        ours = name if name == "name" else _ATTRIBUTES.get(name.lower())
+        if ours is None:
+            raise ValueError(f"a cookie has {', '.join(_ATTRIBUTES)} here, and no {name!r}")
+        said[ours] = value() if callable(value) else value
+    return said
 
 
-def _origins(allowed: Any) -> list[str] | None:
-    """The pages that may connect; ``None``: all."""
+def _cors(allowed: Any, credentials: bool) -> Cors:
+    """The pages that may connect, and whether their browsers send cookies."""
     if allowed is None:
-        return ["same-origin"]
+        return Cors("same-origin", credentials)
     if callable(allowed):
-        raise ValueError("cors_allowed_origins cannot be a function here: look at environ in the connect handler")
+        return Cors(
+            lambda origin, request: allowed(*fitting(allowed, origin, make_environ(request))),
+            credentials,
+        )
     if allowed == "*" or (not isinstance(allowed, str) and "*" in allowed) or not allowed:
-        return None
-    return [origin.rstrip("/") for origin in ([allowed] if isinstance(allowed, str) else allowed)]
+        return Cors("*")
+    return Cors([origin.rstrip("/") for origin in ([allowed] if isinstance(allowed, str) else allowed)], credentials)

@@ -9,7 +9,7 @@ use super::Shard;
 use super::clients::TOO_MANY;
 use super::context::Context;
 use super::opening::Agreed;
-use super::wishes::{Named, Wish, preflight, refuse_engineio, unknown};
+use super::wishes::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown};
 use crate::carrier::Carrier;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
@@ -91,7 +91,7 @@ impl Shard {
                         if let Some(session) = self.sessions.get(id) {
                             self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
                         }
-                        self.refuse_as(slot, ErrorCode::BadRequest, opening, handler);
+                        self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler);
                     }
                     (Ok(engineio::Request::Poll), Some(id)) => {
                         let fields = std::mem::take(&mut opening.plan.fields);
@@ -100,10 +100,11 @@ impl Shard {
                     }
                     (Ok(engineio::Request::Post), Some(_)) => self.take_post(slot, named, opening, rest, handler),
                     (Ok(engineio::Request::Upgrade), Some(id)) => self.offer(slot, id, opening, rest, handler),
-                    (Ok(_), None) => self.refuse_as(slot, ErrorCode::BadRequest, opening, handler),
-                    (Err(code), _) => self.refuse_as(slot, code, opening, handler),
+                    (Ok(_), None) => self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler),
+                    (Err(code), _) => self.refuse_as(slot, (Reason::Handshake, code), opening, handler),
                 }
             }
+            Wish::Refused(reason, code) => self.refuse_as(slot, (reason, code), opening, handler),
             Wish::Preflight => {
                 let answer = preflight(std::mem::take(&mut opening.plan.fields));
                 self.hold(slot, opening, Purpose::Own, rest, handler);
@@ -139,10 +140,28 @@ impl Shard {
         self.posted(slot, handler);
     }
 
-    pub(super) fn refuse_as(&mut self, slot: u32, code: ErrorCode, opening: New, handler: &mut impl Handler) {
+    /// Refuses a request of Engine.IO's.
+    pub(super) fn refuse_as(
+        &mut self,
+        slot: u32,
+        (reason, code): (Reason, ErrorCode),
+        opening: New,
+        handler: &mut impl Handler,
+    ) {
         let Some(session) = self.sessions.at(slot) else { return };
-        let (reason, answer) = refuse_engineio(code, opening.agreed.is_some(), &opening.plan.fields);
-        self.cx.refuse_request(session, &answer, reason, opening.request_line, handler);
+        let New { plan, mut request, request_line, .. } = opening;
+        let message = if reason == Reason::Origin { NO_ORIGIN } else { code.message() };
+        let endpoint = &self.cx.server.settings().endpoints[request.endpoint as usize];
+        let upgrade = if matches!(&endpoint.service, Service::EngineIo(settings) if settings.tells) {
+            session.describe_transport(&mut request);
+            let (link, upgrade) = (Link::new(session.id, session.whence()), request.upgrade);
+            handler.refused(Arc::new(link), request, code as u8, message);
+            upgrade
+        } else {
+            request.upgrade
+        };
+        let answer = refuse_engineio((code, message), upgrade, &plan.fields);
+        self.cx.refuse_request(session, &answer, reason, request_line, handler);
         self.settle_session(slot);
     }
 

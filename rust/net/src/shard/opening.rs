@@ -13,7 +13,7 @@ use super::calls::{Call, New};
 use super::context::Context;
 use super::files::{NOTHING, Route};
 use super::origins::may_connect;
-use super::wishes::{self, Wish};
+use super::wishes::{self, NO_ORIGIN, Wish};
 use crate::carrier::Carrier;
 use crate::command::{Answer, Verdict};
 use crate::compression::Packing;
@@ -274,7 +274,9 @@ impl Context {
         };
         let mut request = Request::default();
         let (mut agreed, mut exchange) = (None, None);
-        if upgrade {
+        if matches!(wish, Wish::Refused(..)) {
+            // Nothing more has to be found out.
+        } else if upgrade {
             match agree(parsed, endpoint) {
                 Ok((agreement, subprotocol)) => {
                     // What is compressed for one connection cannot go on in the next.
@@ -427,7 +429,7 @@ fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(Agreed, Option<String>
     if let (Some(allowed), Some(origin)) = (&endpoint.origins, upgrade.origin)
         && !may_connect(allowed, origin, head.host().unwrap_or_default())
     {
-        return Err((Reason::Origin, Answer::plain(403, "This origin may not connect.")));
+        return Err((Reason::Origin, Answer::plain(403, NO_ORIGIN)));
     }
     let spoken = endpoint.subprotocols.iter().find(|name| upgrade.subprotocols.contains(&name.as_str()));
     let packing = endpoint.compression.as_ref().and_then(|how| Packing::agree(how, &upgrade.extensions));

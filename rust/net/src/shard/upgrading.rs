@@ -10,6 +10,7 @@ use super::Shard;
 use super::calls::New;
 use super::context::millis;
 use crate::carrier::Carrier;
+use crate::figures::Reason;
 use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::session::{Phase, Session};
@@ -26,7 +27,7 @@ impl Shard {
         };
         let action = if allowed { self.step(id, Input::CandidateOpened) } else { Action::DropCandidate };
         if action != Action::AdmitCandidate {
-            self.refuse_as(slot, ErrorCode::BadRequest, opening, handler);
+            self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler);
             return;
         }
         let Some(session) = self.sessions.at(slot) else { return };

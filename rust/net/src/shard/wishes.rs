@@ -13,7 +13,9 @@ use crate::history::Since;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Secret, read_sid};
 use crate::session::Plan;
-use crate::settings::{Endpoint, EngineIo, Service, Transports};
+use crate::settings::{Cors, Endpoint, EngineIo, Open, Service, Transports};
+
+pub(super) const NO_ORIGIN: &str = "This origin may not connect.";
 
 /// What is asked for.
 pub(super) enum Wish {
@@ -31,8 +33,10 @@ pub(super) enum Wish {
     Post(Named),
     /// What a request of Engine.IO's means depends on where its session stands.
     EngineIo { query: engineio::Query, named: Option<Named>, method: String },
-    /// Whether a page from another origin may ask.
+    /// Whether a page from another origin may ask; the plan has the fields that say so.
     Preflight,
+    /// What Engine.IO refuses.
+    Refused(Reason, ErrorCode),
 }
 
 /// A session, as a client names it.
@@ -54,15 +58,25 @@ impl Wish {
         match self {
             Wish::Resume(named) | Wish::Poll { named, .. } | Wish::Post(named) => Some(named),
             Wish::EngineIo { named, .. } => named.as_ref(),
-            Wish::Open | Wish::Preflight => None,
+            Wish::Open | Wish::Preflight | Wish::Refused(..) => None,
         }
     }
 }
 
 /// Reads a request to such an endpoint; gives what it asks for and how a session would open.
 pub(super) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Result<(Wish, Plan), Refusal> {
-    let fields = cross_origin(head, endpoint)?;
+    let engineio = match &endpoint.service {
+        Service::EngineIo(settings) => Some(&**settings),
+        _ => None,
+    };
+    let mut fields = match cross_origin(head, endpoint, engineio) {
+        Err(_) if engineio.is_some() => {
+            return Ok((Wish::Refused(Reason::Origin, ErrorCode::Forbidden), Plan::default()));
+        }
+        fields => fields?,
+    };
     if head.method == "OPTIONS" && !upgrade {
+        allow(&mut fields, head, engineio.map(|settings| &settings.cors));
         return Ok((Wish::Preflight, Plan { fields, ..Plan::default() }));
     }
     if head.has_body() && head.method != "POST" {
@@ -70,7 +84,7 @@ pub(super) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Resul
     }
     let read = match &endpoint.service {
         Service::Comet(transports) => read_comet(head, upgrade, *transports, fields.clone()),
-        Service::EngineIo(settings) => return read_engineio(head, upgrade, settings, fields),
+        Service::EngineIo(settings) => return Ok(read_engineio(head, settings, fields)),
         _ => read_events(head, upgrade, fields.clone()),
     };
     // A page from another origin is to know why.
@@ -149,41 +163,45 @@ fn read_comet(head: &Head<'_>, upgrade: bool, transports: Transports, fields: Fi
     }
 }
 
-fn read_engineio(head: &Head<'_>, upgrade: bool, settings: &EngineIo, fields: Fields) -> Result<(Wish, Plan), Refusal> {
-    let refuse = |code| Err(refuse_engineio(code, upgrade, &fields));
+fn read_engineio(head: &Head<'_>, settings: &EngineIo, fields: Fields) -> (Wish, Plan) {
+    let mut plan = Plan { dialect: Some(Dialect::EngineIo), fields, ..Plan::default() };
+    let refuse = |code| Wish::Refused(Reason::Handshake, code);
     let query = match engineio::Query::parse(head.query().unwrap_or_default()) {
-        Ok(query) if query.jsonp.is_some() => return refuse(ErrorCode::BadRequest),
+        Ok(query) if query.jsonp.is_some() => return (refuse(ErrorCode::BadRequest), plan),
         Ok(query) => query,
-        Err(code) => return refuse(code),
+        Err(code) => return (refuse(code), plan),
     };
     let (carrier, taken) = match query.transport {
         engineio::Transport::WebSocket => (Carrier::Packets, settings.websocket),
         engineio::Transport::Polling => (Carrier::Polling, settings.polling),
     };
     if !taken {
-        return refuse(ErrorCode::TransportUnknown);
+        return (refuse(ErrorCode::TransportUnknown), plan);
     }
+    plan.carrier = carrier;
     let named = match query.sid.map(|sid| read_sid(&sid)) {
         None => None,
         Some(Some((id, secret))) => Some(Named { id, secret, cursor: None, or_new: false }),
-        Some(None) => return refuse(ErrorCode::SessionIdUnknown),
+        Some(None) => return (refuse(ErrorCode::SessionIdUnknown), plan),
     };
-    let plan = Plan { carrier, dialect: Some(Dialect::EngineIo), fields, ..Plan::default() };
-    Ok((Wish::EngineIo { query, named, method: head.method.to_owned() }, plan))
+    (Wish::EngineIo { query, named, method: head.method.to_owned() }, plan)
 }
 
 /// The reference answers requests with JSON and handshakes in words.
-pub(super) fn refuse_engineio(code: ErrorCode, upgrade: bool, fields: &Fields) -> Refusal {
+pub(super) fn refuse_engineio((code, message): (ErrorCode, &str), upgrade: bool, fields: &Fields) -> Answer {
     let mut answer = match upgrade {
-        true => Answer::plain(code.status(), code.message()),
+        true => Answer::plain(code.status(), message),
         false => Answer {
             status: code.status(),
             fields: vec![("Content-Type".into(), "application/json".into())],
-            body: bytes::Bytes::from_static(code.body().as_bytes()),
+            body: match message == code.message() {
+                true => bytes::Bytes::from_static(code.body().as_bytes()),
+                false => format!(r#"{{"code":{},"message":"{message}"}}"#, code as u8).into(),
+            },
         },
     };
     answer.fields.extend(fields.iter().cloned());
-    (Reason::Handshake, answer)
+    answer
 }
 
 /// What the client of an event stream has seen before. An id that is not ours stands for a place that nobody knows.
@@ -194,34 +212,62 @@ fn place(head: &Head<'_>) -> Option<Since> {
 }
 
 /// What the response says to a page from another origin; or that it may not ask.
-fn cross_origin(head: &Head<'_>, endpoint: &Endpoint) -> Result<Fields, Refusal> {
-    // What browsers do without our leave, a page of any origin may do; it cannot read the answer.
-    let Some(allowed) = &endpoint.origins else { return Ok(Vec::new()) };
-    let refusal = || (Reason::Origin, Answer::plain(403, "This origin may not connect."));
-    // Two of them are no browser's, and nobody knows which one counts.
-    let Some(origin) = head.one("origin").map_err(|_| refusal())? else { return Ok(Vec::new()) };
-    let origin = std::str::from_utf8(origin).map_err(|_| refusal())?;
-    let host = head.host().unwrap_or_default();
-    if !may_connect(allowed, origin, host) {
-        return Err(refusal());
+fn cross_origin(head: &Head<'_>, endpoint: &Endpoint, engineio: Option<&EngineIo>) -> Result<Fields, Refusal> {
+    let cors = engineio.map(|settings| &settings.cors);
+    let mut fields = engineio.map(|settings| settings.fields.clone()).unwrap_or_default();
+    let mut say = |name: &str, value: &str| fields.push((name.into(), value.into()));
+    let open = cors.map_or(Open::Unsaid, |cors| cors.open);
+    match (&endpoint.origins, open) {
+        // What browsers do without our leave, a page of any origin may do; it cannot read the answer.
+        (None, Open::Unsaid) => return Ok(fields),
+        (None, Open::Everyone) => say("Access-Control-Allow-Origin", "*"),
+        (allowed, _) => {
+            let refusal = || (Reason::Origin, Answer::plain(403, NO_ORIGIN));
+            say("Vary", "Origin");
+            // Two of them are no browser's, and nobody knows which one counts.
+            let Some(origin) = head.one("origin").map_err(|_| refusal())? else { return Ok(fields) };
+            let origin = std::str::from_utf8(origin).map_err(|_| refusal())?;
+            let host = head.host().unwrap_or_default();
+            if allowed.as_ref().is_some_and(|allowed| !may_connect(allowed, origin, host)) {
+                return Err(refusal());
+            }
+            if is_same_host(origin, host) {
+                return Ok(fields);
+            }
+            say("Access-Control-Allow-Origin", origin);
+            if cors.is_none_or(|cors| cors.credentials) {
+                say("Access-Control-Allow-Credentials", "true");
+            }
+        }
     }
-    let mut fields = vec![("Vary".into(), "Origin".into())];
-    if !is_same_host(origin, host) {
-        fields.push(("Access-Control-Allow-Origin".into(), origin.into()));
-        fields.push(("Access-Control-Allow-Credentials".into(), "true".into()));
+    if let Some(exposed) = cors.and_then(|cors| cors.exposed.as_ref()) {
+        say("Access-Control-Expose-Headers", exposed);
     }
     Ok(fields)
 }
 
-/// The answer to a preflight, where the origin may ask.
-pub(super) fn preflight(mut fields: Fields) -> Answer {
-    for (name, value) in [
-        ("Access-Control-Allow-Methods", "GET, POST"),
-        ("Access-Control-Allow-Headers", "Content-Type, Last-Event-ID, Cache-Control"),
-        ("Access-Control-Max-Age", "600"),
-    ] {
-        fields.push((name.into(), value.into()));
+/// What the answer to a preflight says, where the origin may ask.
+fn allow(fields: &mut Fields, head: &Head<'_>, cors: Option<&Cors>) {
+    let mut say = |name: &str, value: &str| fields.push((name.into(), value.into()));
+    say("Access-Control-Allow-Methods", "GET, POST");
+    match cors {
+        None => say("Access-Control-Allow-Headers", "Content-Type, Last-Event-ID, Cache-Control"),
+        Some(Cors { headers: Some(headers), .. }) => say("Access-Control-Allow-Headers", headers),
+        Some(Cors { headers: None, .. }) => {
+            say("Vary", "Access-Control-Request-Headers");
+            // It is a field's value, and so it can be one.
+            if let Some(asked) = head.one("access-control-request-headers").ok().flatten()
+                && let Ok(asked) = std::str::from_utf8(asked)
+            {
+                say("Access-Control-Allow-Headers", asked);
+            }
+        }
     }
+    say("Access-Control-Max-Age", &cors.map_or(600, |cors| cors.max_age).to_string());
+}
+
+/// The answer to a preflight.
+pub(super) fn preflight(fields: Fields) -> Answer {
     Answer { status: 204, fields, body: bytes::Bytes::new() }
 }
 

@@ -1,9 +1,10 @@
 //! Packets as `socket.io-msgpack-parser` has them: each a binary message with one map, `{type, nsp, id, data}`, in
 //! MessagePack. Bytes are values like others, so there are no attachments.
 //!
-//! What is beyond MessagePack's own types is as in notepack.io, which that parser uses: extension 0 is `undefined` (one
-//! byte) or a `Date` (eight, milliseconds). Other extensions and keys that are not text are refused, and so is text that
-//! is not UTF-8.
+//! What is beyond MessagePack's own types is as in notepack.io, which that parser uses: extension 0 is `undefined` (fixext
+//! of one byte, 0), a `Date` (fixext of eight, milliseconds), or in Node an `ArrayBuffer` or what is a view of one (ext,
+//! any length). Timestamps, MessagePack's extension -1, are moments too. Other extensions and keys that are not text are
+//! refused, and so is text that is not UTF-8.
 
 use std::str;
 
@@ -15,8 +16,12 @@ use super::error::PacketError;
 use super::json::{Build, MAX_DEPTH, Values};
 use super::packet::{Kind, RESERVED_EVENTS};
 
-/// Milliseconds since 1970 in which the years 1 to 9999 begin and end.
-const DATES: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+/// Seconds since 1970 in which the years 1 to 9999 begin and end.
+const DATES: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// The extensions that are read: notepack.io's, and MessagePack's timestamp.
+const NOTEPACK: i8 = 0;
+const TIMESTAMP: i8 = -1;
 
 /// Makes values of MessagePack while it is read.
 pub trait BuildPacked: Build {
@@ -28,8 +33,8 @@ pub trait BuildPacked: Build {
     fn float(&mut self, number: f64) -> Self::Value;
     /// Bytes.
     fn bytes(&mut self, bytes: &[u8]) -> Self::Value;
-    /// A `Date` in the years 1 to 9999, in milliseconds since 1970.
-    fn date(&mut self, milliseconds: i64) -> Self::Value;
+    /// A moment in the years 1 to 9999: seconds since 1970, and microseconds from there on.
+    fn date(&mut self, seconds: i64, microseconds: u32) -> Self::Value;
 }
 
 impl BuildPacked for () {
@@ -37,7 +42,7 @@ impl BuildPacked for () {
     fn large(&mut self, _: u64) {}
     fn float(&mut self, _: f64) {}
     fn bytes(&mut self, _: &[u8]) {}
-    fn date(&mut self, _: i64) {}
+    fn date(&mut self, _: i64, _: u32) {}
 }
 
 /// A packet, and what was made of its data.
@@ -300,15 +305,60 @@ impl<'a, B: BuildPacked> Walk<'a, '_, B> {
                 self.build.bytes(bytes)
             }
             Marker::FixExt1 if self.number::<2>()? == [0, 0] => self.build.null(),
-            Marker::FixExt8 if self.number::<1>()? == [0] => {
-                let date = i64::from_be_bytes(self.number()?);
-                if !DATES.contains(&date) {
-                    return Err(PacketError::MessagePack);
-                }
-                self.build.date(date)
+            Marker::FixExt4 | Marker::FixExt8 | Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => {
+                self.extension(marker)?
             }
             _ => return Err(PacketError::MessagePack),
         })
+    }
+
+    fn extension(&mut self, marker: Marker) -> Result<B::Value> {
+        let len = match marker {
+            Marker::FixExt4 => 4,
+            Marker::FixExt8 => 8,
+            Marker::Ext8 => self.number::<1>()?[0].into(),
+            Marker::Ext16 => u16::from_be_bytes(self.number()?).into(),
+            _ => u32::from_be_bytes(self.number()?) as usize,
+        };
+        match (i8::from_be_bytes(self.number()?), marker, len) {
+            (NOTEPACK, Marker::FixExt8, _) => {
+                let milliseconds = i64::from_be_bytes(self.number()?);
+                let rest = milliseconds.rem_euclid(1000) as u32;
+                self.date(milliseconds.div_euclid(1000), rest * 1000)
+            }
+            (NOTEPACK, Marker::Ext8 | Marker::Ext16 | Marker::Ext32, _) => {
+                let bytes = self.take(len)?;
+                Ok(self.build.bytes(bytes))
+            }
+            (TIMESTAMP, _, 4) => {
+                let seconds = u32::from_be_bytes(self.number()?);
+                self.date(seconds.into(), 0)
+            }
+            (TIMESTAMP, _, 8) => {
+                let both = u64::from_be_bytes(self.number()?);
+                self.timestamp((both & ((1 << 34) - 1)) as i64, (both >> 34) as u32)
+            }
+            (TIMESTAMP, _, 12) => {
+                let nanoseconds = u32::from_be_bytes(self.number()?);
+                let seconds = i64::from_be_bytes(self.number()?);
+                self.timestamp(seconds, nanoseconds)
+            }
+            _ => Err(PacketError::MessagePack),
+        }
+    }
+
+    fn timestamp(&mut self, seconds: i64, nanoseconds: u32) -> Result<B::Value> {
+        if nanoseconds > 999_999_999 {
+            return Err(PacketError::MessagePack);
+        }
+        self.date(seconds, nanoseconds / 1000)
+    }
+
+    fn date(&mut self, seconds: i64, microseconds: u32) -> Result<B::Value> {
+        if !DATES.contains(&seconds) {
+            return Err(PacketError::MessagePack);
+        }
+        Ok(self.build.date(seconds, microseconds))
     }
 
     fn check(&self, depth: u32) -> Result<()> {

@@ -75,7 +75,8 @@ impl BuildPacked for Values {
         json!({"$bytes": STANDARD.encode(bytes)})
     }
 
-    fn date(&mut self, milliseconds: i64) -> Value {
-        json!({"$date": milliseconds})
+    fn date(&mut self, seconds: i64, microseconds: u32) -> Value {
+        let (milliseconds, rest) = (seconds * 1000 + i64::from(microseconds / 1000), microseconds % 1000);
+        if rest == 0 { json!({"$date": milliseconds}) } else { json!({"$date": milliseconds, "us": rest}) }
     }
 }

@@ -1,0 +1,153 @@
+"""The Engine.IO side of a server: what can be said about connections, before there is a socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hubbub._handlers import in_turn
+from hubbub.request import Request, Response
+from hubbub.socketio.cors import Cors
+from hubbub.socketio.emitter import Emitter, Handler
+from hubbub.socketio.steps import must_wait
+
+if TYPE_CHECKING:
+    from hubbub.socketio.server import Server
+
+__all__ = ["ConnectionRefusal", "Engine"]
+
+EVENTS = ("connection", "connection_error", "initial_headers")
+
+#: What Engine.IO calls it when the server's user does not want a client.
+FORBIDDEN = 4
+
+
+@dataclass(frozen=True)
+class ConnectionRefusal:
+    """A request that was refused.
+
+    Attributes:
+        request: what the client has asked.
+        code: 0 unknown transport, 1 unknown session id, 2 wrong method for opening, 3 a request that is no good,
+            4 forbidden, 5 unknown version of the protocol.
+        message: that in words, which the client is told as well.
+    """
+
+    request: Request
+    code: int
+    message: str
+
+
+class Engine(Emitter):
+    """``io.engine``: connections, whatever namespaces they are in.
+
+    Handlers, by `on`:
+
+    - ``connection`` ``(ws)``: a connection is open; `ws` is the hub's session, ``socket.conn``.
+    - ``initial_headers`` ``(headers, request)``: what is put into the dict are fields of the response that opens a
+      connection. Added before the hub runs; may be a coroutine function.
+    - ``connection_error`` ``(refusal)``: a request was refused, a `ConnectionRefusal`. Added before the hub runs. What
+      `Hub.on_request` answers, and what is no HTTP, is not told.
+    """
+
+    __slots__ = ("_allow_request", "_cors", "_endpoint", "server")
+
+    def __init__(
+        self, server: Server, endpoint: dict[str, Any], cors: Cors, allow_request: Callable[[Request], Any] | None
+    ) -> None:
+        super().__init__()
+        self.server = server
+        self._endpoint = endpoint
+        self._cors = cors
+        self._allow_request = allow_request
+        if cors.rule is not None or allow_request is not None:
+            self._ask()
+
+    @property
+    def clients_count(self) -> int:
+        """Connections."""
+        return self.server.clients_count
+
+    def _add(self, event: str, listener: Handler, handler: Handler) -> None:
+        if event == "headers":
+            raise ValueError(
+                "headers are not asked for at each poll: Server(headers={...}) are those of every response, and "
+                "initial_headers is told of the first one"
+            )
+        if event not in EVENTS:
+            raise ValueError(f"the engine tells of {', '.join(EVENTS)}, not of {event!r}")
+        if event != "connection" and self.server.hub._running is not None:
+            raise RuntimeError(f"handlers of {event} are added before the hub runs")
+        super()._add(event, listener, handler)
+        if event == "initial_headers":
+            self._ask()
+        elif event == "connection_error":
+            self._endpoint["engineio"] = replace(self._endpoint["engineio"], refused=self._refused)
+
+    # ---- how: deciding about a request
+
+    def _ask(self) -> None:
+        self._endpoint["asks"] = in_turn(in_turn(self._judge, self._allow), self._head)
+
+    def _judge(self, request: Request) -> Any:
+        return self._answer(request, self._cors.admits(request), "This origin may not connect.")
+
+    def _allow(self, request: Request) -> Any:
+        if self._allow_request is None:
+            return None
+        return self._answer(request, self._allow_request(request), "Forbidden")
+
+    def _answer(self, request: Request, said: Any, message: str) -> Any:
+        """The answer to who is not to be let in; or what is to be awaited for it."""
+        if must_wait(said):
+            return self._answer_later(request, said, message)
+        if isinstance(said, tuple) and len(said) == 2 and said[0] is False:
+            said, message = said
+        if said is None or said is True:
+            return None
+        if isinstance(said, Response):
+            self._tell_refusal(request, message)
+            return said
+        if said is not False or not isinstance(message, str):
+            raise TypeError(f"allow_request returns True or None, False, (False, message) or a Response, not {said!r}")
+        self._tell_refusal(request, message)
+        if request.is_websocket:
+            return Response(403, message)
+        body = json.dumps({"code": FORBIDDEN, "message": message}, separators=(",", ":"), ensure_ascii=False)
+        return Response(403, body, {"Content-Type": "application/json"})
+
+    async def _answer_later(self, request: Request, said: Awaitable[Any], message: str) -> Response | None:
+        answer: Response | None = self._answer(request, await said, message)
+        return answer
+
+    def _head(self, request: Request) -> Awaitable[None] | None:
+        waiting = []
+        for handler in self._heard("initial_headers"):
+            result = handler(request.response_headers, request)
+            if must_wait(result):
+                waiting.append(result)
+        return all_of(waiting) if waiting else None
+
+    # ---- how: telling
+
+    def _heard(self, event: str) -> tuple[Handler, ...]:
+        return self._listeners.get(event, ())
+
+    def _refused(self, opening: Any, code: int, message: str) -> None:
+        refusal = ConnectionRefusal(Request(opening), code, message)
+        self.server._tell(self._heard("connection_error"), "connection_error", refusal)
+
+    def _tell_refusal(self, request: Request, message: str) -> None:
+        if self._heard("connection_error"):
+            refusal = ConnectionRefusal(request, FORBIDDEN, message)
+            self.server._tell(self._heard("connection_error"), "connection_error", refusal)
+
+    def __repr__(self) -> str:
+        return f"<Engine of {self.server!r}>"
+
+
+async def all_of(waiting: list[Awaitable[Any]]) -> None:
+    for each in waiting:
+        await each
