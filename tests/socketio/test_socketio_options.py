@@ -50,10 +50,12 @@ def test_who_writes_milliseconds_is_told(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("wrong", ["3", None, True, 1.5, -1, 1 << 41])
+@pytest.mark.parametrize("wrong", ["3", None, True, 1.5, -1])
 def test_numbers_are_whole(name: str, wrong: Any) -> None:
     with pytest.raises(ValueError, match=f"^{name} is a whole number from [01] on, not "):
         Server(Hub(), **{name: wrong})
+    with pytest.raises(ValueError, match=f"^{name} is out of range: "):
+        Server(Hub(), **{name: 1 << 41})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", FLAGS)
