@@ -450,6 +450,7 @@ async def test_arguments_of_the_engine_are_taken(serve: Serve) -> None:
         ("*", "https://elsewhere.test", 200),
         ([], "https://elsewhere.test", 200),
         (["https://a.test"], "https://a.test", 200),
+        (["https://a.test/"], "https://a.test", 200),
         ("https://a.test", "https://b.test", 403),
         (lambda origin: origin == "https://a.test", "https://a.test", 200),
         (lambda origin, environ: origin == f"http://{environ['HTTP_HOST']}", "http://test", 200),

@@ -3,7 +3,7 @@
 from hubbub.socketio import AckTimeout, Server, Socket
 from programs import hub
 
-# A client that is asked may think about it: its other events go on meanwhile.
+# Who is asked may think about it, and send other events meanwhile.
 io = Server(hub, "/events/", concurrency=8)
 
 

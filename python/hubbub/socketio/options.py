@@ -41,8 +41,10 @@ def check_seconds(name: str, value: object, *, optional: bool = False) -> None:
 
 def check_number(name: str, value: object, least: int, most: int = (1 << 32) - 1) -> None:
     """A whole number within these bounds."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is a whole number from {least} on, not {value!r}")
+    if value > most:
+        raise ValueError(f"{name} is out of range: {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:
