@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 SECONDS = ["connect_timeout", "ping_interval", "ping_timeout", "upgrade_timeout"]
 NUMBERS = ["concurrency", "max_attachments", "max_http_buffer_size", "max_namespaces"]
-FLAGS = ["allow_upgrades", "cleanup_empty_child_namespaces", "serve_client"]
+FLAGS = ["add_trailing_slash", "allow_upgrades", "cleanup_empty_child_namespaces", "serve_client"]
 
 
 # ---- what they may be
@@ -121,6 +121,14 @@ async def test_clients_ask_with_a_slash_at_the_end_of_the_path(serve: Serve, pat
     Server(hub, path)
     asked = path.rstrip("/") + "/"
     async with serve(hub) as server, connecting(server, asked) as peer:
+        assert len(await peer.join()) == 1
+
+
+@pytest.mark.parametrize("path", ["/chat", "/chat/"])
+async def test_clients_that_leave_the_slash_out_are_served_if_wanted(serve: Serve, path: str) -> None:
+    hub = Hub()
+    Server(hub, path, add_trailing_slash=False)
+    async with serve(hub) as server, connecting(server, "/chat") as peer:
         assert len(await peer.join()) == 1
 
 

@@ -69,6 +69,7 @@ class Server(NamespaceMethods):
     Args:
         hub: what carries it; a hub of its own if none is given.
         path: where clients connect; they ask with a slash at its end, which is added.
+        add_trailing_slash: ``False`` for clients that are told not to ask with that slash.
         connect_timeout: seconds that a client may be in no namespace; then it is closed. ``None``: for ever.
         concurrency: events of one socket that are handled at the same time, if their handlers are coroutines. With 1,
             each waits for the one before it.
@@ -110,6 +111,7 @@ class Server(NamespaceMethods):
         hub: Hub | None = None,
         path: str = "/socket.io/",
         *,
+        add_trailing_slash: bool = True,
         connect_timeout: float | None = 45.0,
         concurrency: int = 1,
         connection_state_recovery: ConnectionStateRecovery | bool | dict[str, Any] | None = None,
@@ -134,7 +136,8 @@ class Server(NamespaceMethods):
             raise TypeError(f"hub is a hubbub.Hub, not {hub!r}")
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"a path is a str that begins with '/', not {path!r}")
-        path = path.rstrip("/") + "/"
+        check_flag("add_trailing_slash", add_trailing_slash)
+        path = path.rstrip("/") + "/" if add_trailing_slash else path.rstrip("/") or "/"
         check_seconds("connect_timeout", connect_timeout, optional=True)
         check_seconds("ping_interval", ping_interval)
         check_seconds("ping_timeout", ping_timeout)
@@ -153,7 +156,7 @@ class Server(NamespaceMethods):
             raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
         if hub is None:
             hub = Hub(limits=limits_for(max_http_buffer_size))
-        elif any(entry["path"].rstrip("/") + "/" == path for entry in hub._endpoints):
+        elif any(entry["path"].rstrip("/") == path.rstrip("/") for entry in hub._endpoints):
             raise ValueError(f"the hub has an endpoint at {path!r} already: a second server needs a path of its own")
         check_room(max_http_buffer_size, hub.limits)
         if hub._serving is not None:
