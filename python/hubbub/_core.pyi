@@ -100,6 +100,7 @@ class Session:
 
         Raises:
             ConnectionClosed: the session is closing or closed, or, when awaited, it has ended without a pong.
+            RuntimeError: the session is carried by something else than a WebSocket with plain messages.
             TypeError: the data is of another type.
             ValueError: the data is longer (RFC 6455 §5.5).
         """

@@ -19,7 +19,12 @@ from websockets.sync.client import connect
 import hubbub
 from support.program import ROOT, Program, hubbub_command, running
 
-PAGES = [ROOT / "README.md", ROOT / "docs" / "guide.md", ROOT / "docs" / "socketio.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "docs" / "guide.md",
+    ROOT / "docs" / "socketio.md",
+    ROOT / "docs" / "socketio-compat.md",
+]
 GUIDE = PAGES[1].read_text()
 
 BLOCKS = [
@@ -141,6 +146,20 @@ def talk(program: Program, port: int) -> None:
         assert grace.recv(timeout=5) == '42["chat message","hello"]'
 
 
+def said(program: Program, port: int) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        assert answer.read() == b"<h1>home</h1>"
+    path = "/socket.io/?EIO=4&transport=websocket"
+    with program.connect(port, path) as ada, program.connect(port, path) as grace:
+        for client in (ada, grace):
+            client.recv(timeout=5)
+            client.send("40")
+            assert str(client.recv(timeout=5)).startswith('40{"sid":"')
+        ada.send('421["say","hello"]')
+        assert grace.recv(timeout=5) == '42["said","hello"]'
+        assert ada.recv(timeout=5) == '431["ok"]'
+
+
 CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "chat.py": chat,
     "rooms.py": rooms,
@@ -152,6 +171,7 @@ CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "announce.py": announce,
     "site.py": site,
     "talk.py": talk,
+    "said.py": said,
 }
 
 

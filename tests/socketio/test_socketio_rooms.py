@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from hubbub import Hub
-from hubbub.socketio import Server, Socket
+from hubbub.socketio import AckTimeout, Server, Socket
 from support.server import Serve, until
 from support.socketio import Peer, joining
 
@@ -303,3 +303,43 @@ async def test_nothing_is_sent_to_a_socket_that_has_ended(serve: Serve) -> None:
         await socket.emit("late")
         await sockets[1].volatile.emit("late")
         await io.emit("for nobody")
+
+
+async def test_the_sockets_that_are_fetched_can_do_what_remote_sockets_can(serve: Serve) -> None:
+    hub, io = hub_and_server()
+    reasons: list[str] = []
+    io.on("connection", lambda socket: socket.on("disconnect", reasons.append))
+    async with serve(hub) as server, joining(server, auth={"token": "t"}) as peer, joining(server) as other:
+        own = io.sockets.sockets[peer.sid]
+        own.join("a room")
+        own.data["name"] = "Ada"
+        (fetched,) = await io.in_("a room").fetch_sockets()
+        assert {socket.id for socket in await io.fetch_sockets()} == {peer.sid, other.sid}
+        assert fetched.id == peer.sid
+        assert fetched.data == {"name": "Ada"}
+        assert fetched.rooms == {peer.sid, "a room"}
+        assert (fetched.handshake.auth, fetched.handshake.query["transport"]) == ({"token": "t"}, "websocket")
+        fetched.emit("hello", 1)
+        assert await peer.event() == ["hello", 1]
+        fetched.join("another")
+        fetched.leave("a room")
+        io.to("a room").emit("nobody hears that")
+        io.to("another").emit("in another")
+        assert await peer.event() == ["in another"]
+
+        async def answer() -> None:
+            packet = await peer.recv()
+            assert isinstance(packet, str)
+            assert packet.endswith('["question"]')
+            await peer.send(f"3{packet[1:].partition('[')[0]}[42]")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answer)
+            assert await fetched.timeout(5).emit_with_ack("question") == 42
+        with pytest.raises(AckTimeout):
+            await fetched.timeout(0.01).emit_with_ack("question")
+        assert str(await peer.recv()).endswith('["question"]')
+        fetched.disconnect()
+        assert await peer.recv() == "1"
+        await until(lambda: reasons == ["server namespace disconnect"])
+        assert [socket.id for socket in await io.fetch_sockets()] == [other.sid]
