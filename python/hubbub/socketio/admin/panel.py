@@ -45,9 +45,7 @@ class AdminPanel:
         self._actions = None if options.read_only else Actions(server, self._nsp)
         self.figures = Figures(server, options.server_id)
         self.watcher = Watcher(server, self._nsp) if options.mode == "development" else None
-        self._features = ["AGGREGATED_EVENTS"]
-        if self._actions is not None:
-            self._features += ACTIONS
+        self._features = [*([] if options.read_only else ACTIONS), "AGGREGATED_EVENTS"]
         if self.watcher is not None:
             self._features.append("ALL_EVENTS")
             for nsp in server._nsps.values():

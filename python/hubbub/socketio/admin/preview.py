@@ -23,10 +23,7 @@ MORE = "\u2026"
 
 def preview(value: Any, chars: int = MAX_CHARS) -> Any:
     """The value as JSON has it, cut where it gets long. Bytes, and what JSON does not have, are named instead."""
-    try:
-        return _Budget(chars).show(value, 0)
-    except Exception:  # Somebody's own kind of list, say.
-        return named(value)
+    return _Budget(chars).show(value, 0)
 
 
 class _Budget:
@@ -47,10 +44,13 @@ class _Budget:
             return float(value) if math.isfinite(value) else repr(float(value))
         if isinstance(value, (bytes, bytearray, memoryview)):
             return f"<{len(value)} bytes>"
-        if isinstance(value, dict):
-            return self.pairs(value.items(), depth)
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return self.items(value, depth)
+        try:
+            if isinstance(value, dict):
+                return self.pairs(value.items(), depth)
+            if isinstance(value, (list, tuple, set, frozenset)):
+                return self.items(value, depth)
+        except Exception:  # Somebody's own kind of list, say, or one that another thread changes.
+            pass
         return named(value)
 
     def text(self, text: str) -> str:
