@@ -17,6 +17,9 @@ __all__ = ["Figures"]
 #: Namespaces that are told of.
 MAX_NAMESPACES = 1_000
 
+#: Characters of the name of a namespace or a room; what has a longer one is not told.
+MAX_NAME_CHARS = 200
+
 #: What has gone by, in the page's words and in those of `Hub.stats`.
 TRAFFIC = {"packetsIn": "messages_in", "packetsOut": "messages_out", "bytesIn": "bytes_in", "bytesOut": "bytes_out"}
 
@@ -58,7 +61,9 @@ class Figures:
             "clientsCount": clients,
             "pollingClientsCount": min(clients, stats["transports"]["polling"]["sessions"]),
             "aggregatedEvents": self._happened(stats) if happened else [],
-            "namespaces": [{"name": nsp.name, "socketsCount": len(nsp.sockets)} for nsp in nsps],
+            "namespaces": [
+                {"name": nsp.name, "socketsCount": len(nsp.sockets)} for nsp in nsps if len(nsp.name) <= MAX_NAME_CHARS
+            ],
         }
 
     def _happened(self, stats: Any) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from hubbub.socketio.admin.figures import MAX_NAME_CHARS
 from hubbub.socketio.admin.preview import preview
 from hubbub.socketio.packets import EVENT
 from hubbub.socketio.socket import PLAIN, Socket
@@ -48,7 +49,11 @@ State = tuple[str, Any]
 
 
 class Watcher:
-    """Follows the sockets of all namespaces. Counted by `left_out`: details that were too many."""
+    """Follows the sockets of all namespaces.
+
+    Attributes:
+        left_out: what was too much to be told; a broadcast counts once.
+    """
 
     def __init__(self, server: Server, admin: Namespace) -> None:
         self._server = server
@@ -66,9 +71,11 @@ class Watcher:
 
     def watch(self, nsp: Namespace) -> None:
         """Begins to follow a namespace. Events of sockets that are in it already are not told."""
+        if len(nsp.name) > MAX_NAME_CHARS:
+            return
         nsp._watcher = self
-        nsp.adapter.on("join-room", lambda room, sid: self._tell("room_joined", nsp.name, room, sid, now()))
-        nsp.adapter.on("leave-room", lambda room, sid: self._tell("room_left", nsp.name, room, sid, now()))
+        nsp.adapter.on("join-room", lambda room, sid: self._tell_room("room_joined", nsp, room, sid))
+        nsp.adapter.on("leave-room", lambda room, sid: self._tell_room("room_left", nsp, room, sid))
         if nsp is not self._admin:
             nsp._socket_type = watched(nsp._socket_type, self)
 
@@ -93,18 +100,18 @@ class Watcher:
 
     def received(self, socket: Socket, args: Sequence[Any]) -> None:
         """An event has come."""
-        if self._admin.sockets and args:
+        if self._admin.sockets and args and self._has_room():
             self._tell_event("event_received", socket, preview(args))
 
     def sent_to(self, socket: Socket, event: str, args: Sequence[Any]) -> None:
         """An event is sent to one socket."""
-        if self.is_looked_at and socket.nsp is not self._admin:
+        if self.is_looked_at and socket.nsp is not self._admin and self._has_room():
             shown = preview((event, *args))
             self._here(lambda: self._tell_event("event_sent", socket, shown))
 
     def sent(self, nsp: Namespace, how: BroadcastOperator, event: str, args: Sequence[Any]) -> None:
         """An event is sent to many."""
-        if self.is_looked_at and nsp is not self._admin:
+        if self.is_looked_at and nsp is not self._admin and self._has_room():
             shown = preview((event, *args))
             self._here(lambda: self._tell_broadcast(nsp, how, shown))
 
@@ -114,7 +121,8 @@ class Watcher:
         """Further details may be told. Tells what has changed unseen."""
         self._bytes_left, self._details_left = self._max_bytes, MAX_DETAILS
         if self._is_stale:
-            self._is_stale = False
+            # A page that is being given the list may have got what is old: it gets another one.
+            self._is_stale = bool(self._listing)
             for page in self._admin.sockets.values():
                 self._server._await(self.list_to(page), "all_sockets")
             return
@@ -138,7 +146,7 @@ class Watcher:
             return
         self._listing.add(page)
         try:
-            nsps = self._server._nsps.values()
+            nsps = [nsp for nsp in self._server._nsps.values() if nsp._watcher is self]
             sockets = list(islice(chain.from_iterable(nsp.sockets.values() for nsp in nsps), MAX_LISTED))
             first, size = [], 0
             rest = iter(sockets)
@@ -161,27 +169,34 @@ class Watcher:
 
     # ---- how
 
+    def _tell_room(self, what: str, nsp: Namespace, room: str, sid: str) -> None:
+        if self.is_looked_at and len(room) <= MAX_NAME_CHARS:
+            self._tell(what, nsp.name, room, sid, now())
+
     def _tell_event(self, what: str, socket: Socket, shown: Any) -> None:
         self._tell(what, socket.nsp.name, socket.id, shown, now(), is_event=True)
 
     def _tell_broadcast(self, nsp: Namespace, how: BroadcastOperator, shown: Any) -> None:
+        is_for_all = how._rooms is None and not how._except
         receivers: Iterable[Socket]
-        if how._rooms is None and not how._except:
-            receivers, count = nsp.sockets.values(), len(nsp.sockets)
-        else:
-            receivers = chosen = nsp.adapter.select(how._rooms, how._except)
-            count = len(chosen)
-        for number, socket in enumerate(receivers):
-            if self._details_left <= 0:
-                self.left_out += count - number
+        receivers = nsp.sockets.values() if is_for_all else nsp.adapter.select(how._rooms, how._except)
+        for socket in receivers:
+            if not self._has_room():
                 return
             self._tell_event("event_sent", socket, shown)
+
+    def _has_room(self) -> bool:
+        """Something may still be told in this interval; if not, what was to be told is counted."""
+        if self._details_left > 0:
+            return True
+        self.left_out += 1
+        return False
 
     def _tell(self, what: str, *args: Any, is_event: bool = False, but: Socket | None = None) -> None:
         admin = self._admin
         if not admin.sockets:
             return
-        if self._details_left > 0:
+        if self._has_room():
             messages = admin._encode(EVENT, admin.name, None, (what, *args))
             size = sum(map(len, messages))
             if size <= self._bytes_left:
@@ -191,7 +206,7 @@ class Watcher:
                 except_ = (but.id,) if but is not None and but.nsp is admin else ()
                 admin.adapter.broadcast(messages, None, except_, compress=True, volatile=False)
                 return
-        self.left_out += 1
+            self.left_out += 1
         self._is_stale |= not is_event
 
     def _here(self, work: Any) -> None:
@@ -244,7 +259,7 @@ def described(socket: Socket) -> dict[str, Any]:
             "url": preview(handshake.url),
             "xdomain": handshake.xdomain,
         },
-        "rooms": list(islice(socket.rooms, MAX_ROOMS)),
+        "rooms": [room for room in islice(socket.rooms, MAX_ROOMS) if len(room) <= MAX_NAME_CHARS],
     }
 
 
