@@ -6,7 +6,9 @@ import faulthandler
 import functools
 import inspect
 import logging
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import pytest
@@ -15,6 +17,9 @@ from support.server import Serve
 
 #: Seconds for one test. What waits longer has failed, and says where.
 TEST_TIME = 10.0
+
+#: Clients, and what they are clients of.
+NODE = Path(__file__).parent / "clients" / "node"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +46,15 @@ def io_threads(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def serve(io_threads: int) -> Serve:
     return Serve(io_threads)
+
+
+@pytest.fixture(scope="session")
+def packages() -> None:
+    """What clients/node/package-lock.json names, installed."""
+    installed = NODE / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= (NODE / "package-lock.json").stat().st_mtime:
+        return
+    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=NODE, check=True)
 
 
 @pytest.fixture

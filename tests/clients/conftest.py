@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-NODE = HERE / "node"
 
 
 @pytest.fixture(scope="session", params=[0, 1], ids=["io_threads=0", "io_threads=1"])
@@ -22,15 +21,6 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         yield int(server.stdout.readline())
         server.terminate()
         assert server.wait(10) == 0
-
-
-@pytest.fixture(scope="session")
-def packages() -> None:
-    """What node/package-lock.json names, installed."""
-    installed = NODE / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= (NODE / "package-lock.json").stat().st_mtime:
-        return
-    subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=NODE, check=True)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from hubbub.socketio.socket import Socket
 from hubbub.socketio.steps import Steps, must_wait
 
 if TYPE_CHECKING:
+    from hubbub.socketio.admin import Watcher
     from hubbub.socketio.client import Client
     from hubbub.socketio.operators import SocketOperator
     from hubbub.socketio.recovery import Session
@@ -133,6 +134,8 @@ class Namespace(Emitter, NamespaceMethods):
         "_outgoing",
         "_recovery",
         "_send_packet",
+        "_socket_type",
+        "_watcher",
         "adapter",
         "name",
         "server",
@@ -144,6 +147,7 @@ class Namespace(Emitter, NamespaceMethods):
         self.server = server
         self.name = name
         self.sockets: dict[str, Socket] = {}
+        self._socket_type = server._socket_type
         self._encode = server.parser.encode
         self._send_packet = server.parser.send
         self.adapter = Adapter(self)
@@ -156,6 +160,10 @@ class Namespace(Emitter, NamespaceMethods):
         self._outgoing: set[Socket] = set()
         options = server.connection_state_recovery
         self._recovery = None if options is None else Recovery(self, options)
+        #: Tells admins what happens here.
+        self._watcher: Watcher | None = None
+        if server._admin is not None and server._admin.watcher is not None:
+            server._admin.watcher.watch(self)
 
     def use(self, middleware: H) -> H:
         """Adds a middleware, which is asked about each client before it is let in.
@@ -175,7 +183,7 @@ class Namespace(Emitter, NamespaceMethods):
 
     def _let_in(self, client: Client, auth: dict[str, Any]) -> Steps:
         """Asks the middleware about a client, and lets it in."""
-        socket = self.server._socket_type(self, client, auth)
+        socket = self._socket_type(self, client, auth)
         recovery = self._recovery
         claim = None if recovery is None else recovery.claim(socket, auth)
         self._asking += 1
@@ -229,8 +237,12 @@ class Namespace(Emitter, NamespaceMethods):
             client.send(messages)
         client.send(self._encode(CONNECT, self.name, None, answer))
         self.adapter.enter(socket, rooms)
+        if self._watcher is not None:
+            self._watcher.connected(socket)
 
     def _remove(self, socket: Socket) -> None:
+        if self._watcher is not None:
+            self._watcher.disconnected(socket)
         if self._recovery is not None:
             self._recovery.leave(socket)
         self.adapter.remove_all(socket)
@@ -264,7 +276,7 @@ class Namespace(Emitter, NamespaceMethods):
         else:
             # It is remembered for a client that is away, too.
             messages = self._recovery.encode(event, args, (socket.id,), (), volatile=how._volatile)
-        socket._tell_outgoing(event, args)
+        self._tell_outgoing_to(socket, event, args)
         return socket._write(messages, compress=how._compress, volatile=how._volatile)
 
     def _emit_for_acks(self, how: BroadcastOperator, event: str, args: Sequence[Any], callback: Handler) -> Any:
@@ -301,7 +313,14 @@ class Namespace(Emitter, NamespaceMethods):
         else:
             self._outgoing.discard(socket)
 
+    def _tell_outgoing_to(self, socket: Socket, event: str, args: Sequence[Any]) -> None:
+        if self._watcher is not None:
+            self._watcher.sent_to(socket, event, args)
+        socket._tell_outgoing(event, args)
+
     def _tell_outgoing(self, how: BroadcastOperator, event: str, args: Sequence[Any]) -> None:
+        if self._watcher is not None:
+            self._watcher.sent(self, how, event, args)
         if self._outgoing:
             for socket in self._outgoing & self.adapter.select(how._rooms, how._except):
                 socket._tell_outgoing(event, args)

@@ -12,6 +12,7 @@ from hubbub._engineio import EngineIo
 from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
 from hubbub.socketio import served
+from hubbub.socketio.admin import AdminOptions, AdminPanel, Auth, Mode
 from hubbub.socketio.client import Client
 from hubbub.socketio.cookie import read_cookie
 from hubbub.socketio.cors import Cors
@@ -186,6 +187,7 @@ class Server(NamespaceMethods):
         self._parents: list[ParentNamespace] = []
         self._clients: dict[WebSocket, Client] = {}
         self._thread: int | None = None
+        self._admin: AdminPanel | None = None
         self._unjoined = Deadlines(connect_timeout, lambda client: client.close("forced server close", "no namespace"))
         self._unfinished = Deadlines(
             ATTACHMENTS_TIMEOUT, lambda client: client.close("forced server close", "attachments are missing")
@@ -277,6 +279,39 @@ class Server(NamespaceMethods):
     def _operator(self) -> BroadcastOperator:
         return self.sockets._operator()
 
+    # ---- watching
+
+    def instrument(
+        self,
+        *,
+        auth: Auth | None = None,
+        namespace_name: str = "/admin",
+        mode: Mode = "development",
+        read_only: bool = False,
+        server_id: str | None = None,
+    ) -> None:
+        """Lets the page of ``@socket.io/admin-ui`` show what goes on here, and act on it. Before clients come.
+
+        Args:
+            auth: who is let in; must be given. ``{"username": ..., "password": ...}``, or a list of such dicts; a
+                function or coroutine function that is called with what the page has sent, a dict, and returns ``True``
+                for who is let in; ``False``: everyone is. Who has been let in may come again for a day without it.
+            namespace_name: where the page connects; a namespace that is there for nothing else.
+            mode: ``"development"`` tells of each socket, room and event while a page is open; ``"production"`` tells
+                numbers alone, and takes nothing per message.
+            read_only: the page may not act.
+            server_id: what the page calls this server; the name of this machine if not given.
+
+        Raises:
+            ValueError, TypeError: an argument is not what it should be, or ``auth`` is missing.
+        """
+        self._instrument(AdminOptions(auth, namespace_name, mode, read_only, server_id))
+
+    def _instrument(self, options: AdminOptions) -> None:
+        if self._admin is not None:
+            raise ValueError("the server is instrumented already")
+        self._admin = AdminPanel(self, options)
+
     # ---- running
 
     def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
@@ -299,6 +334,8 @@ class Server(NamespaceMethods):
     def _opened(self, ws: WebSocket) -> None:
         self._thread = threading.get_ident()
         client = self._clients[ws] = Client(self, ws)
+        if self._admin is not None:
+            self._admin.figures.opened()
         self._unjoined.watch(client, self._bridge)
         self._tell(self.engine._heard("connection"), "connection", ws)
 
@@ -317,7 +354,10 @@ class Server(NamespaceMethods):
         if client is not None:
             serving = self.hub._serving
             leaving = serving is not None and serving.leaving and code == 1001
-            client.end("server shutting down" if leaving else end_reason(reason), (code, reason))
+            why = "server shutting down" if leaving else end_reason(reason)
+            if self._admin is not None:
+                self._admin.figures.closed("forced close" if client.closed else why)
+            client.end(why, (code, reason))
 
     def _admit(self, client: Client, name: str, auth: dict[str, Any]) -> Steps:
         """Finds the namespace that a client asks for, and lets it decide."""

@@ -449,7 +449,7 @@ class Socket(Emitter, Broadcasting):
         self._debts[ack_id] = debt
         if how._timeout is not None:
             debt.due(self.nsp.server._bridge, how._timeout, lambda: self._settle(ack_id, AckTimeout()))
-        self._tell_outgoing(event, args)
+        self.nsp._tell_outgoing_to(self, event, args)
         return ack_id, self._write(messages, compress=how._compress, volatile=how._volatile)
 
     def _settle(self, ack_id: int, error: Exception | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from hubbub.hub import Hub
+from hubbub.socketio.admin import AdminOptions, Mode
 from hubbub.socketio.compat.carrier import Carried, Carrier
 from hubbub.socketio.compat.environ import make_environ
 from hubbub.socketio.compat.managers import Manager
@@ -84,6 +85,7 @@ class BaseServer(Registry):
         self.always_connect = always_connect
         self.namespaces: list[str] | str = namespaces or ["/"]
         self._carrier: Carrier | None = None
+        self._admin: AdminOptions | None = None
         #: Sockets that have ended, while their ``disconnect`` handlers run.
         self._ending: dict[str, Carried] = {}
         #: Who is where.
@@ -107,6 +109,41 @@ class BaseServer(Registry):
             raise RuntimeError("the server is part of another application already")
         concurrency = CONCURRENCY if self.async_handlers else 1
         self._carrier = Carrier(self, hub, path, concurrency=concurrency, **self._options)
+        if self._admin is not None:
+            self._carrier._instrument(self._admin)
+
+    def instrument(
+        self,
+        auth: Any = None,
+        mode: Mode = "development",
+        read_only: bool = False,
+        server_id: str | None = None,
+        namespace: str = "/admin",
+        server_stats_interval: float = 2,
+    ) -> None:
+        """Lets the page of ``@socket.io/admin-ui`` show what goes on here, as `hubbub.socketio.Server.instrument` does.
+
+        Args:
+            auth: a dict of ``username`` and ``password``, a list of such dicts, a function that returns ``True`` for
+                who is let in, or ``False``: everyone is.
+            mode: ``"production"`` tells numbers alone.
+            read_only: the page may not act.
+            server_id: what the page calls this server.
+            namespace: where the page connects.
+            server_stats_interval: seconds from one summary to the next.
+        """
+        if self._admin is not None:
+            raise ValueError("the server is instrumented already")
+        if callable(auth):
+            asked = auth
+
+            def auth(told: dict[str, Any]) -> Any:
+                return self._run(lambda: asked(told))
+
+        options = AdminOptions(auth, namespace, mode, read_only, server_id, server_stats_interval)
+        if self._carrier is not None:
+            self._carrier._instrument(options)
+        self._admin = options
 
     # ---- what it does
 
