@@ -33,7 +33,7 @@ def test_the_official_client_gets_along_with_the_server(
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     skipped = 0 if client == "socket.io-client" else 2
-    assert f"# pass {16 - skipped}\n" in ran.stdout, ran.stdout
+    assert f"# pass {17 - skipped}\n" in ran.stdout, ran.stdout
     assert f"# skipped {skipped}\n" in ran.stdout, ran.stdout
 
 
