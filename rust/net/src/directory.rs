@@ -1,6 +1,7 @@
 //! Who is in which room, for everyone who asks. Broadcasts do not come here: each shard keeps its own members.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::history::Stamp;
@@ -12,6 +13,8 @@ use crate::settings::Policy;
 #[derive(Debug, Default)]
 pub struct Directory {
     inner: Mutex<Inner>,
+    /// `Inner::keeps` has something. PERF: who broadcasts, and whoever comes back, need not wait for the lock to know.
+    remembers: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -165,11 +168,12 @@ impl Directory {
             Some(keep) => inner.keeps.insert(name.into(), keep),
             None => inner.keeps.remove(name),
         };
+        self.remembers.store(!inner.keeps.is_empty(), Ordering::Release);
     }
 
-    /// Some room may remember something.
-    pub(crate) fn remembers(&self) -> bool {
-        !self.lock().keeps.is_empty()
+    /// Some room says itself how much it remembers. No lock is taken for it.
+    pub fn remembers(&self) -> bool {
+        self.remembers.load(Ordering::Acquire)
     }
 
     /// Counts broadcasts that members of a room did not get. Each shard calls it once per broadcast, if there were any.
@@ -306,6 +310,20 @@ mod tests {
         assert_eq!(directory.dropped("y"), 0);
         directory.leave_all(&a);
         assert!(directory.dropping(9).is_empty());
+    }
+
+    #[test]
+    fn it_is_known_whether_any_room_says_what_it_remembers() {
+        let directory = Directory::default();
+        assert!(!directory.remembers());
+        for (room, keep, some) in
+            [("x", Some(1), true), ("y", Some(0), true), ("x", None, true), ("y", None, false), ("x", Some(2), true)]
+        {
+            directory.set_keep(room, keep);
+            assert_eq!(directory.remembers(), some, "{room} {keep:?}");
+        }
+        assert_eq!(directory.stamp(&["y".into()], 0, 7), None);
+        assert_eq!(directory.stamp(&["x".into(), "y".into()], 0, 7), Some(Stamp { epoch: 7, offset: 1, keep: 2 }));
     }
 
     #[test]

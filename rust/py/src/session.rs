@@ -254,7 +254,11 @@ impl Session {
         volatile: bool,
     ) -> PyResult<Py<PyAny>> {
         let this = slf.get();
-        if this.is_closing() || (volatile && !this.link.is_writable()) {
+        if this.is_closing() {
+            return done(py);
+        }
+        if volatile && !this.link.is_writable() {
+            this.core.server.count_volatile_dropped();
             return done(py);
         }
         let mut collected = Vec::with_capacity(messages.len());
