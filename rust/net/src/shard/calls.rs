@@ -315,6 +315,7 @@ impl Session {
 pub(super) fn plain(status: u16, text: &str, fields: &Fields) -> Reply {
     let mut answer = crate::command::Answer::plain(status, text);
     answer.fields.push(("Cache-Control".into(), "no-store".into()));
+    answer.fields.push(("X-Content-Type-Options".into(), "nosniff".into()));
     answer.fields.extend(fields.iter().cloned());
     answer.into()
 }
