@@ -21,6 +21,7 @@ from hubbub.errors import (
     ConnectionClosedOK,
     HubbubError,
     NotRunning,
+    TooManyRooms,
 )
 from hubbub.eventstream import EventStream
 from hubbub.hub import Hub, Listening
@@ -52,6 +53,7 @@ __all__ = [
     "Rooms",
     "Sessions",
     "Stats",
+    "TooManyRooms",
     "WebSocket",
     "mask_kernel",
 ]

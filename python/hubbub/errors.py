@@ -7,6 +7,7 @@
     │   ├── ConnectionClosedOK       codes 1000, 1001, 1005: an orderly end
     │   └── ConnectionClosedError    every other code
     ├── ConcurrencyError             two tasks receive from one session
+    ├── TooManyRooms                 a session joins more rooms than it may
     ├── ClientDisconnected           an application sends to a client that has gone; also an `OSError`
     ├── PacketError                  a peer sends what is no packet of Socket.IO; also a `ValueError`
     └── NotRunning                   the hub serves nobody at the moment
@@ -25,6 +26,7 @@ __all__ = [
     "HubbubError",
     "NotRunning",
     "PacketError",
+    "TooManyRooms",
 ]
 
 
@@ -72,6 +74,21 @@ class ConnectionClosedError(ConnectionClosed):
 
 class ConcurrencyError(HubbubError, RuntimeError):
     """Two tasks tried to receive from one session at the same time."""
+
+
+class TooManyRooms(HubbubError):
+    """A session was to join a room beyond `Limits.rooms_per_session`: it has not joined, and goes on.
+
+    Attributes:
+        most: the limit.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+    def __str__(self) -> str:
+        return f"a session may be in {self.most} rooms at a time (Limits.rooms_per_session)"
 
 
 class ClientDisconnected(HubbubError, OSError):

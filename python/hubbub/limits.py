@@ -52,6 +52,8 @@ class Limits:
             one; a client that polls may wait so long between two polls.
         resume_bytes: what such a session keeps of the messages that a connection was given already, for a client that
             has lost it before it got them.
+        rooms_per_session: rooms that a session may be in at a time; `WebSocket.join` beyond it raises `TooManyRooms`.
+            In Socket.IO it is the rooms of one socket, in one namespace.
         history_messages: what each room remembers for clients of event streams that come back; 0 is nothing. A room
             may have a number of its own (`Room.history`).
         history_bytes: the same in bytes, for each room.
@@ -78,6 +80,7 @@ class Limits:
     close_timeout: float = 5.0
     session_timeout: float = 30.0
     resume_bytes: int = 64 << 10
+    rooms_per_session: int | None = 1000
     history_messages: int = 0
     history_bytes: int = 1 << 20
     history_timeout: float = 300.0
@@ -108,6 +111,7 @@ _OPTIONAL = {
     "messages_per_second",
     "messages_burst",
     "handshakes_per_second",
+    "rooms_per_session",
 }
 _SECONDS = {
     "message_timeout",
@@ -122,6 +126,7 @@ _SECONDS = {
 }
 _RATES = {"messages_per_second", "handshakes_per_second"}
 _COUNTS = {
+    "rooms_per_session",
     "max_empty_fragments",
     "inbox_messages",
     "history_messages",

@@ -88,6 +88,7 @@ class Stats(TypedDict):
     dropped: int
     dropped_newest: int
     dropped_oldest: int
+    volatile_dropped: int
     broadcast_closed: int
     slow_closed: int
     late_sends: int

@@ -68,6 +68,15 @@ def connected(io: Server, socket: Socket) -> None:
     async def ask_everyone(room: str) -> list[Any]:
         return sorted(await io.to(room).timeout(5).emit_with_ack("question", "all"))
 
+    @socket.on("say and end")
+    def say_and_end(name: str) -> bool:
+        others = [other for other in io.sockets.sockets.values() if other.handshake.query.get("name") == name]
+        for other in others:
+            for number in range(3):
+                other.emit("last", number)
+            other.disconnect(True)
+        return bool(others)
+
     @socket.on_any
     def heard(event: str, *args: Any) -> None:
         if event == "heard by all listeners":

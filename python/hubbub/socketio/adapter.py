@@ -197,7 +197,7 @@ def enter_room(socket: Socket, name: str) -> None:
     """Joins in the core."""
     # Its end may be on the way to us: then there is nothing to do but to wait for it.
     with suppress(ConnectionClosed):
-        socket._client.ws.join(name)
+        socket._client.ws._join(name)
 
 
 class RoomsView(Mapping[str, set[str]]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hubbub.errors import TooManyRooms
 from hubbub.socketio.acks import Reply, split_callback
 
 if TYPE_CHECKING:
@@ -155,10 +156,19 @@ class BroadcastOperator:
         return {socket.id for socket in self._nsp.adapter.select(self._rooms, self._except)}
 
     def sockets_join(self, *rooms: str | Iterable[str]) -> None:
-        """Puts each of them into these rooms."""
-        names = room_names(rooms)
+        """Puts each of them into these rooms.
+
+        Raises:
+            TooManyRooms: some would be in more than `Limits.rooms_per_session`; all others have joined.
+        """
+        names, full = room_names(rooms), None
         for socket in self._nsp.adapter.select(self._rooms, self._except):
-            socket.join(*names)
+            try:
+                socket.join(*names)
+            except TooManyRooms as error:
+                full = error
+        if full is not None:
+            raise full
 
     def sockets_leave(self, *rooms: str | Iterable[str]) -> None:
         """Takes each of them out of these rooms."""

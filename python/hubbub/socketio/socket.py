@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hubbub.errors import ConnectionClosed
+from hubbub.errors import ConnectionClosed, TooManyRooms
 from hubbub.socketio.acks import Ack, Debt, Reply, as_result, calling, split_callback
 from hubbub.socketio.client import NOTHING
 from hubbub.socketio.emitter import Emitter, Handler, check_handler, fitting, takes_ack
@@ -253,10 +253,21 @@ class Socket(Emitter, Broadcasting):
     # ---- rooms
 
     def join(self, *rooms: str | Iterable[str]) -> None:
-        """Puts it into rooms, at once: ``join("a")``, ``join("a", "b")`` or ``join(["a", "b"])``."""
+        """Puts it into rooms, at once: ``join("a")``, ``join("a", "b")`` or ``join(["a", "b"])``.
+
+        Raises:
+            TooManyRooms: it would be in more rooms, its own not counted, than `Limits.rooms_per_session`; it has joined
+                none of them.
+        """
         names = room_names(rooms)
         if self._reason is not None:
             return
+        most = self.nsp.server.hub.limits.rooms_per_session
+        joined = self._rooms or ()
+        if most is not None and len(joined) + len(names) > most:
+            further = {name for name in names if name != self.id and name not in joined}
+            if len(joined) + len(further) > most:
+                raise TooManyRooms(most)
         for name in names:
             if self.connected:
                 self.nsp.adapter.add(self, name)

@@ -99,12 +99,16 @@ counters! {
     broadcasts,
     /// Outboxes that took a broadcast.
     deliveries,
-    /// Broadcasts left out for a member by the policy "drop", or by "drop_oldest" for want of older ones.
+    /// Broadcasts left out for a member by the policy "drop", or by "drop_oldest" for want of older ones, or because they
+    /// are volatile.
     dropped,
     /// Those among them that were left out by "drop_oldest".
     dropped_newest,
     /// Broadcasts taken out of an outbox again by the policy "drop_oldest".
     dropped_oldest,
+    /// What is volatile, left out for a session that took nothing just then; a broadcast counts once per member, and is
+    /// among those left out as well.
+    volatile_dropped,
     /// Sessions closed by the policy "close"; they are among those closed because they did not read.
     broadcast_closed,
     /// Sessions closed because they did not read (1013).

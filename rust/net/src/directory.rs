@@ -1,6 +1,7 @@
 //! Who is in which room, for everyone who asks. Broadcasts do not come here: each shard keeps its own members.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::history::Stamp;
@@ -12,6 +13,8 @@ use crate::settings::Policy;
 #[derive(Debug, Default)]
 pub struct Directory {
     inner: Mutex<Inner>,
+    /// `Inner::keeps` has something. PERF: who broadcasts, and whoever comes back, need not wait for the lock to know.
+    remembers: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,13 +53,15 @@ pub enum Joined {
     Now(Arc<str>),
     /// It was one before.
     Already,
+    /// It is in as many rooms as it may.
+    Full,
     /// The session has ended.
     Ended,
 }
 
 impl Directory {
-    /// Makes the session a member.
-    pub fn join(&self, link: &Link, name: &str) -> Joined {
+    /// Makes the session a member, if it is in fewer than `most` rooms.
+    pub fn join(&self, link: &Link, name: &str, most: Option<usize>) -> Joined {
         let mut inner = self.lock();
         // INVARIANT: the link's list changes only under the directory's lock and its own, and `leave_all` sets
         // `closing` before it takes either: nobody joins after having left everything.
@@ -66,6 +71,9 @@ impl Directory {
         }
         if rooms.iter().any(|room| &**room == name) {
             return Joined::Already;
+        }
+        if most.is_some_and(|most| rooms.len() >= most) {
+            return Joined::Full;
         }
         let name = inner.enter(name, link.id());
         rooms.push(name.clone());
@@ -165,11 +173,12 @@ impl Directory {
             Some(keep) => inner.keeps.insert(name.into(), keep),
             None => inner.keeps.remove(name),
         };
+        self.remembers.store(!inner.keeps.is_empty(), Ordering::Release);
     }
 
-    /// Some room may remember something.
-    pub(crate) fn remembers(&self) -> bool {
-        !self.lock().keeps.is_empty()
+    /// Some room says itself how much it remembers. No lock is taken for it.
+    pub fn remembers(&self) -> bool {
+        self.remembers.load(Ordering::Acquire)
     }
 
     /// Counts broadcasts that members of a room did not get. Each shard calls it once per broadcast, if there were any.
@@ -251,9 +260,9 @@ mod tests {
     #[test]
     fn a_room_exists_while_somebody_is_in_it() {
         let (directory, a, b) = (Directory::default(), link(1), link(2));
-        assert_eq!(directory.join(&a, "x"), Joined::Now("x".into()));
-        assert_eq!(directory.join(&a, "x"), Joined::Already);
-        directory.join(&b, "x");
+        assert_eq!(directory.join(&a, "x", None), Joined::Now("x".into()));
+        assert_eq!(directory.join(&a, "x", None), Joined::Already);
+        directory.join(&b, "x", None);
         assert_eq!((directory.count("x"), directory.len()), (2, 1));
         assert!(directory.leave(&a, "x").is_some());
         assert!(directory.leave(&a, "x").is_none());
@@ -266,24 +275,38 @@ mod tests {
     #[test]
     fn an_ended_session_is_in_no_room_and_enters_none() {
         let (directory, a) = (Directory::default(), link(1));
-        directory.join(&a, "x");
-        directory.join(&a, "y");
+        directory.join(&a, "x", None);
+        directory.join(&a, "y", None);
         assert_eq!(directory.leave_all(&a), ["x".into(), "y".into()] as [Arc<str>; 2]);
         assert!(directory.is_empty());
-        assert_eq!(directory.join(&a, "x"), Joined::Ended);
+        assert_eq!(directory.join(&a, "x", None), Joined::Ended);
         assert!(directory.is_empty());
+    }
+
+    #[test]
+    fn a_session_enters_so_many_rooms_and_others_again_once_it_has_left_some() {
+        let (directory, a, b) = (Directory::default(), link(1), link(2));
+        for room in ["x", "y"] {
+            assert_eq!(directory.join(&a, room, Some(2)), Joined::Now(room.into()));
+        }
+        assert_eq!(directory.join(&a, "z", Some(2)), Joined::Full);
+        assert_eq!(directory.join(&a, "x", Some(2)), Joined::Already);
+        assert_eq!(directory.count("z"), 0);
+        assert_eq!(directory.join(&b, "z", Some(2)), Joined::Now("z".into()));
+        directory.leave(&a, "x");
+        assert_eq!(directory.join(&a, "z", Some(2)), Joined::Now("z".into()));
     }
 
     #[test]
     fn a_new_life_of_a_room_is_a_new_epoch() {
         let (directory, a) = (Directory::default(), link(1));
-        directory.join(&a, "x");
+        directory.join(&a, "x", None);
         directory.publish("x");
         let first = directory.position("x").unwrap();
         assert_eq!(first.offset, 1);
         directory.leave(&a, "x");
         assert_eq!(directory.position("x"), None);
-        directory.join(&a, "x");
+        directory.join(&a, "x", None);
         let second = directory.position("x").unwrap();
         assert_ne!(first.epoch, second.epoch);
         assert_eq!(second.offset, 0);
@@ -294,7 +317,7 @@ mod tests {
         let (directory, a) = (Directory::default(), link(1));
         for (room, count) in [("x", 1), ("y", 3), ("z", 3), ("nobody here", 9)] {
             if count < 9 {
-                directory.join(&a, room);
+                directory.join(&a, room, None);
             }
             directory.drop_in(&room.into(), count);
         }
@@ -302,10 +325,24 @@ mod tests {
         assert_eq!((directory.dropped("x"), directory.dropped("nobody here")), (1, 0));
         directory.leave(&a, "y");
         assert_eq!(directory.dropping(9), [("z".into(), 3), ("x".into(), 1)]);
-        directory.join(&a, "y");
+        directory.join(&a, "y", None);
         assert_eq!(directory.dropped("y"), 0);
         directory.leave_all(&a);
         assert!(directory.dropping(9).is_empty());
+    }
+
+    #[test]
+    fn it_is_known_whether_any_room_says_what_it_remembers() {
+        let directory = Directory::default();
+        assert!(!directory.remembers());
+        for (room, keep, some) in
+            [("x", Some(1), true), ("y", Some(0), true), ("x", None, true), ("y", None, false), ("x", Some(2), true)]
+        {
+            directory.set_keep(room, keep);
+            assert_eq!(directory.remembers(), some, "{room} {keep:?}");
+        }
+        assert_eq!(directory.stamp(&["y".into()], 0, 7), None);
+        assert_eq!(directory.stamp(&["x".into(), "y".into()], 0, 7), Some(Stamp { epoch: 7, offset: 1, keep: 2 }));
     }
 
     #[test]

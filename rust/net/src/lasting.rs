@@ -9,7 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
-use hubbub_proto::engineio::{Sid, Stage};
+use hubbub_proto::engineio::payload::SEPARATOR;
+use hubbub_proto::engineio::{PacketType, Sid, Stage};
 use hubbub_proto::message::Kind;
 
 use crate::broadcast::Broadcast;
@@ -48,9 +49,8 @@ pub(crate) struct Lasting {
     pub(crate) poll: Option<SessionId>,
     /// Connections whose POST is taken in, or answered, when the inbox has room again; the oldest first.
     pub(crate) posts: VecDeque<SessionId>,
-    /// Where an Engine.IO session stands on its way to a WebSocket, and the WebSocket that is to be.
+    /// Where an Engine.IO session stands on its way to a WebSocket.
     pub(crate) stage: Stage,
-    pub(crate) candidate: Option<SessionId>,
     /// Fields of the answer that opens the session.
     pub(crate) fields: Vec<(String, String)>,
     /// The client of the poll says which messages it has.
@@ -112,7 +112,6 @@ impl Lasting {
             poll: None,
             posts: VecDeque::new(),
             stage: Stage::Polling,
-            candidate: None,
             fields: Vec::new(),
             keeps: false,
             signals: Vec::new(),
@@ -165,6 +164,12 @@ impl Lasting {
             join(&mut self.signals, b"");
         }
         packet(&mut self.signals);
+    }
+
+    /// What was to be signalled is void, as no poll has come for it. `true`: there was a ping among it.
+    pub(crate) fn take_ping(&mut self) -> bool {
+        let signals = std::mem::take(&mut self.signals);
+        signals.split(|byte| *byte == SEPARATOR).any(|packet| packet == [PacketType::Ping as u8])
     }
 
     /// The packet that ends the session, for polls, and why it ends, for a client that comes by something else.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use mio::net::UnixStream;
@@ -44,6 +44,8 @@ pub struct Server {
     handshakes: AtomicUsize,
     /// The listening shard waits to be told that there is room.
     accept_paused: AtomicBool,
+    /// Of those that are counted outside of the shards.
+    volatile_dropped: AtomicU64,
     /// The door for whom another server has accepted, if there is to be one.
     door: Option<SyncSender<Guest>>,
 }
@@ -93,6 +95,7 @@ impl Server {
             connections: AtomicUsize::new(0),
             handshakes: AtomicUsize::new(0),
             accept_paused: AtomicBool::new(false),
+            volatile_dropped: AtomicU64::new(0),
             door,
         });
         let mut shards = Vec::new();
@@ -161,7 +164,13 @@ impl Server {
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();
         self.counters.iter().for_each(|counters| sum.add(&counters.read()));
+        sum.volatile_dropped += self.volatile_dropped.load(Ordering::Relaxed);
         sum
+    }
+
+    /// Counts a message that its sender has left out because [its session](crate::Link::is_writable) takes nothing now.
+    pub fn count_volatile_dropped(&self) {
+        self.volatile_dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What the user's side takes; whoever calls the user's code writes it.

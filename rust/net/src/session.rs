@@ -250,6 +250,31 @@ impl Session {
         self.rare.as_mut()?.lasting.as_deref_mut()
     }
 
+    /// The outbox, and what outlives connections.
+    pub(crate) fn outbox_and_lasting(&mut self) -> Option<(&mut Outbox, &mut Lasting)> {
+        Some((&mut self.outbox, self.rare.as_mut()?.lasting.as_deref_mut()?))
+    }
+
+    /// The session that this WebSocket is to carry.
+    pub(crate) fn is_candidate_of(&self) -> Option<SessionId> {
+        match self.phase {
+            Phase::Candidate(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// It has ended, and its client, which has no connection just now, may still fetch the last words.
+    pub(crate) fn has_last_words(&self) -> bool {
+        let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
+        ends && self.lasting().is_some_and(Lasting::has_news)
+    }
+
+    /// It has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.
+    pub(crate) fn ends_by_upgrade(&self) -> bool {
+        let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
+        ends && self.lasting().is_some_and(|lasting| lasting.ended.is_some() && lasting.stage.holds_output())
+    }
+
     /// What is sent now is likely to leave at once: the client takes what it is given.
     pub(crate) fn is_writable(&self) -> bool {
         if self.is_away() { self.backlog() == 0 } else { !self.blocked }

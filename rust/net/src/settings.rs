@@ -81,6 +81,8 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// How long a session that outlives its connections waits for the next one.
     pub session_timeout: Duration,
+    /// Rooms that a session may be in at a time, for whoever [lets it in](crate::Directory::join).
+    pub rooms_per_session: Option<usize>,
     /// Messages that a room remembers unless it says otherwise; 0: none.
     pub history_messages: usize,
     /// Bytes of messages that a room remembers.
@@ -112,6 +114,7 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             session_timeout: Duration::from_secs(30),
             resume_bytes: 64 << 10,
+            rooms_per_session: Some(1000),
             history_messages: 0,
             history_bytes: 1 << 20,
             history_timeout: Duration::from_secs(300),

@@ -115,7 +115,10 @@ fn what_is_volatile_is_left_out_for_those_who_do_not_read() {
     let delivery = house.publish_as(rooms(&["a"]), b"x", |broadcast| broadcast.volatile = true);
     assert_eq!(house.await_delivery(&delivery), (1, 1));
     reads.expect_text("x");
-    house.counts_to(1, |counts| counts.dropped);
+    house.counts_to((1, 1), |counts| (counts.dropped, counts.volatile_dropped));
+    // Who sends to one session finds out by itself.
+    house.server.count_volatile_dropped();
+    house.counts_to((1, 2), |counts| (counts.dropped, counts.volatile_dropped));
 }
 
 #[test]

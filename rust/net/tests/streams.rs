@@ -29,7 +29,7 @@ fn listen(house: &mut House, last_id: Option<&str>, names: &[&str]) -> (Stream, 
     // At once, as a handler does when a client has connected.
     let mut batch = CommandBatch::default();
     for name in names {
-        if let Joined::Now(name) = house.server.directory().join(&link, name) {
+        if let Joined::Now(name) = house.server.directory().join(&link, name, None) {
             batch.push(Command::Join(link.id(), name));
         }
     }

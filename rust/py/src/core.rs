@@ -361,16 +361,19 @@ impl Core {
         }
     }
 
-    /// Hands out a broadcast. `true`: some member has much waiting.
-    pub(crate) fn broadcast(&self, py: Python<'_>, mut broadcast: Broadcast) -> bool {
+    /// Hands out a broadcast, which its rooms may remember. `true`: some member has much waiting.
+    pub(crate) fn broadcast(&self, py: Python<'_>, mut broadcast: Broadcast, memorable: bool) -> bool {
         let handles = self.server.handles();
         // What rooms remember reaches every shard in the order of its numbers, whichever thread says it: a client that
         // has seen one has seen all before it.
-        let mut numbering = None;
-        if let Target::Rooms(names) = &broadcast.target {
-            let keep = self.server.settings().limits.history_messages;
+        let (mut numbering, directory) = (None, self.server.directory());
+        let keep = self.server.settings().limits.history_messages;
+        if let Target::Rooms(names) = &broadcast.target
+            && memorable
+            && (keep > 0 || directory.remembers())
+        {
             numbering = Some(lock(&self.numbering));
-            broadcast.stamp = self.server.directory().stamp(names, keep, self.server.epoch());
+            broadcast.stamp = directory.stamp(names, keep, self.server.epoch());
         }
         let remembered = broadcast.stamp.is_some();
         let broadcast = Arc::new(broadcast);

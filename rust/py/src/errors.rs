@@ -52,6 +52,11 @@ pub(crate) fn concurrent_recv(py: Python<'_>) -> PyErr {
     objects::concurrency_error(py).and_then(|class| class.call1((text,))).map_or_else(|error| error, PyErr::from_value)
 }
 
+/// The session is in as many rooms as it may.
+pub(crate) fn too_many_rooms(py: Python<'_>, most: usize) -> PyErr {
+    objects::too_many_rooms(py).and_then(|class| class.call1((most,))).map_or_else(|error| error, PyErr::from_value)
+}
+
 /// The awaiting task was cancelled.
 pub(crate) fn cancelled(py: Python<'_>, message: Option<Py<PyAny>>) -> PyErr {
     let class = objects::cancelled_error(py);

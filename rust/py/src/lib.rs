@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `server.rs` | `Server`: started, driven and stopped by `hubbub.hub` |
+//! | `server.rs`, `server/driving.rs` | `Server`: started, driven and stopped by `hubbub.hub`; its turns in the event loop |
 //! | `session.rs` | `Session`: the base of `hubbub.WebSocket` |
 //! | `exchange.rs` | `Exchange`: an HTTP request and its response, as ASGI has them |
 //! | `guest.rs` | `Guest`: a connection's client's end, for a hub that another server hosts |

@@ -19,6 +19,7 @@ objects! {
     connection_closed_ok = "hubbub.errors"."ConnectionClosedOK";
     connection_closed_error = "hubbub.errors"."ConnectionClosedError";
     concurrency_error = "hubbub.errors"."ConcurrencyError";
+    too_many_rooms = "hubbub.errors"."TooManyRooms";
     packet_error = "hubbub.errors"."PacketError";
     client_disconnected = "hubbub.errors"."ClientDisconnected";
     cancelled_error = "asyncio"."CancelledError";

@@ -1,11 +1,13 @@
 //! A running server: started, driven and stopped by `hubbub.hub`.
 
+mod driving;
+
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::IntoRawFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hubbub_net::proto::close::CloseCode;
 use hubbub_net::{Address, Broadcast, Command, Exposition, Form, Policy, Shard, Target, Tls};
@@ -14,17 +16,15 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyString, PyWeakrefReference};
 
+use self::driving::{Timer, Unfinished, cancel};
 use crate::core::{Callbacks, Core, Hooks, Runtime, Spoken, User, lock};
 use crate::delivery::Delivery;
-use crate::dispatch::{PASS_TIME, Progress, survive, tell_spoken};
+use crate::dispatch::tell_spoken;
 use crate::home::{self, Way};
 use crate::inbox::{Batch, Inbox, inbox};
 use crate::session::{Session, room_name};
-use crate::waiting::Waiter;
 use crate::{buffers, errors, events, figures, settings};
 
-/// Batches of other threads that are worked through in one turn of the loop.
-const BATCHES: usize = 64;
 /// How often the loop's lag is measured.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -44,18 +44,6 @@ pub struct Server {
     timer: Mutex<Option<Timer>>,
     /// The loop's timer that will call `beat`; it has `cancel()`.
     beating: Mutex<Option<Py<PyAny>>>,
-}
-
-/// A batch in the middle of its dispatch, and the shard thread that it came from.
-struct Unfinished {
-    progress: Progress,
-    shard: Option<usize>,
-}
-
-struct Timer {
-    at: Instant,
-    /// Has `cancel()`.
-    handle: Py<PyAny>,
 }
 
 #[pymethods]
@@ -262,27 +250,9 @@ impl Server {
         event: Option<String>,
     ) -> PyResult<Delivery> {
         let event = event.map(events::checked_type).transpose()?;
-        let directory = self.core.server.directory();
-        let mut policy = None;
-        let target = match &rooms {
-            None => Target::All,
-            Some(rooms) => {
-                let mut names = Vec::with_capacity(rooms.len());
-                for room in rooms {
-                    let name = room_name(room)?.to_str()?;
-                    policy = policy.or(directory.publish(name));
-                    names.push(name.into());
-                }
-                Target::Rooms(names)
-            }
-        };
-        let policy = policy.unwrap_or(self.core.server.settings().limits.outbox_policy);
-        let skip = skip.iter().map(|session| session.get().id()).collect();
-        let shards = self.core.server.handles().len();
-        let mut broadcast = buffers::with_message(data, |message| {
-            let form = Form { kind: message.kind(), compress };
-            Broadcast::new(target, skip, policy, form, message.as_slice(), shards)
-        })?;
+        let name = |room: &Bound<'_, PyAny>| PyResult::Ok(room_name(room)?.to_str()?.into());
+        let names = rooms.as_ref().map(|rooms| rooms.iter().map(name).collect::<PyResult<_>>()).transpose()?;
+        let mut broadcast = self.encode(names, data, &skip, compress)?;
         broadcast.event = event;
         if self.core.hears_broadcasts {
             for room in rooms.into_iter().flatten() {
@@ -291,9 +261,7 @@ impl Server {
                 lock(&self.core.spoken).push(spoken);
             }
         }
-        let delivery = broadcast.delivery.clone();
-        let congested = self.core.broadcast(py, broadcast);
-        Ok(Delivery::new(self.core.clone(), delivery, congested))
+        Ok(self.hand_out(py, broadcast, true))
     }
 
     /// Hands a text and the attachments that belong to it to the members of rooms. `on_broadcast` does not hear of it, and no
@@ -309,29 +277,16 @@ impl Server {
         compress: bool,
         volatile: bool,
     ) -> PyResult<Delivery> {
-        let directory = self.core.server.directory();
-        let mut policy = None;
-        for room in &rooms {
-            policy = policy.or(directory.publish(room));
-        }
-        let policy = policy.unwrap_or(self.core.server.settings().limits.outbox_policy);
-        let target = Target::Rooms(rooms.iter().map(|room| (**room).into()).collect());
-        let skip = skip.iter().map(|session| session.get().id()).collect();
-        let shards = self.core.server.handles().len();
         let Some((text, attachments)) = messages.split_first() else { return Err(errors::no_message()) };
-        let mut broadcast = buffers::with_message(text, |message| {
-            let form = Form { kind: message.kind(), compress };
-            Broadcast::new(target, skip, policy, form, message.as_slice(), shards)
-        })?;
+        let names = rooms.iter().map(|room| (**room).into()).collect();
+        let mut broadcast = self.encode(Some(names), text, &skip, compress)?;
         if !attachments.is_empty() {
             let shared = |bytes| Ok(buffers::shared(&buffers::to_bytes(bytes)?));
             broadcast = broadcast.attach(attachments.iter().map(shared).collect::<PyResult<_>>()?);
         }
         broadcast.except = except_.iter().map(|room| (**room).into()).collect();
         broadcast.volatile = volatile;
-        let delivery = broadcast.delivery.clone();
-        let congested = self.core.broadcast(py, broadcast);
-        Ok(Delivery::new(self.core.clone(), delivery, congested))
+        Ok(self.hand_out(py, broadcast, false))
     }
 
     fn sessions(&self, py: Python<'_>) -> Vec<Py<Session>> {
@@ -436,145 +391,29 @@ fn keep_freed_memory() {
 }
 
 impl Server {
-    /// Turns of the shard on this thread, as long as there is something to read and time is left. Gives when to come
-    /// back.
-    fn turn_inline(&self, py: Python<'_>) -> PyResult<Option<Duration>> {
-        let started = Instant::now();
-        loop {
-            let mut progress = self.read_inline()?;
-            let dispatched = progress.dispatch(py, &self.core);
-            let wait = self.flush_home();
-            let done = progress.is_done();
-            if done {
-                self.take_back(progress.batch);
-            } else {
-                *lock(&self.unfinished) = Some(Unfinished { progress, shard: None });
-            }
-            dispatched.and(self.wake_flushed(py))?;
-            if done && wait != Some(Duration::ZERO) {
-                return Ok(wait);
-            }
-            if !done || started.elapsed() > PASS_TIME {
-                return Ok(Some(Duration::ZERO));
-            }
-        }
-    }
-
-    /// Reads what is there, unless the last pass has left something to be dispatched: the inbox stays small.
-    fn read_inline(&self) -> PyResult<Progress> {
-        let unfinished = lock(&self.unfinished).take();
-        let batch = home::with(self.core.key(), |home| {
-            home.scheduled = true;
-            match &mut home.way {
-                Way::Inline { shard, events } if unfinished.is_none() => {
-                    shard.turn(events, Some(Duration::ZERO))?;
-                    Ok(std::mem::replace(events, Batch::attached()))
-                }
-                _ => Ok(Batch::default()),
-            }
-        });
-        match (unfinished, batch) {
-            (Some(unfinished), _) => Ok(unfinished.progress),
-            (None, batch) => Ok(Progress::new(batch.unwrap_or_else(|| Ok(Batch::default())).map_err(errors::os)?)),
-        }
-    }
-
-    /// Keeps a batch's memory for the next turn.
-    fn take_back(&self, mut batch: Batch) {
-        batch.clear();
-        home::with(self.core.key(), |home| match &mut home.way {
-            Way::Inline { events, .. } if events.is_empty() => *events = batch,
-            _ => {}
-        });
-    }
-
-    /// Works through what the shards' threads have sent. Gives when to come back.
-    fn turn_remote(&self, py: Python<'_>) -> PyResult<Option<Duration>> {
-        home::with(self.core.key(), |home| home.scheduled = true);
-        if let Some(inbox) = &*lock(&self.inbox) {
-            inbox.answer_bell();
-        }
-        let mut again = None;
-        let mut dispatched = Ok(());
-        for round in 0.. {
-            let Some(mut unfinished) = self.next_batch() else { break };
-            dispatched = unfinished.progress.dispatch(py, &self.core);
-            let done = unfinished.progress.is_done();
-            match (done, unfinished.shard, &*lock(&self.inbox)) {
-                (true, Some(shard), Some(inbox)) => inbox.give_back(shard, unfinished.progress.batch),
-                (true, _, _) => {}
-                (false, _, _) => *lock(&self.unfinished) = Some(unfinished),
-            }
-            if !done || dispatched.is_err() || round == BATCHES {
-                again = Some(Duration::ZERO);
-                break;
-            }
-        }
-        self.flush_home();
-        dispatched.and(self.wake_flushed(py))?;
-        Ok(again)
-    }
-
-    fn next_batch(&self) -> Option<Unfinished> {
-        lock(&self.unfinished).take().or_else(|| {
-            let filled = lock(&self.inbox).as_ref()?.next()?;
-            self.core.server.times().handover.add(filled.at.elapsed());
-            Some(Unfinished { progress: Progress::new(filled.batch), shard: Some(filled.shard) })
+    /// A message for the members of these rooms, each of which has one more broadcast then, or for everyone.
+    fn encode(
+        &self,
+        rooms: Option<Vec<Arc<str>>>,
+        data: &Bound<'_, PyAny>,
+        skip: &[Py<Session>],
+        compress: bool,
+    ) -> PyResult<Broadcast> {
+        let server = &self.core.server;
+        let publish = |policy: Option<Policy>, room: &Arc<str>| policy.or(server.directory().publish(room));
+        let policy = rooms.iter().flatten().fold(None, publish).unwrap_or(server.settings().limits.outbox_policy);
+        let target = rooms.map_or(Target::All, Target::Rooms);
+        let skip = skip.iter().map(|session| session.get().id()).collect();
+        buffers::with_message(data, |message| {
+            let form = Form { kind: message.kind(), compress };
+            Broadcast::new(target, skip, policy, form, message.as_slice(), server.handles().len())
         })
     }
 
-    /// Writes or posts what was sent. Gives when a further turn is needed.
-    fn flush_home(&self) -> Option<Duration> {
-        let flushed = home::with(self.core.key(), |home| {
-            home.scheduled = false;
-            home.way.post_collected(self.core.server.handles());
-            match &mut home.way {
-                Way::Remote { .. } => None,
-                Way::Inline { shard, events } => {
-                    shard.flush(events);
-                    let outlook = shard.outlook();
-                    let again = outlook.again || !events.is_empty() || shard.has_unflushed();
-                    if again { Some(Duration::ZERO) } else { outlook.wait }
-                }
-            }
-        });
-        flushed.flatten()
-    }
-
-    /// Sees to it that the next turn comes in time.
-    fn come_back(&self, py: Python<'_>, wait: Option<Duration>) -> PyResult<()> {
-        match (wait, self.core.runtime()) {
-            (None, _) | (_, None) => Ok(()),
-            (Some(Duration::ZERO), Some(runtime)) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
-            (Some(wait), Some(runtime)) => self.arm(py, &runtime, wait),
-        }
-    }
-
-    fn wake_flushed(&self, py: Python<'_>) -> PyResult<()> {
-        let waiting = std::mem::take(&mut *lock(&self.core.flushes));
-        let mut result = Ok(());
-        for waiter in waiting {
-            result = result.and(survive(py, Waiter::wake(&waiter, py)));
-        }
-        result
-    }
-
-    /// Sees to it that `tick` is called after `wait`, unless it is called before anyway.
-    fn arm(&self, py: Python<'_>, runtime: &Runtime, wait: Duration) -> PyResult<()> {
-        let at = Instant::now() + wait;
-        if lock(&self.timer).as_ref().is_some_and(|timer| timer.at <= at + Duration::from_millis(1)) {
-            return Ok(());
-        }
-        let handle = runtime.call_later.call1(py, (wait.as_secs_f64(), &runtime.tick))?;
-        let before = lock(&self.timer).replace(Timer { at, handle });
-        cancel(py, before.map(|timer| timer.handle))
-    }
-}
-
-fn cancel(py: Python<'_>, handle: Option<Py<PyAny>>) -> PyResult<()> {
-    match handle {
-        Some(handle) => handle.call_method0(py, "cancel").map(drop),
-        None => Ok(()),
+    fn hand_out(&self, py: Python<'_>, broadcast: Broadcast, memorable: bool) -> Delivery {
+        let delivery = broadcast.delivery.clone();
+        let congested = self.core.broadcast(py, broadcast, memorable);
+        Delivery::new(self.core.clone(), delivery, congested)
     }
 }
 

@@ -120,6 +120,16 @@ impl Session {
         self.core.server.settings().limits.high_water_bytes / 2
     }
 
+    fn enter(&self, py: Python<'_>, room: &str, most: Option<usize>) -> PyResult<()> {
+        match self.core.server.directory().join(&self.link, room, most) {
+            Joined::Now(name) => self.core.post_now(py, self.id().shard(), Command::Join(self.id(), name)),
+            Joined::Already => {}
+            Joined::Full => return Err(errors::too_many_rooms(py, most.unwrap_or_default())),
+            Joined::Ended => return Err(self.closed_error(py)),
+        }
+        Ok(())
+    }
+
     pub(crate) fn say_goodbye(&self, py: Python<'_>, code: CloseCode, reason: &str) {
         if self.end().is_none() && self.rare().goodbye.set((code, reason.to_owned())).is_ok() {
             let id = self.link.id();
@@ -254,7 +264,11 @@ impl Session {
         volatile: bool,
     ) -> PyResult<Py<PyAny>> {
         let this = slf.get();
-        if this.is_closing() || (volatile && !this.link.is_writable()) {
+        if this.is_closing() {
+            return done(py);
+        }
+        if volatile && !this.link.is_writable() {
+            this.core.server.count_volatile_dropped();
             return done(py);
         }
         let mut collected = Vec::with_capacity(messages.len());
@@ -359,15 +373,15 @@ impl Session {
 
     /// Puts the session into a room; it gets what is broadcast there from now on. Joining twice changes nothing.
     ///
-    /// Raises `ConnectionClosed` when the session has ended, `TypeError` if the name is not `str`.
+    /// Raises `TooManyRooms` beyond `Limits.rooms_per_session`, `ConnectionClosed` when the session has ended, `TypeError`
+    /// if the name is not `str`.
     fn join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
-        let name = room_name(room)?;
-        match self.core.server.directory().join(&self.link, name.to_str()?) {
-            Joined::Now(name) => self.core.post_now(py, self.id().shard(), Command::Join(self.id(), name)),
-            Joined::Already => {}
-            Joined::Ended => return Err(self.closed_error(py)),
-        }
-        Ok(())
+        self.enter(py, room_name(room)?.to_str()?, self.core.server.settings().limits.rooms_per_session)
+    }
+
+    /// The same, however many rooms it is in: whoever calls it counts them.
+    fn _join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.enter(py, room_name(room)?.to_str()?, None)
     }
 
     /// Takes the session out of a room. Leaving a room that it is not in changes nothing.

@@ -34,6 +34,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             close_timeout: seconds(limits, "close_timeout")?.unwrap_or(Duration::MAX / 4),
             session_timeout: seconds(limits, "session_timeout")?.unwrap_or(Duration::MAX / 4),
             resume_bytes: limits.getattr("resume_bytes")?.extract()?,
+            rooms_per_session: limits.getattr("rooms_per_session")?.extract()?,
             history_messages: limits.getattr("history_messages")?.extract()?,
             history_bytes: limits.getattr("history_bytes")?.extract()?,
             history_timeout: seconds(limits, "history_timeout")?.unwrap_or(Duration::MAX / 4),

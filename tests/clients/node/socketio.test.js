@@ -175,12 +175,34 @@ test("who is refused is told why, and may try again", async () => {
 test("the server ends a socket, or its connection", async () => {
   for (const close of [false, true]) {
     const socket = await connected();
-    const { engine } = socket.io;
-    if (TRANSPORTS === "polling,websocket" && engine.transport.name === "polling") await once(engine, "upgrade");
     socket.emit("disconnect me", close);
     assert.equal(await told(socket, "disconnect"), "io server disconnect");
     socket.close();
   }
+});
+
+test("what is said last arrives, also when the connection is ended on its way to a WebSocket", async () => {
+  const watching = await connected();
+  const socket = open("/", { query: { name: "to be ended" } });
+  const ended = told(socket, "disconnect");
+  const end = async () => {
+    while (!(await watching.ask("say and end", "to be ended"))[0]);
+  };
+  if (TRANSPORTS === "polling,websocket") {
+    const { engine } = socket.io;
+    engine.once("upgrading", () => {
+      // The probe has been answered; once its polls rest, the client goes on with the WebSocket.
+      const { transport } = engine;
+      const { pause } = transport;
+      transport.pause = (paused) => pause.call(transport, () => end().then(paused));
+    });
+  } else {
+    await once(socket, "connect");
+    await end();
+  }
+  for (let number = 0; number < 3; number++) assert.deepEqual(await socket.next(), ["last", number]);
+  assert.equal(await ended, "io server disconnect");
+  watching.close();
 });
 
 test("the server knows who has gone, and why", async () => {

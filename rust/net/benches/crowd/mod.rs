@@ -77,7 +77,7 @@ impl Crowd {
         }
         let mut room: Arc<str> = "all".into();
         for link in handler.links.clone() {
-            if let Joined::Now(name) = server.directory().join(&link, &room) {
+            if let Joined::Now(name) = server.directory().join(&link, &room, None) {
                 shard.obey(Command::Join(link.id(), name.clone()), &mut handler);
                 room = name;
             }

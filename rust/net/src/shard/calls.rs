@@ -14,6 +14,7 @@ use crate::carrier::Carrier;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
 use crate::handler::{Handler, Request};
+use crate::id::SessionId;
 use crate::lasting::{Lasting, Terms};
 use crate::link::Link;
 use crate::server::Full;
@@ -65,11 +66,7 @@ impl Shard {
             Wish::Poll { named, at_once } => {
                 let session = self.find(&named).and_then(|session| session.knows_up_to(&named).then_some(session));
                 match session.map(|session| session.id) {
-                    Some(id) => {
-                        let fields = std::mem::take(&mut opening.plan.fields);
-                        self.hold_poll(slot, id, opening, rest, fields);
-                        self.poll(slot, id, named.cursor, at_once, handler);
-                    }
+                    Some(id) => self.take_poll(slot, id, (named.cursor, at_once), opening, rest, handler),
                     None if named.or_new => self.begin_session(slot, opening, rest, handler),
                     None => self.refuse_call(slot, opening, handler),
                 }
@@ -78,28 +75,25 @@ impl Shard {
                 if self.find(&named).is_none() {
                     return self.refuse_call(slot, opening, handler);
                 }
-                self.take_post(slot, Some(named), opening, rest, handler);
+                self.take_post(slot, named, opening, rest, handler);
             }
             Wish::EngineIo { query, named, method } => {
                 let upgrade = opening.agreed.is_some();
                 let stage = named.as_ref().and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.stage));
-                let id = named.as_ref().map(|named| named.id);
-                match (admit(&query, &method, upgrade, stage.and_then(Stage::transport)), id) {
+                match (admit(&query, &method, upgrade, stage.and_then(Stage::transport)), named) {
                     (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest, handler),
-                    (Ok(engineio::Request::Poll), Some(id)) if self.is_polled(id) => {
+                    (Ok(engineio::Request::Poll), Some(named)) if self.is_polled(named.id) => {
                         // The reference calls it an overlap: one of the two would miss what the other gets.
-                        if let Some(session) = self.sessions.get(id) {
+                        if let Some(session) = self.sessions.get(named.id) {
                             self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
                         }
                         self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler);
                     }
-                    (Ok(engineio::Request::Poll), Some(id)) => {
-                        let fields = std::mem::take(&mut opening.plan.fields);
-                        self.hold_poll(slot, id, opening, rest, fields);
-                        self.poll(slot, id, None, false, handler);
+                    (Ok(engineio::Request::Poll), Some(named)) => {
+                        self.take_poll(slot, named.id, (None, false), opening, rest, handler);
                     }
-                    (Ok(engineio::Request::Post), Some(_)) => self.take_post(slot, named, opening, rest, handler),
-                    (Ok(engineio::Request::Upgrade), Some(id)) => self.offer(slot, id, opening, rest, handler),
+                    (Ok(engineio::Request::Post), Some(named)) => self.take_post(slot, named, opening, rest, handler),
+                    (Ok(engineio::Request::Upgrade), Some(named)) => self.offer(slot, named.id, opening, rest, handler),
                     (Ok(_), None) => self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler),
                     (Err(code), _) => self.refuse_as(slot, (Reason::Handshake, code), opening, handler),
                 }
@@ -117,23 +111,27 @@ impl Shard {
     /// The session that a client names, if it is there and the client proves to be its.
     pub(super) fn find(&mut self, named: &Named) -> Option<&mut Session> {
         let session = self.sessions.get(named.id)?;
-        // Of one that has ended, the client may still fetch the last words.
-        let ends = matches!(session.phase, Phase::Lingering) && session.is_away();
-        let open = session.is_open();
-        let lasting = session.lasting().filter(|lasting| lasting.knows(&named.secret))?;
-        (open || ends && lasting.has_news()).then_some(session)
+        (session.is_known_by(&named.secret) && (session.is_open() || session.has_last_words())).then_some(session)
     }
 
-    /// Takes in packets for a session.
-    fn take_post(
+    /// Lets the connection wait for something to say to a session's client, who has so many messages and may want an answer
+    /// at once.
+    fn take_poll(
         &mut self,
         slot: u32,
-        named: Option<Named>,
+        id: SessionId,
+        (cursor, at_once): (Option<u64>, bool),
         mut opening: New,
         rest: Vec<u8>,
         handler: &mut impl Handler,
     ) {
-        let Some(named) = named else { return };
+        let fields = std::mem::take(&mut opening.plan.fields);
+        self.hold(slot, opening, Purpose::Poll(id, fields), rest, handler);
+        self.poll(slot, id, cursor, at_once, handler);
+    }
+
+    /// Takes in packets for a session.
+    fn take_post(&mut self, slot: u32, named: Named, mut opening: New, rest: Vec<u8>, handler: &mut impl Handler) {
         let fields = std::mem::take(&mut opening.plan.fields);
         let post = Post { session: named.id, secret: named.secret, body: Some(Vec::new()), fields };
         self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
@@ -263,17 +261,6 @@ impl Shard {
         Some(id.slot() as u32)
     }
 
-    /// Lets the connection wait for something to say to a session's client.
-    fn hold_poll(&mut self, slot: u32, id: crate::SessionId, opening: New, rest: Vec<u8>, fields: Fields) {
-        let Some(mut exchange) = opening.exchange else { return };
-        exchange.purpose = Purpose::Poll(id, fields);
-        exchange.request_line = opening.request_line;
-        exchange.rest = rest;
-        if let Some(session) = self.sessions.at(slot) {
-            self.cx.begin_exchange(session, exchange);
-        }
-    }
-
     /// Makes the request one that the shard answers by itself, and takes in what has come of its body.
     fn hold(&mut self, slot: u32, opening: New, purpose: Purpose, rest: Vec<u8>, handler: &mut impl Handler) {
         let Some(mut exchange) = opening.exchange else { return };
@@ -347,6 +334,7 @@ impl Session {
 pub(super) fn plain(status: u16, text: &str, fields: &Fields) -> Reply {
     let mut answer = crate::command::Answer::plain(status, text);
     answer.fields.push(("Cache-Control".into(), "no-store".into()));
+    answer.fields.push(("X-Content-Type-Options".into(), "nosniff".into()));
     answer.fields.extend(fields.iter().cloned());
     answer.into()
 }

@@ -61,6 +61,7 @@ impl Context {
         for (name, value) in [
             ("Content-Type", content_type),
             ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
             // nginx would hold it back otherwise.
             ("X-Accel-Buffering", "no"),
         ] {

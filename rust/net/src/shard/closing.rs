@@ -87,11 +87,17 @@ impl Shard {
         self.state = State::Stopping(self.cx.now + millis(grace));
         for slot in self.sessions.occupied() {
             let Some(session) = self.sessions.at(slot) else { continue };
-            let id = session.id;
+            let (id, target) = (session.id, session.is_candidate_of());
+            let awaited = target
+                .and_then(|id| self.sessions.get(id)?.lasting())
+                .is_some_and(|lasting| lasting.stage.holds_output());
+            let Some(session) = self.sessions.at(slot) else { continue };
             match session.phase {
                 Phase::Open => self.close(id, code, reason, handler),
                 Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping"), handler),
                 // Exchanges have the grace to come to their end; the connection ends with them.
+                // By this WebSocket its session's client is to hear the rest.
+                Phase::Candidate(_) if awaited => {}
                 Phase::Candidate(_) => self.drop_session(slot, None, handler),
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }

@@ -23,6 +23,8 @@ enum Look {
     HandshakeExpired,
     /// The body of its request is.
     BodyExpired,
+    /// Its client does not go on to the WebSocket by which it was to hear the rest.
+    UpgradeExpired,
     /// Its connection is given up.
     Lose(&'static str),
     /// Take it away.
@@ -60,6 +62,7 @@ impl Shard {
             Look::Never => {}
             Look::HandshakeExpired => self.handshake_expired(slot, handler),
             Look::BodyExpired => self.body_expired(slot, handler),
+            Look::UpgradeExpired => self.give_up_upgrade(slot, handler),
             Look::Lose(cause) => self.lose_connection(slot, cause, handler),
             Look::Drop(cause) => self.drop_session(slot, cause, handler),
         }
@@ -86,6 +89,7 @@ impl Context {
                 self.counts.close_timeouts += 1;
                 Look::Drop(Some("the peer did not answer the Close frame in time"))
             }
+            Phase::Lingering if session.ends_by_upgrade() => Look::UpgradeExpired,
             Phase::Lingering => Look::Drop(None),
         }
     }

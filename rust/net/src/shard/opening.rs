@@ -376,7 +376,7 @@ impl Context {
         link.set_carrier(plan.carrier);
         if plan.dialect.is_some() {
             self.announce(session, false, may_upgrade);
-            if let Some(lasting) = session.rare.as_mut().and_then(|rare| rare.lasting.as_deref_mut())
+            if let Some(lasting) = session.lasting_mut()
                 && plan.carrier == Carrier::Packets
             {
                 lasting.stage = Stage::WebSocket;

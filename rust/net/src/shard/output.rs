@@ -270,6 +270,7 @@ impl Context {
         session.mark = mark;
         if broadcast.volatile && !session.is_writable() {
             self.counts.dropped += 1;
+            self.counts.volatile_dropped += 1;
             return Fate::Dropped;
         }
         // PERF: most members are plain WebSockets; what the others need is asked for once.

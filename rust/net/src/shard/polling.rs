@@ -8,12 +8,12 @@ use hubbub_proto::message::Payload;
 use super::Shard;
 use super::calls::plain;
 use super::context::millis;
-use super::wishes::unknown;
+use super::wishes::UNKNOWN;
 use crate::carrier::Carrier;
 use crate::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
 use crate::handler::Handler;
 use crate::id::SessionId;
-use crate::lasting::{Dialect, Lasting, Secret};
+use crate::lasting::{Dialect, Secret};
 use crate::session::{Phase, Session};
 
 /// The most packets in one POST.
@@ -39,9 +39,7 @@ impl Shard {
         let Some(lasting) = session.lasting_mut() else { return };
         lasting.keeps = cursor.is_some();
         let overtaken = lasting.poll.replace(connection).filter(|other| *other != connection);
-        if lasting.stage.holds_output() {
-            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
-        } else if at_once && !lasting.has_news() {
+        if (lasting.stage.holds_output() || at_once) && !lasting.has_news_now() {
             lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
         }
         self.cx.mark_dirty(session);
@@ -92,7 +90,7 @@ impl Shard {
     /// When the server stops, a session that has ended does not wait for somebody to ask why.
     pub(super) fn forsake(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
-        let ended = matches!(session.phase, Phase::Lingering);
+        let ended = matches!(session.phase, Phase::Lingering) && !session.ends_by_upgrade();
         if self.cx.draining && ended && session.lasting().is_some_and(|lasting| lasting.poll.is_none()) {
             self.drop_session(slot, None, handler);
         }
@@ -143,9 +141,10 @@ impl Shard {
             return;
         };
         let (named, secret) = (post.session, post.secret);
-        match self.sessions.get(named).and_then(|session| session.may_post(&secret)) {
+        let session = self.sessions.get(named).filter(|session| session.is_known_by(&secret));
+        match session.and_then(Session::lasting_mut) {
             Some(lasting) => lasting.posts.push_back(id),
-            None => return self.refuse_post(id, handler),
+            None => return self.say(id, 404, UNKNOWN, handler),
         }
         self.answer_posts(named, handler);
     }
@@ -167,11 +166,17 @@ impl Shard {
 
     /// Hands on the packets of a POST. It is answered once the session is to be read again.
     fn hand_on(&mut self, connection: SessionId, id: SessionId, body: &[u8], handler: &mut impl Handler) {
-        let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else {
-            return self.refuse_post(connection, handler);
-        };
+        let Some(session) = self.sessions.get(id) else { return };
+        let (open, has_last_words) = (session.is_open(), session.has_last_words());
         let Some(lasting) = session.lasting() else { return };
         let (strict, terms) = (lasting.dialect == Dialect::EngineIo, lasting.terms);
+        if !open {
+            // A client of Engine.IO gives up at the first error, and would never fetch the last words.
+            return match strict && has_last_words {
+                true => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
+                false => self.say(connection, 404, UNKNOWN, handler),
+            };
+        }
         if strict && body.len() > terms.max_payload {
             self.cx.counts.violations += 1;
             self.say(connection, 413, "The body is larger than maxPayload.", handler);
@@ -249,11 +254,6 @@ impl Shard {
         }
     }
 
-    fn refuse_post(&mut self, connection: SessionId, handler: &mut impl Handler) {
-        let (_, answer) = unknown();
-        self.say(connection, answer.status, "No session has this sid: it has ended, or was never there.", handler);
-    }
-
     /// Somebody has gone who was to be told: a session's requests, or a request's session.
     pub(super) fn forget(&mut self, session: &mut Session, handler: &mut impl Handler) {
         let id = session.id;
@@ -264,7 +264,7 @@ impl Shard {
             }
         }
         if let Phase::Candidate(target) = session.phase {
-            self.candidate_gone(target);
+            self.candidate_gone(target, handler);
         }
         let Phase::Exchange(exchange) = &session.phase else { return };
         if let Purpose::Post(post) = &exchange.purpose
@@ -286,10 +286,9 @@ impl Shard {
 }
 
 impl Session {
-    /// What belongs to it, for whoever proves to be its client and has something to say.
-    fn may_post(&mut self, secret: &Secret) -> Option<&mut Lasting> {
-        let open = self.is_open();
-        self.lasting_mut().filter(|lasting| open && lasting.knows(secret))
+    /// Whoever says this is its client.
+    pub(super) fn is_known_by(&self, secret: &Secret) -> bool {
+        self.lasting().is_some_and(|lasting| lasting.knows(secret))
     }
 
     /// It is a request that has not been answered.

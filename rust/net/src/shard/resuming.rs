@@ -56,40 +56,17 @@ impl Shard {
         rest: Vec<u8>,
         handler: &mut impl Handler,
     ) {
-        let Some(mut connection) = self.sessions.remove(slot) else { return };
-        self.cx.handshake_over(&mut connection);
-        self.cx.server.connection_ends();
-        let stream = std::mem::replace(&mut connection.stream, Stream::Away);
-        let at = id.slot() as u32;
-        if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
-            self.part(at);
-        }
-        let Some(session) = self.sessions.get(id) else { return self.cx.unseat(&mut connection) };
-        // The client may have come from elsewhere.
-        self.cx.unseat(session);
-        session.place = connection.place.take();
-        let poll = session.lasting_mut().and_then(|lasting| lasting.poll.take());
-        session.stream = stream;
-        // A failed registration shows as a session that is never ready; its deadline ends it.
-        let _ = session.stream.reregister(self.poll.registry(), Token(id.slot()));
-        (session.readable, session.hung_up) = (true, connection.hung_up);
-        session.last_received = self.cx.now;
-        if session.is_open() {
-            self.cx.carry_by(session, opening.plan.carrier);
-        } else {
-            session.carrier = opening.plan.carrier;
-        }
+        let Some(poll) = self.take_stream(slot, id, opening.plan.carrier) else { return };
+        let Some(session) = self.sessions.get(id) else { return };
         self.cx.counts.resumed += 1;
         let key = opening.agreed.as_ref().map(|agreed| agreed.key.as_str()).unwrap_or_default();
         let subprotocol = opening.request.subprotocol.as_deref();
         self.cx.write_opening(session, &opening.plan, key, subprotocol, &opening.plan.fields);
         self.cx.announce(session, true, false);
-        let carrier = session.carrier;
-        let limit = self.cx.limits.resume_bytes;
-        let pool = &mut self.cx.pool;
-        if let Some(lasting) = session.rare.as_mut().and_then(|rare| rare.lasting.as_deref_mut()) {
-            session.outbox.gather(pool, |out| lasting.replay(carrier, out));
-            lasting.shrink(limit + session.outbox.len());
+        self.cx.replay(session);
+        let (limit, unwritten) = (self.cx.limits.resume_bytes, session.outbox.len());
+        if let Some(lasting) = session.lasting_mut() {
+            lasting.shrink(limit + unwritten);
         }
         session.ping_micros = self.cx.micros;
         if !session.is_open() {
@@ -99,12 +76,46 @@ impl Shard {
             let due = self.cx.now + interval;
             self.cx.arm(session, due);
         }
-        self.cx.mark_dirty(session);
-        self.cx.mark_ready(session);
         if let Some(poll) = poll {
             self.say(poll, 409, OVERTAKEN, handler);
         }
-        self.feed_rest(at, rest, handler);
+        self.feed_rest(id.slot() as u32, rest, handler);
+    }
+
+    /// Gives the stream of the connection at `slot`, which is no session of its own any more, to a session, together with
+    /// its place. `None`: one of them is not there. Otherwise: the poll that the session has had, if any.
+    pub(super) fn take_stream(&mut self, slot: u32, id: SessionId, carrier: Carrier) -> Option<Option<SessionId>> {
+        let mut connection = self.sessions.remove(slot)?;
+        // What it had still to say goes before everything else.
+        self.cx.write(&mut connection);
+        connection.outbox.clear(&mut self.cx.pool);
+        self.cx.set_blocked(&mut connection, false);
+        self.cx.handshake_over(&mut connection);
+        self.cx.server.connection_ends();
+        if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
+            self.part(id.slot() as u32);
+        }
+        let Some(session) = self.sessions.get(id) else {
+            self.cx.unseat(&mut connection);
+            return None;
+        };
+        // The client may have come from elsewhere.
+        self.cx.unseat(session);
+        session.place = connection.place.take();
+        session.stream = std::mem::replace(&mut connection.stream, Stream::Away);
+        // A failed registration shows as a session that is never ready; its deadline ends it.
+        let _ = session.stream.reregister(self.poll.registry(), Token(id.slot()));
+        session.reader = std::mem::replace(&mut connection.reader, Reader::new(Role::Server));
+        (session.readable, session.hung_up) = (true, connection.hung_up);
+        session.last_received = self.cx.now;
+        if session.is_open() {
+            self.cx.carry_by(session, carrier);
+        } else {
+            session.carrier = carrier;
+        }
+        self.cx.mark_dirty(session);
+        self.cx.mark_ready(session);
+        Some(session.lasting_mut().and_then(|lasting| lasting.poll.take()))
     }
 
     /// Gives a connection, with what it has received, to the shard whose session it asks for.
@@ -157,6 +168,14 @@ impl Context {
         (session.packing, session.own) = (None, None);
         (session.pinged, session.awaits_pong) = (false, false);
         (session.broken, session.finished) = (false, false);
+    }
+
+    /// Gives a session's new connection all that its client has not got.
+    pub(super) fn replay(&mut self, session: &mut Session) {
+        let carrier = session.carrier;
+        if let Some((outbox, lasting)) = session.outbox_and_lasting() {
+            outbox.gather(&mut self.pool, |out| lasting.replay(carrier, out));
+        }
     }
 
     /// The session is carried by something else from here on.

@@ -4,7 +4,6 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::engineio::{Action, ErrorCode, Input, Packet, PacketType, packet};
 use hubbub_proto::frame::{self, Opcode};
 use hubbub_proto::message::{Event, Kind, Payload};
-use mio::Token;
 
 use super::Shard;
 use super::calls::New;
@@ -13,9 +12,9 @@ use crate::carrier::Carrier;
 use crate::figures::Reason;
 use crate::handler::Handler;
 use crate::id::SessionId;
+use crate::lasting::Lasting;
 use crate::session::{Phase, Session};
 use crate::settings::Service;
-use crate::transport::Stream;
 
 impl Shard {
     /// A WebSocket was opened for a session that is on polls.
@@ -31,16 +30,12 @@ impl Shard {
             return;
         }
         let Some(session) = self.sessions.at(slot) else { return };
-        let candidate = session.id;
         let key = opening.agreed.map(|agreed| agreed.key).unwrap_or_default();
         self.cx.write_opening(session, &opening.plan, &key, None, &opening.plan.fields);
         self.cx.handshake_over(session);
         session.phase = Phase::Candidate(id);
         session.until = self.cx.now + millis(timeout);
         self.cx.arm_until(session);
-        if let Some(lasting) = self.sessions.get(id).and_then(Session::lasting_mut) {
-            lasting.candidate = Some(candidate);
-        }
         if !rest.is_empty() {
             self.hear_candidate(slot, rest, handler);
         }
@@ -76,7 +71,9 @@ impl Shard {
                     let answer = packet::PROBE_ANSWER.as_bytes();
                     session.outbox.gather(&mut self.cx.pool, |out| frame::encode(out, Opcode::Text, answer, None));
                     self.cx.mark_dirty(session);
-                    self.release_poll(id);
+                    if self.is_polled(id) {
+                        self.release_poll(id);
+                    }
                 }
                 Action::Switch => {
                     let rest = input.to_vec();
@@ -86,7 +83,7 @@ impl Shard {
                 Action::DropCandidate => {
                     let Some(session) = self.sessions.at(slot) else { return };
                     self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "", handler);
-                    self.candidate_gone(id);
+                    self.candidate_gone(id, handler);
                     return;
                 }
                 _ => {}
@@ -105,8 +102,8 @@ impl Shard {
 
     /// What this means for the session, which takes the step.
     fn step(&mut self, id: SessionId, input: Input<'_, '_>) -> Action {
-        let open = self.sessions.get(id).filter(|session| session.is_open());
-        let Some(lasting) = open.and_then(Session::lasting_mut) else { return Action::DropCandidate };
+        let known = self.sessions.get(id).filter(|session| session.is_open() || session.ends_by_upgrade());
+        let Some(lasting) = known.and_then(Session::lasting_mut) else { return Action::DropCandidate };
         let (stage, action) = lasting.stage.step(input);
         lasting.stage = stage;
         action
@@ -119,44 +116,50 @@ impl Shard {
     }
 
     /// The WebSocket that was to be will not be; what has waited for it goes out with the next poll.
-    pub(super) fn candidate_gone(&mut self, id: SessionId) {
+    pub(super) fn candidate_gone(&mut self, id: SessionId, handler: &mut impl Handler) {
         self.step(id, Input::CandidateGone);
         let Some(session) = self.sessions.get(id) else { return };
-        if let Some(lasting) = session.lasting_mut() {
-            lasting.candidate = None;
+        if session.is_open() {
+            self.cx.mark_dirty(session);
+        } else {
+            self.await_poll(id.slot() as u32, handler);
         }
-        self.cx.mark_dirty(session);
     }
 
-    /// The WebSocket carries the session from here on.
+    /// The client of a session that has ended has not sent its `5` in time: what it is to be told goes out with the next
+    /// poll.
+    pub(super) fn give_up_upgrade(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(id) = self.sessions.at(slot).map(|session| session.id) else { return };
+        self.step(id, Input::CandidateGone);
+        self.await_poll(slot, handler);
+    }
+
+    /// Gives the client of a session that has ended the time to ask for its last words.
+    fn await_poll(&mut self, slot: u32, handler: &mut impl Handler) {
+        let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
+        session.until = self.cx.now + millis(self.cx.limits.close_timeout);
+        self.cx.arm_until(session);
+        self.cx.mark_dirty(session);
+        self.forsake(slot, handler);
+    }
+
+    /// The WebSocket carries the session from here on, or its last words if it has ended.
     fn switch(&mut self, slot: u32, id: SessionId, rest: Vec<u8>, handler: &mut impl Handler) {
-        let Some(mut candidate) = self.sessions.remove(slot) else { return };
-        // What it had still to say goes before everything else.
-        self.cx.write(&mut candidate);
-        candidate.outbox.clear(&mut self.cx.pool);
-        self.cx.set_blocked(&mut candidate, false);
-        self.cx.unseat(&mut candidate);
-        self.cx.server.connection_ends();
+        let Some(poll) = self.take_stream(slot, id, Carrier::Packets) else { return };
         let Some(session) = self.sessions.get(id) else { return };
-        let poll = session.lasting_mut().and_then(|lasting| {
-            lasting.candidate = None;
-            lasting.poll.take()
-        });
-        session.stream = std::mem::replace(&mut candidate.stream, Stream::Away);
-        // A failed registration shows as a session that is never ready; its deadline ends it.
-        let _ = session.stream.reregister(self.poll.registry(), Token(id.slot()));
-        session.reader =
-            std::mem::replace(&mut candidate.reader, hubbub_proto::message::Reader::new(hubbub_proto::Role::Server));
-        (session.readable, session.hung_up) = (true, candidate.hung_up);
-        session.last_received = self.cx.now;
-        self.cx.carry_by(session, Carrier::Packets);
-        let pool = &mut self.cx.pool;
-        if let Some(lasting) = session.rare.as_mut().and_then(|rare| rare.lasting.as_deref_mut()) {
-            session.outbox.gather(pool, |out| lasting.replay(Carrier::Packets, out));
+        if session.lasting_mut().is_some_and(Lasting::take_ping) {
+            // No poll has come for it, and the client counts on it.
+            self.cx.signal(session, |carrier, out| carrier.write_heartbeat(out));
+        }
+        self.cx.replay(session);
+        if let Some(lasting) = session.lasting_mut() {
             lasting.forget_given();
         }
-        self.cx.mark_dirty(session);
-        self.cx.mark_ready(session);
+        if !session.is_open() {
+            self.cx.say_why(session);
+            session.until = self.cx.now + millis(self.cx.limits.close_timeout);
+            self.cx.arm_until(session);
+        }
         if let Some(poll) = poll {
             self.answer_own(poll, 200, vec![PacketType::Noop as u8], Vec::new(), handler);
         }

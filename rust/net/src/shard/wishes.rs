@@ -271,12 +271,12 @@ pub(super) fn preflight(fields: Fields) -> Answer {
     Answer { status: 204, fields, body: bytes::Bytes::new() }
 }
 
+/// What is said where there is no such session.
+pub(super) const UNKNOWN: &str = "No session has this sid, or none with this cursor: it has ended, or was never there.";
+
 /// There is no such session.
 pub(super) fn unknown() -> Refusal {
-    (
-        Reason::NotFound,
-        Answer::plain(404, "No session has this sid, or none with this cursor: it has ended, or was never there."),
-    )
+    (Reason::NotFound, Answer::plain(404, UNKNOWN))
 }
 
 pub(super) fn refuse<T>(status: u16, text: &str) -> Result<T, Refusal> {

@@ -223,7 +223,7 @@ impl House {
     }
 
     pub(crate) fn join(&self, link: &Link, room: &str) {
-        if let Joined::Now(name) = self.server.directory().join(link, room) {
+        if let Joined::Now(name) = self.server.directory().join(link, room, None) {
             self.post(link.id(), Command::Join(link.id(), name));
         }
     }

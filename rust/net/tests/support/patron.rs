@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hubbub_net::proto::head::{HeadLimits, ResponseHead, Scanner};
-use hubbub_net::{Endpoint, Limits, Service, Settings, Transports};
+use hubbub_net::{Endpoint, Limits, Link, Service, Settings, Transports};
 
 use super::client::{Client, Got};
 use super::house::House;
 use super::http::{Response, Visitor, get, post};
 use super::quiet;
+use super::recorder::Manner;
 
 /// What carries a patron's session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +85,20 @@ pub(crate) fn comet(change: impl FnOnce(&mut Limits)) -> Settings {
     };
     change(&mut settings.limits);
     settings
+}
+
+pub(crate) fn house(change: impl FnOnce(&mut Limits)) -> House {
+    House::open(comet(change), Manner::default())
+}
+
+pub(crate) fn shards(shards: usize, manner: Manner) -> House {
+    House::open(Settings { shards, ..comet(|_| ()) }, manner)
+}
+
+/// A client with an open session, and the session's other end.
+pub(crate) fn join(house: &mut House, by: By) -> (Patron, Arc<Link>) {
+    let patron = Patron::open(house, by);
+    (patron, house.opened())
 }
 
 impl By {
