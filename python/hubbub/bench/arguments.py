@@ -61,7 +61,7 @@ def _add_modes(parsers: Any, modes: dict[str, str], protocol: str, work: Callabl
 
 def _add_server(parser: argparse.ArgumentParser, mode: str, protocol: str) -> None:
     if protocol == "socketio":
-        url = "http://host:port, https://, ws:// or wss://, with a path unless it is /socket.io/ (default: a built-in hub)"
+        url = "http://host:port, https://, ws:// or wss://; without a path it is /socket.io/ (default: a built-in hub)"
     else:
         url = "ws://host:port/path or wss:// (default: a built-in hub)"
     parser.add_argument("url", metavar="URL", nargs="?", help=url)
