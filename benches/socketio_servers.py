@@ -7,9 +7,9 @@
 
 Each server has one core, and the load generator (rust/load, a raw client that parses no more of a packet than it must)
 another. Servers take turns within each round, so that whatever else the machine does meets all alike; ratios are
-medians of the rounds' ratios, figures are medians. CPU time is user and system, of all threads of the server. Before the first
-round each server has to echo and to broadcast without an error. The rivals are installed below .venv/rivals. Each
-measurement is a line in reports/socketio-DATE.jsonl at once.
+medians of the rounds' ratios, figures are medians. CPU time is user and system, of all threads of the server. Before
+the first round each server has to echo and to broadcast without an error. The rivals are installed below .venv/rivals.
+Each measurement is a line in reports/socketio-DATE.jsonl at once.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Case:
     unit: str = "us CPU"
     aims: tuple[float | None, float | None] = (None, None)
     """What of Node and of python-socketio was aimed at."""
+    mode: str = "talk"
+    """Of the server."""
 
 
 CASES = {
@@ -57,7 +59,17 @@ CASES = {
         "the same, 16 outstanding", ("broadcast", "--connections", "1000", "--outstanding", "16"), aims=(0.07, 0.009)
     ),
     "idle": Case(
-        "an idle session", ("idle", "--connections", "4000"), figure=("memory", "bytes_per_connection"), unit="bytes"
+        "an idle session",
+        ("idle", "--connections", "4000"),
+        figure=("memory", "bytes_per_connection"),
+        unit="bytes",
+        mode="idle",
+    ),
+    "idle-talk": Case(
+        "the same, in a room and with two handlers",
+        ("idle", "--connections", "4000"),
+        figure=("memory", "bytes_per_connection"),
+        unit="bytes",
     ),
     "polling-1": Case(
         "events echoed over long polling, 1 in flight",
@@ -101,7 +113,7 @@ def main() -> int:
     for number in range(options.rounds):
         for case in options.only:
             for server, one in ready.items():
-                with started(server, one) as (pid, port):
+                with started(server, one, CASES[case].mode) as (pid, port):
                     report = generate(CASES[case], pid, port, options.duration, options.warmup)
                 measured = Measured(case, server, number, os.getloadavg()[0], report)
                 done.append(measured)
@@ -154,8 +166,8 @@ def prepare(only: list[str] | None) -> dict[str, Ready]:
         except Unavailable as why:
             print(f"{name} takes no part: {why}")
             continue
-        able[name] = Ready([*ready.command, "{port}", *options], ready.versions)
-        with started(name, able[name]) as (pid, port):
+        able[name] = Ready([*ready.command, "{port}", "--mode", "{mode}", *options], ready.versions)
+        with started(name, able[name], "talk") as (pid, port):
             for mode in ("echo", "broadcast"):
                 for transport in ("websocket", "polling"):
                     case = Case("", (mode, "--connections", "5", "--socketio", transport))
@@ -169,10 +181,10 @@ def place(server: str) -> Path:
 
 
 @contextmanager
-def started(server: str, ready: Ready) -> Iterator[tuple[int, int]]:
+def started(server: str, ready: Ready, mode: str) -> Iterator[tuple[int, int]]:
     """The server on its core: process id and port."""
     port = free_port()
-    command = [part.format(port=port) for part in ready.command]
+    command = [part.format(port=port, mode=mode) for part in ready.command]
     with running(command, port, cwd=place(server), stderr=subprocess.DEVNULL) as pid:
         yield pid, port
 

@@ -26,7 +26,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], port: int, **options: Any) -> Iterator[int]:
-    """Starts a server on its core, with options of `Popen`: its process id, once `port` answers. It is killed in the end."""
+    """Starts a server on its core, with options of `Popen`: its process id, once `port` answers. It is killed after."""
     process = subprocess.Popen(["taskset", "-c", str(SERVER_CORE), *command], start_new_session=True, **options)
     try:
         wait_for(port)

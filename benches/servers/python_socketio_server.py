@@ -1,6 +1,8 @@
 """Socket.IO on python-socketio and uvicorn, with uvloop and httptools.
 
-python python_socketio_server.py PORT [--mode echo|broadcast]
+python python_socketio_server.py PORT [--mode talk|idle]
+
+"idle": sockets are in no room but their own. Handlers are the server's here, not each socket's.
 """
 
 import arguments
@@ -11,7 +13,6 @@ import socketio
 io = socketio.AsyncServer(async_mode="asgi", logger=False, engineio_logger=False)
 
 
-@io.event
 async def connect(sid: str, environ: dict, auth: object) -> None:
     await io.enter_room(sid, "all")
 
@@ -27,7 +28,9 @@ async def broadcast(sid: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    options = arguments.parser().parse_args()
+    options = arguments.parser("talk", "idle").parse_args()
+    if options.mode == "talk":
+        io.on("connect", connect)
     uvicorn.run(
         socketio.ASGIApp(io),
         host="127.0.0.1",

@@ -1,6 +1,8 @@
 """Socket.IO on hubbub: events come back, or go to a room that everyone is in.
 
-python socketio_hubbub.py PORT [--mode echo|broadcast] [--io-threads N]
+python socketio_hubbub.py PORT [--mode talk|idle] [--io-threads N]
+
+"idle": sockets are in no room but their own and have no handlers.
 """
 
 import arguments
@@ -12,7 +14,6 @@ hub = Hub()
 io = Server(hub)
 
 
-@io.on("connection")
 def connected(socket: Socket) -> None:
     socket.join("all")
 
@@ -26,7 +27,9 @@ def connected(socket: Socket) -> None:
 
 
 if __name__ == "__main__":
-    parser = arguments.parser()
+    parser = arguments.parser("talk", "idle")
     parser.add_argument("--io-threads", type=int, default=0)
     options = parser.parse_args()
+    if options.mode == "talk":
+        io.on("connection", connected)
     hub.run(host="127.0.0.1", port=options.port, io_threads=options.io_threads, access_log=False)

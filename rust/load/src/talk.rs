@@ -71,9 +71,9 @@ impl Talk {
     /// What has to come next.
     pub(crate) fn awaits(&self) -> &'static str {
         match self.state {
-            State::Unopened => "an Engine.IO open packet: it may not speak Socket.IO here",
-            State::Asking => "an answer to the CONNECT packet",
-            State::Joined => "a packet",
+            State::Unopened => "Engine.IO open packet: it may not speak Socket.IO here",
+            State::Asking => "answer to the CONNECT packet",
+            State::Joined => "packet",
         }
     }
 
