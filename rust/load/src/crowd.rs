@@ -104,20 +104,20 @@ impl Crowd {
         let polls = matches!(self.door.opening, Opening::Polling(_));
         let post = if polls { Some(self.door.connect(open)?) } else { None };
         let mut link = Link::new(socket, post, &self.door.opening, first, &self.script);
-        let watch = |tcp: &mut TcpStream, token| {
-            let registered = self.poll.registry().register(tcp, Token(token), Interest::READABLE | Interest::WRITABLE);
-            registered.map_err(Error::system("cannot watch a socket"))
+        let watch = |tcp: &mut TcpStream, is_post| {
+            watch(&self.poll, tcp, place, is_post).map_err(Error::system("cannot watch a socket"))
         };
-        watch(&mut link.socket.tcp, place)?;
-        link.post().map_or(Ok(()), |post| watch(post, place | POST))?;
+        watch(&mut link.socket.tcp, false)?;
+        link.post().map_or(Ok(()), |post| watch(post, true))?;
         Ok(link)
     }
 
     /// Writes what a connection has to send.
     pub(crate) fn flush(&mut self, place: usize) {
-        let Crowd { links, script, bytes, epoch, alarm, losses, door, .. } = self;
+        let Crowd { poll, links, script, bytes, epoch, alarm, losses, door, .. } = self;
         let timed = alarm.is_some().then_some(*epoch);
-        if let Err(parting) = flush(&mut links[place], &door.opening, script, bytes, timed) {
+        let renewed = renew(&mut links[place], place, door, poll);
+        if let Err(parting) = renewed.and_then(|()| flush(&mut links[place], &door.opening, script, bytes, timed)) {
             losses.push((place, parting));
         }
     }
@@ -142,7 +142,7 @@ impl Crowd {
         mut arrived: impl FnMut(usize, &mut Link, Arrived, &[Stamp], &Script),
     ) -> Result<(), Error> {
         self.wait(timeout)?;
-        let Crowd { links, script, reading, bytes, door, epoch, alarm, buffer, .. } = self;
+        let Crowd { poll, links, script, reading, bytes, door, epoch, alarm, buffer, .. } = self;
         let timed = alarm.is_some().then_some(*epoch);
         for event in &self.events {
             let place = event.token().0 & !POST;
@@ -156,7 +156,12 @@ impl Crowd {
             if link.is_opening() {
                 match link.open(happened, &door.opening, &mut desk) {
                     Ok(true) => self.opened.push(place),
-                    Ok(false) => {}
+                    Ok(false) => {
+                        let renewed = renew(link, place, door, poll);
+                        if let Err(parting) = renewed.and_then(|()| flush(link, &door.opening, script, bytes, None)) {
+                            self.failures.push((place, Failure::Refused(parting.to_string())));
+                        }
+                    }
                     Err(failure) => self.failures.push((place, failure)),
                 }
                 desk.reading.stamps.clear();
@@ -174,6 +179,7 @@ impl Crowd {
                 arrived(place, link, came, &reading.stamps, script);
             }
             reading.stamps.clear();
+            let result = result.and_then(|()| renew(link, place, door, poll));
             let result = result.and_then(|()| flush(link, &door.opening, script, bytes, timed));
             if let Err(parting) = result {
                 self.losses.push((place, parting));
@@ -181,6 +187,20 @@ impl Crowd {
         }
         Ok(())
     }
+}
+
+/// Connects again what has to be.
+fn renew(link: &mut Link, place: usize, door: &mut Door, poll: &Poll) -> Result<(), Parting> {
+    link.renew(&mut |is_post| {
+        let mut wire = door.connect(place).map_err(|error| Parting::Lost(error.to_string()))?;
+        watch(poll, &mut wire.tcp, place, is_post).map_err(|error| Parting::Lost(error.to_string()))?;
+        Ok(wire)
+    })
+}
+
+fn watch(poll: &Poll, tcp: &mut TcpStream, place: usize, is_post: bool) -> std::io::Result<()> {
+    let token = Token(if is_post { place | POST } else { place });
+    poll.registry().register(tcp, token, Interest::READABLE | Interest::WRITABLE)
 }
 
 /// Writes what is due; with an epoch, takes note of when each message was written.

@@ -282,6 +282,11 @@ impl Link {
         }
     }
 
+    /// Connects again what long polling needs and the server has closed; `connect` is told whether POSTs will go by it.
+    pub(crate) fn renew(&mut self, connect: &mut dyn FnMut(bool) -> Result<Wire, Parting>) -> Result<(), Parting> {
+        self.polling.as_mut().map_or(Ok(()), |polling| polling.renew(&mut self.socket, connect))
+    }
+
     /// Writes what is due, as far as the socket takes it.
     pub(crate) fn flush(&mut self, opening: &Opening, script: &Script, bytes: &mut Bytes) -> Result<(), Parting> {
         let lost = |error: io::Error| Parting::Lost(error.to_string());

@@ -101,6 +101,28 @@ impl Polling {
         self.talk.awaits()
     }
 
+    /// Connects again where the server has closed a connection between two requests and there is a further one.
+    pub(crate) fn renew(
+        &mut self,
+        wire: &mut Wire,
+        connect: &mut dyn FnMut(bool) -> Result<Wire, Parting>,
+    ) -> Result<(), Parting> {
+        if self.get.ended && !self.leaving {
+            *wire = connect(false)?;
+            self.get.ended = false;
+        }
+        if self.post.ended && self.has_more() {
+            self.wire = connect(true)?;
+            self.post.ended = false;
+        }
+        Ok(())
+    }
+
+    /// There is something for a POST.
+    fn has_more(&self) -> bool {
+        self.due > 0 || !self.said.is_empty()
+    }
+
     /// Makes the next messages of the ring due.
     pub(crate) fn owe(&mut self, messages: u64) {
         self.due += messages;
@@ -184,11 +206,11 @@ impl Polling {
         script: &Script,
         written: &mut u64,
     ) -> io::Result<()> {
-        if !self.get.under_way && !self.leaving {
+        if !self.get.under_way && !self.get.ended && !self.leaving {
             let _ = requests.write(self.get.ask(), "GET", &self.talk.sid, Body::None);
         }
         self.get.write(wire, written)?;
-        if !self.post.under_way && (self.due > 0 || !self.said.is_empty()) {
+        if !self.post.under_way && !self.post.ended && self.has_more() {
             self.post(requests, script);
         }
         self.post.write(&mut self.wire, written)
@@ -239,6 +261,8 @@ struct Exchange {
     at: usize,
     /// A request waits for its answer.
     under_way: bool,
+    /// The server has closed the connection.
+    ended: bool,
     reader: Reader,
     status: u16,
     content: Vec<u8>,
@@ -247,7 +271,8 @@ struct Exchange {
 impl Exchange {
     fn new(method: &'static str) -> Exchange {
         let reader = Reader::new(method);
-        Exchange { method, out: Vec::new(), at: 0, under_way: false, reader, status: 0, content: Vec::new() }
+        let (out, content) = (Vec::new(), Vec::new());
+        Exchange { method, out, at: 0, under_way: false, ended: false, reader, status: 0, content }
     }
 
     /// Begins a request, whose bytes the caller puts in.
@@ -282,9 +307,16 @@ impl Exchange {
         let was_under_way = self.under_way;
         loop {
             match wire.read(buffer) {
+                Ok(0) if self.under_way => {
+                    return Err(Parting::Lost(format!(
+                        "it closed the connection of a {} without an answer",
+                        self.method
+                    )));
+                }
+                // A server may close what it has kept alive long enough.
                 Ok(0) => {
-                    let what = if self.under_way { "without an answer" } else { "that was to be kept alive" };
-                    return Err(Parting::Lost(format!("it closed the connection of a {} {what}", self.method)));
+                    self.ended = true;
+                    break;
                 }
                 Ok(read) => {
                     bytes.read += read as u64;
