@@ -158,7 +158,9 @@ impl Crowd {
                     Ok(true) => self.opened.push(place),
                     Ok(false) => {
                         let renewed = renew(link, place, door, poll);
-                        if let Err(parting) = renewed.and_then(|()| flush(link, &door.opening, script, bytes, None)) {
+                        if let Err(parting) =
+                            renewed.and_then(|()| flush(link, &door.opening, desk.script, desk.bytes, None))
+                        {
                             self.failures.push((place, Failure::Refused(parting.to_string())));
                         }
                     }
