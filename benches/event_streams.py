@@ -15,21 +15,17 @@ import asyncio
 import http.client
 import os
 import selectors
-import signal
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from comparison.kits import Unavailable, Venv
+from tracks import CLIENT_CORE, RIVALS, cpu_seconds, free_port, running
 
-RIVALS = Path(__file__).resolve().parent.parent / ".venv" / "rivals"
-SERVER_CORE, CLIENT_CORE = 0, 1
-TICKS = os.sysconf("SC_CLK_TCK")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "servers")}
 EVENT = len("data: ") + 64 + len("\n\n")
 
 
@@ -50,7 +46,9 @@ def main() -> None:
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for _ in range(arguments.rounds):
         for name, command in commands.items():
-            with running(command) as (pid, port):
+            port = free_port()
+            command = [part.format(port=port) for part in command]
+            with running(command, port, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as pid:
                 rate, cpu = measure(arguments, pid, port)
             figures[name].append((rate, cpu))
             print(f"  {name:10} {rate:12,.0f} events/s {cpu:8.2f} us of CPU for each", flush=True)
@@ -106,35 +104,6 @@ async def serve(arguments: argparse.Namespace) -> None:
 
     async with hub.listening("127.0.0.1", arguments.port, io_threads=arguments.serve, access_log=False):
         await asyncio.Event().wait()
-
-
-@contextmanager
-def running(command: list[str]) -> Iterator[tuple[int, int]]:
-    """Starts a server on its core. Gives process id and port, once it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [part.format(port=port) for part in command]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "servers")}
-    process = subprocess.Popen(
-        ["taskset", "-c", str(SERVER_CORE), *command],
-        start_new_session=True,
-        env=environment,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        yield process.pid, port
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 # ---- what is measured
@@ -194,19 +163,6 @@ def measure(arguments: argparse.Namespace, pid: int, port: int) -> tuple[float, 
     streams.close()
     asking.close()
     return events / took, cpu / events * 1e6
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of the process and its children."""
-    total = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(path.parent.name) == pid or int(fields[1]) == pid:
-            total += int(fields[11]) + int(fields[12])
-    return total / TICKS
 
 
 if __name__ == "__main__":

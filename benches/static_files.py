@@ -16,14 +16,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import http.client
 import os
 import random
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -35,11 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comparison.kits import Unavailable, Venv
+from tracks import CLIENT_CORE, RIVALS, cpu_seconds, free_port, running
 
-BENCHES = Path(__file__).resolve().parent
-RIVALS = BENCHES.parent / ".venv" / "rivals"
-SERVER_CORE, CLIENT_CORE = 0, 1
-TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log /dev/null;
 events {{ worker_connections 4096; }}
@@ -93,12 +87,12 @@ def compare(arguments: argparse.Namespace, folder: Path, content: bytes) -> None
     chosen = {name: known[name] for name in arguments.only or known}
     figures: dict[str, list[Figures]] = {}
     for name, command in chosen.items():
-        with running(command, folder) as (_, port):
+        with started(command, folder) as (_, port):
             check(port, content)
         figures[name] = []
     for _ in range(arguments.rounds):
         for name, command in chosen.items():
-            with running(command, folder) as (pid, port):
+            with started(command, folder) as (pid, port):
                 measured = measure(arguments, pid, port)
             figures[name].append(measured)
             print(f"  {name:10} {measured.rate:10,.0f}/s {measured.cpu:8.2f} us  busy {measured.busy:.2f}", flush=True)
@@ -149,31 +143,15 @@ async def serve(arguments: argparse.Namespace) -> None:
 
 
 @contextmanager
-def running(command: list[str], folder: Path) -> Iterator[tuple[int, int]]:
+def started(command: list[str], folder: Path) -> Iterator[tuple[int, int]]:
     """Starts a server on its core. Gives process id and port, once it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "nginx.conf"
         config.write_text(NGINX.format(folder=scratch, files=folder, port=port))
         command = [part.format(port=port, files=folder, config=config) for part in command]
-        process = subprocess.Popen(["taskset", "-c", str(SERVER_CORE), *command], start_new_session=True)
-        try:
-            wait_for(port)
-            yield process.pid, port
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        if time.monotonic() > deadline:
-            raise RuntimeError("the server did not start")
-        time.sleep(0.05)
+        with running(command, port) as pid:
+            yield pid, port
 
 
 def check(port: int, content: bytes) -> None:
@@ -205,18 +183,6 @@ def load(arguments: argparse.Namespace, port: int, duration: float) -> tuple[int
     found = re.search(r"(\d+) requests in.*Requests/sec:\s+([\d.]+)", text, re.DOTALL)
     assert found is not None, text
     return int(found[1]), float(found[2])
-
-
-def cpu_seconds(leader: int) -> float:
-    """User and system time of all processes of the session that `leader` leads."""
-    total = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == leader:
-                    total += int(fields[11]) + int(fields[12])
-    return total / TICKS
 
 
 if __name__ == "__main__":

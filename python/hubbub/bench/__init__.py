@@ -1,4 +1,4 @@
-"""`hubbub bench`: a load test for WebSocket servers, this one or another.
+"""`hubbub bench`: a load test for WebSocket and Socket.IO servers, this one or another.
 
 | module | what it does |
 |---|---|

@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["add", "settings"]
 
-ABOUT = """Loads a WebSocket server and says what it took: hubbub or any other.
+ABOUT = """Loads a WebSocket or Socket.IO server and says what it took: hubbub or any other.
 
 Without a URL, a hub of hubbub's own is started for the run, to try it on."""
 
@@ -22,29 +22,49 @@ MODES = {
     "connect": "connections are opened and closed over and over, or all at once (--storm)",
     "idle": "connections are opened and kept: what does each cost the server?",
 }
-_CONNECTIONS = {"echo": 100, "broadcast": 1000, "connect": 64, "idle": 1000}
+SOCKETIO_MODES = {
+    "echo": "every client sends events called echo and waits for them to come back",
+    "broadcast": "some clients send events called broadcast, the server passes each on to all of them",
+    "idle": "sessions are opened and kept: what does each cost the server?",
+    "polling": "echo over HTTP long polling instead of WebSockets",
+}
+_CONNECTIONS = {"echo": 100, "broadcast": 1000, "connect": 64, "idle": 1000, "polling": 100}
 
 
 def add(commands: Any, work: Callable[[argparse.Namespace, list[str]], int]) -> None:
     """Adds the command to the subparsers of `hubbub`."""
     raw = argparse.RawDescriptionHelpFormatter
-    bench = commands.add_parser("bench", help="load a WebSocket server", description=ABOUT, formatter_class=raw)
+    bench = commands.add_parser("bench", help="load a server", description=ABOUT, formatter_class=raw)
     modes = bench.add_subparsers(dest="mode", metavar="MODE", title="modes", required=True)
-    for mode, about in MODES.items():
-        parser = modes.add_parser(
+    _add_modes(modes, MODES, "websocket", work)
+    about = "the same for a Socket.IO server: " + ", ".join(SOCKETIO_MODES)
+    socketio = modes.add_parser("socketio", help=about, description="Loads a Socket.IO server.", epilog=STATUSES)
+    scenarios = socketio.add_subparsers(dest="mode", metavar="SCENARIO", title="scenarios", required=True)
+    _add_modes(scenarios, SOCKETIO_MODES, "socketio", work)
+
+
+def _add_modes(parsers: Any, modes: dict[str, str], protocol: str, work: Callable[..., int]) -> None:
+    for mode, about in modes.items():
+        parser = parsers.add_parser(
             mode, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=STATUSES, allow_abbrev=False
         )
-        parser.set_defaults(work=work, parser=parser)
-        _add_server(parser, mode)
-        if mode in ("echo", "broadcast"):
-            _add_messages(parser.add_argument_group("what is sent"), mode)
+        _add_server(parser, mode, protocol)
+        if mode in ("echo", "broadcast", "polling"):
+            _add_messages(parser.add_argument_group("what is sent"), mode, protocol)
         _add_time(parser.add_argument_group("when"), mode)
-        _add_handshake(parser.add_argument_group("the connections"), mode)
+        _add_handshake(parser.add_argument_group("the connections"), mode, protocol)
         _add_output(parser.add_argument_group("what comes out"))
+        parser.set_defaults(work=work, parser=parser, protocol=protocol)
+        if mode == "polling":
+            parser.set_defaults(transport="polling")
 
 
-def _add_server(parser: argparse.ArgumentParser, mode: str) -> None:
-    parser.add_argument("url", metavar="URL", nargs="?", help="ws://host:port/path or wss:// (default: a built-in hub)")
+def _add_server(parser: argparse.ArgumentParser, mode: str, protocol: str) -> None:
+    if protocol == "socketio":
+        url = "http://host:port, https://, ws:// or wss://; without a path it is /socket.io/ (default: a built-in hub)"
+    else:
+        url = "ws://host:port/path or wss:// (default: a built-in hub)"
+    parser.add_argument("url", metavar="URL", nargs="?", help=url)
     parser.add_argument(
         "--server-pid",
         dest="server_pids",
@@ -63,10 +83,12 @@ def _add_server(parser: argparse.ArgumentParser, mode: str) -> None:
     )
 
 
-def _add_messages(group: Any, mode: str) -> None:
-    group.add_argument("--size", type=int, default=64, metavar="BYTES", help="of a message (default: %(default)s)")
-    group.add_argument("--binary", action="store_true", help="send binary messages, not text")
-    whose = "of each connection" if mode == "echo" else "of each sender"
+def _add_messages(group: Any, mode: str, protocol: str) -> None:
+    what = "of the text in an event" if protocol == "socketio" else "of a message"
+    group.add_argument("--size", type=int, default=64, metavar="BYTES", help=f"{what} (default: %(default)s)")
+    if protocol == "websocket":
+        group.add_argument("--binary", action="store_true", help="send binary messages, not text")
+    whose = "of each sender" if mode == "broadcast" else "of each connection"
     pace = group.add_mutually_exclusive_group()
     pace.add_argument(
         "--in-flight",
@@ -108,7 +130,7 @@ def _add_time(group: Any, mode: str) -> None:
     )
 
 
-def _add_handshake(group: Any, mode: str) -> None:
+def _add_handshake(group: Any, mode: str, protocol: str) -> None:
     group.add_argument(
         "--header",
         dest="headers",
@@ -116,18 +138,19 @@ def _add_handshake(group: Any, mode: str) -> None:
         type=_header,
         default=[],
         metavar="'NAME: VALUE'",
-        help="a field of the handshake; may be repeated",
+        help="a field of the handshake (long polling: of each request); may be repeated",
     )
-    group.add_argument(
-        "--subprotocol",
-        dest="subprotocols",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="to offer; may be repeated",
-    )
+    if protocol == "websocket":
+        group.add_argument(
+            "--subprotocol",
+            dest="subprotocols",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="to offer; may be repeated",
+        )
     group.add_argument("--origin", metavar="ORIGIN", help="the Origin field")
-    if mode in ("echo", "broadcast"):
+    if mode in ("echo", "broadcast") and protocol == "websocket":
         group.add_argument(
             "--deflate", action="store_true", help="agree on permessage-deflate and send every message deflated"
         )
@@ -160,6 +183,8 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     names = (
         *("mode", "url", "connections", "threads", "size", "binary", "in_flight", "rate", "senders", "storm", "warmup"),
         *(
+            "protocol",
+            "transport",
             "duration",
             "timeout",
             "headers",
@@ -173,6 +198,8 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
         ),
     )
     given = {name: getattr(options, name, None) for name in names}
+    if given["mode"] == "polling":
+        given["mode"] = "echo"
     return {name: value for name, value in given.items() if value is not None}
 
 

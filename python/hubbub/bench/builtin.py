@@ -29,13 +29,12 @@ class Builtin:
 
 
 @contextlib.contextmanager
-def serving(mode: str) -> Iterator[Builtin]:
-    """The hub for a mode, for the length of a block.
+def serving(hub: str) -> Iterator[Builtin]:
+    """The hub of this name in `hubs`, for the length of a block.
 
     Raises:
         OSError: it does not start; the error has what it said last.
     """
-    hub = "broadcast" if mode == "broadcast" else "echo"
     command = [sys.executable, "-m", "hubbub", "run", f"hubbub.bench.hubs:{hub}", "--port", "0", "--no-access-log"]
     # A session of its own: Ctrl-C ends the run, and the run ends the hub.
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)

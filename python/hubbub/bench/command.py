@@ -46,7 +46,7 @@ def work(options: argparse.Namespace, given: list[str]) -> int:
     try:
         with contextlib.ExitStack() as stack:
             if options.url is None:
-                hub = stack.enter_context(builtin.serving(options.mode))
+                hub = stack.enter_context(builtin.serving(_hub(options)))
                 _say(f"no URL is given: a hub of hubbub's own is loaded, {hub.url}, process {hub.pid}")
                 options.url = hub.url
                 options.server_pids.append(hub.pid)
@@ -61,6 +61,13 @@ def work(options: argparse.Namespace, given: list[str]) -> int:
     command = shlex.join(["hubbub", *map(_without_secret, given)])
     report = {"schema": SCHEMA, "command": command, "ended": began, "machine": machine.about(), **report}
     return _tell(report, options)
+
+
+def _hub(options: argparse.Namespace) -> str:
+    """The built-in one for this run."""
+    if options.protocol == "socketio":
+        return "socketio"
+    return "broadcast" if options.mode == "broadcast" else "echo"
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:

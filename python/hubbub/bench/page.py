@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from hubbub.bench import plot
-from hubbub.bench.summary import facts, headline, unit
+from hubbub.bench.summary import called, facts, headline, unit
 from hubbub.bench.units import bytes_of, count, duration, number
 
 __all__ = ["page"]
@@ -43,7 +43,7 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px
 
 def page(report: dict[str, Any]) -> str:
     """The whole file."""
-    title = f"{report['mode']} {report['url']}"
+    title = f"{called(report)} {report['url']}"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="soft">{escape(headline(report))}</p>',
@@ -134,7 +134,20 @@ def _totals(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _settings(report: dict[str, Any]) -> list[tuple[str, str]]:
-    names = ("mode", "url", "connections", "threads", "size", "binary", "in_flight", "rate", "senders", "deflate")
+    names = (
+        "mode",
+        "protocol",
+        "transport",
+        "url",
+        "connections",
+        "threads",
+        "size",
+        "binary",
+        "in_flight",
+        "rate",
+        "senders",
+        "deflate",
+    )
     rows = [(name.replace("_", " "), _value(report[name])) for name in names if report[name] is not None]
     return [*rows, ("warm-up", f"{report['warmup_seconds']:g} s"), ("measured", f"{report['seconds']:.2f} s")]
 

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from hubbub.bench.summary import called
 from hubbub.bench.units import number
 
 __all__ = ["DRAWINGS", "drawings", "inline", "save"]
@@ -196,7 +197,7 @@ def save(report: dict[str, Any], path: Path) -> None:
     with matplotlib.rc_context(_style(_ON_WHITE, "hubbub")):
         rows = max((len(names) + 1) // 2, 1)
         figure = Figure(figsize=(13, 3.4 * rows + 0.5), layout="constrained", facecolor="white")
-        figure.suptitle(f"hubbub bench {report['mode']}  {report['url']}", x=0.01, ha="left", fontsize=12)
+        figure.suptitle(f"hubbub bench {called(report)}  {report['url']}", x=0.01, ha="left", fontsize=12)
         grid = figure.subplots(rows, 2, squeeze=False).flatten()
         for axes, name in zip(grid, names, strict=False):
             DRAWINGS[name](axes, report, _ON_WHITE)

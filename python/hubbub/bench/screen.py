@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hubbub.bench.summary import called
 from hubbub.bench.units import bytes_of, count, duration, number, percent
 from hubbub.bench.watching import STAGES
 
@@ -50,7 +51,7 @@ def picture(settings: dict[str, Any], snapshot: dict[str, Any]) -> RenderableTyp
     if point is not None and snapshot["stage"] not in ("connecting", "gathering"):
         parts += [Text(), _rates(settings, snapshot, point), Text(), _latencies(snapshot, point)]
     parts += [Text(), _processors(settings, point), Text(), *_errors(snapshot)]
-    title = f"[bold]hubbub bench {settings['mode']}[/] {settings['url']}"
+    title = f"[bold]hubbub bench {called(settings)}[/] {settings['url']}"
     hint = "[dim]Ctrl-C ends it and reports[/]"
     return Panel(Group(*parts), title=title, title_align="left", subtitle=hint, subtitle_align="right", padding=(1, 2))
 

@@ -6,16 +6,24 @@ from typing import Any
 
 from hubbub.bench.units import bytes_of, count, duration, number, percent
 
-__all__ = ["bars", "facts", "headline", "summary", "unit"]
+__all__ = ["bars", "called", "facts", "headline", "summary", "unit"]
 
 _UNITS = {"echo": "messages", "broadcast": "deliveries", "connect": "handshakes", "idle": "messages"}
 _WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
+def called(run: dict[str, Any]) -> str:
+    """What a run, its report or its settings, is called on the command line."""
+    if run.get("protocol") != "socketio":
+        return str(run["mode"])
+    return "socketio polling" if run.get("transport") == "polling" else f"socketio {run['mode']}"
+
+
 def unit(report: dict[str, Any]) -> str:
     """What is counted in this mode."""
-    return _UNITS[report["mode"]]
+    name = _UNITS[report["mode"]]
+    return "events" if name == "messages" and report["protocol"] == "socketio" else name
 
 
 def headline(report: dict[str, Any]) -> str:
@@ -41,7 +49,8 @@ def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     if report["mode"] != "idle":
         rows.append(("received", f"{number(report['messages_per_second'])} {unit(report)}/s"))
     if report["size"] is not None:
-        rows.append(("sent", f"{number(report['sent_per_second'])} messages/s"))
+        sent = "events" if report["protocol"] == "socketio" else "messages"
+        rows.append(("sent", f"{number(report['sent_per_second'])} {sent}/s"))
         seconds = max(report["seconds"], 1e-9)
         rows.append(("bytes in", f"{bytes_of(report['bytes_in'] / seconds)}/s"))
         rows.append(("bytes out", f"{bytes_of(report['bytes_out'] / seconds)}/s"))
@@ -68,7 +77,7 @@ def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 def summary(report: dict[str, Any]) -> str:
     """A table of the figures, the distribution of the latencies, the errors."""
-    lines = [f"{report['mode']} {report['url']}", f"  {headline(report)}", ""]
+    lines = [f"{called(report)} {report['url']}", f"  {headline(report)}", ""]
     lines += [f"  {name:<14} {value}" for name, value in facts(report)]
     for name, key in (("latency", "latency_us"), ("service time", "service_us")):
         if report[key] is not None:

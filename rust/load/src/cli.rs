@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{Asked, Error, Messages, Mode, Pace, Report, Run, Scenario, Snapshot, Target, Timing};
+use crate::{Asked, Error, Messages, Mode, Pace, Protocol, Report, Run, Scenario, Snapshot, Target, Timing, Transport};
 
 /// Everything went well.
 pub const OK: u8 = 0;
@@ -20,7 +20,7 @@ pub const USAGE: u8 = 2;
 pub const ERRORS_COUNTED: u8 = 3;
 
 #[derive(Parser)]
-#[command(name = "hubbub-load", version, about = "Loads a WebSocket server and says what it took")]
+#[command(name = "hubbub-load", version, about = "Loads a WebSocket or Socket.IO server and says what it took")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -100,7 +100,10 @@ enum Command {
 struct Server {
     /// The server, as ws://host:port/path or wss://host:port/path
     #[arg(long)]
-    url: Target,
+    url: String,
+    /// Speak Socket.IO, by this transport: the messages are the texts of events called echo or broadcast
+    #[arg(long, value_name = "TRANSPORT", num_args = 0..=1, default_missing_value = "websocket", value_parser = transport)]
+    socketio: Option<Transport>,
     /// Threads that share the connections
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -166,13 +169,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return if error.use_stderr() { USAGE } else { OK };
         }
     };
-    let (scenario, json) = arguments.command.into_scenario();
-    let report = Run::start(scenario).and_then(|run| {
+    let report = arguments.command.into_scenario().and_then(|(scenario, json)| {
+        let run = Run::start(scenario)?;
         show_progress(&run);
-        run.report()
+        Ok((run.report()?, json))
     });
     match report {
-        Ok(report) => tell(&report, json),
+        Ok((report, json)) => tell(&report, json),
         Err(error) => {
             eprintln!("hubbub-load: {error}");
             match error {
@@ -200,7 +203,7 @@ fn tell(report: &Report, json: bool) -> u8 {
 }
 
 impl Command {
-    fn into_scenario(self) -> (Scenario, bool) {
+    fn into_scenario(self) -> Result<(Scenario, bool), Error> {
         let pace = |in_flight, rate: Option<f64>| rate.map_or(Pace::InFlight(in_flight), Pace::Rate);
         let (server, connections, mode) = match self {
             Command::Echo { server, connections, content, in_flight, rate, raw, time } => {
@@ -216,7 +219,12 @@ impl Command {
                 (server, connections, Mode::Connect { storm, timing: time.into() })
             }
         };
+        let (target, protocol) = match server.socketio {
+            Some(transport) => (Target::socketio(&server.url)?, Protocol::SocketIo(transport)),
+            None => (server.url.parse()?, Protocol::WebSocket),
+        };
         let scenario = Scenario {
+            protocol,
             threads: server.threads,
             asked: Asked {
                 headers: server.header,
@@ -229,9 +237,9 @@ impl Command {
             patience: server.timeout,
             server_pids: server.server_pids,
             spin: server.spin,
-            ..Scenario::new(server.url, connections, mode)
+            ..Scenario::new(target, connections, mode)
         };
-        (scenario, server.json)
+        Ok((scenario, server.json))
     }
 }
 
@@ -253,6 +261,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("not a number of seconds from 0 to 86400".to_owned()),
     }
+}
+
+/// What carries Socket.IO.
+fn transport(text: &str) -> Result<Transport, String> {
+    let known = [Transport::WebSocket, Transport::Polling];
+    known.into_iter().find(|transport| transport.name() == text).ok_or("websocket or polling is wanted".to_owned())
 }
 
 /// A header field.

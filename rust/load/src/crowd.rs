@@ -3,16 +3,17 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
-use crate::door::Door;
+use crate::door::{Door, Opening};
 use crate::error::Error;
 use crate::inbound::{Arrived, Parting, Reading};
-use crate::link::{Bytes, Failure, Link};
+use crate::link::{self, Bytes, Desk, Failure, Link};
 use crate::script::Script;
 use crate::stamp::Stamp;
 
@@ -44,6 +45,8 @@ const BUFFER: usize = 256 << 10;
 const EVENTS: usize = 1024;
 const WAKER: Token = Token(usize::MAX - 1);
 const ALARM: Token = Token(usize::MAX - 2);
+/// In the token of a connection that POSTs go by, beside the place of the link.
+const POST: usize = 1 << (usize::BITS - 2);
 
 impl Crowd {
     /// Nobody yet. `alarmed`: there will be an alarm to set.
@@ -98,18 +101,23 @@ impl Crowd {
     /// A new connection for `place`, watched.
     pub(crate) fn connect(&mut self, place: usize, first: usize, open: usize) -> Result<Link, Error> {
         let socket = self.door.connect(open)?;
-        let mut link = Link::new(socket, self.door.handshake.is_none(), first, &self.script);
-        self.poll
-            .registry()
-            .register(&mut link.socket.tcp, Token(place), Interest::READABLE | Interest::WRITABLE)
-            .map_err(Error::system("cannot watch a socket"))?;
+        let polls = matches!(self.door.opening, Opening::Polling(_));
+        let post = if polls { Some(self.door.connect(open)?) } else { None };
+        let mut link = Link::new(socket, post, &self.door.opening, first, &self.script);
+        let watch = |tcp: &mut TcpStream, is_post| {
+            watch(&self.poll, tcp, place, is_post).map_err(Error::system("cannot watch a socket"))
+        };
+        watch(&mut link.socket.tcp, false)?;
+        link.post().map_or(Ok(()), |post| watch(post, true))?;
         Ok(link)
     }
 
     /// Writes what a connection has to send.
     pub(crate) fn flush(&mut self, place: usize) {
-        let Crowd { links, script, bytes, epoch, alarm, losses, .. } = self;
-        if let Err(parting) = flush(&mut links[place], script, bytes, alarm.is_some().then_some(*epoch)) {
+        let Crowd { poll, links, script, bytes, epoch, alarm, losses, door, .. } = self;
+        let timed = alarm.is_some().then_some(*epoch);
+        let renewed = renew(&mut links[place], place, door, poll);
+        if let Err(parting) = renewed.and_then(|()| flush(&mut links[place], &door.opening, script, bytes, timed)) {
             losses.push((place, parting));
         }
     }
@@ -134,27 +142,38 @@ impl Crowd {
         mut arrived: impl FnMut(usize, &mut Link, Arrived, &[Stamp], &Script),
     ) -> Result<(), Error> {
         self.wait(timeout)?;
-        let Crowd { links, script, reading, bytes, door, epoch, alarm, buffer, .. } = self;
+        let Crowd { poll, links, script, reading, bytes, door, epoch, alarm, buffer, .. } = self;
         let timed = alarm.is_some().then_some(*epoch);
         for event in &self.events {
-            let place = event.token().0;
+            let place = event.token().0 & !POST;
+            let happened = link::Event {
+                is_post: event.token().0 & POST != 0,
+                closed: event.is_read_closed() || event.is_error(),
+            };
+            let mut desk = Desk { buffer, script, reading, bytes };
             // The waker and the alarm have done their work by waking us.
             let Some(link) = links.get_mut(place) else { continue };
             if link.is_opening() {
-                match link.open(door.handshake.as_ref(), script, reading) {
+                match link.open(happened, &door.opening, &mut desk) {
                     Ok(true) => self.opened.push(place),
-                    Ok(false) => {}
+                    Ok(false) => {
+                        let renewed = renew(link, place, door, poll);
+                        if let Err(parting) =
+                            renewed.and_then(|()| flush(link, &door.opening, desk.script, desk.bytes, None))
+                        {
+                            self.failures.push((place, Failure::Refused(parting.to_string())));
+                        }
+                    }
                     Err(failure) => self.failures.push((place, failure)),
                 }
-                reading.stamps.clear();
+                desk.reading.stamps.clear();
             }
             if !link.is_open() {
                 continue;
             }
-            let closed = event.is_read_closed() || event.is_error();
             let mut came = Arrived::default();
-            let result = if event.is_readable() || closed {
-                link.receive(buffer, closed, script, reading, bytes, &mut came)
+            let result = if event.is_readable() || happened.closed {
+                link.receive(happened, &mut desk, &mut came)
             } else {
                 Ok(())
             };
@@ -162,7 +181,8 @@ impl Crowd {
                 arrived(place, link, came, &reading.stamps, script);
             }
             reading.stamps.clear();
-            let result = result.and_then(|()| flush(link, script, bytes, timed));
+            let result = result.and_then(|()| renew(link, place, door, poll));
+            let result = result.and_then(|()| flush(link, &door.opening, script, bytes, timed));
             if let Err(parting) = result {
                 self.losses.push((place, parting));
             }
@@ -171,16 +191,36 @@ impl Crowd {
     }
 }
 
+/// Connects again what has to be.
+fn renew(link: &mut Link, place: usize, door: &mut Door, poll: &Poll) -> Result<(), Parting> {
+    link.renew(&mut |is_post| {
+        let mut wire = door.connect(place).map_err(|error| Parting::Lost(error.to_string()))?;
+        watch(poll, &mut wire.tcp, place, is_post).map_err(|error| Parting::Lost(error.to_string()))?;
+        Ok(wire)
+    })
+}
+
+fn watch(poll: &Poll, tcp: &mut TcpStream, place: usize, is_post: bool) -> std::io::Result<()> {
+    let token = Token(if is_post { place | POST } else { place });
+    poll.registry().register(tcp, token, Interest::READABLE | Interest::WRITABLE)
+}
+
 /// Writes what is due; with an epoch, takes note of when each message was written.
-fn flush(link: &mut Link, script: &Script, bytes: &mut Bytes, timed: Option<Instant>) -> Result<(), Parting> {
-    let Some(epoch) = timed else { return link.flush(script, bytes) };
-    let unwritten = link.outbound.unwritten(script);
+fn flush(
+    link: &mut Link,
+    opening: &Opening,
+    script: &Script,
+    bytes: &mut Bytes,
+    timed: Option<Instant>,
+) -> Result<(), Parting> {
+    let Some(epoch) = timed else { return link.flush(opening, script, bytes) };
+    let unwritten = link.unwritten(script);
     if unwritten == 0 {
-        return link.flush(script, bytes);
+        return link.flush(opening, script, bytes);
     }
     // Before the write: a reply can be on its way before the call returns.
     let now = epoch.elapsed().as_nanos() as u64;
-    link.flush(script, bytes)?;
+    link.flush(opening, script, bytes)?;
     link.note_written(script, unwritten, now);
     Ok(())
 }

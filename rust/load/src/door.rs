@@ -5,18 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use mio::net::TcpStream;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use crate::error::Error;
 use crate::handshake::Handshake;
-use crate::scenario::{Mode, Scenario};
+use crate::polling::Requests;
+use crate::scenario::{Mode, Protocol, Scenario, Transport};
+use crate::target::Target;
 use crate::wire::{Client, Wire};
 
 /// Makes connections to one server, for one thread.
 pub(crate) struct Door {
     address: SocketAddr,
-    /// None if no WebSocket is spoken.
-    pub(crate) handshake: Option<Handshake>,
+    pub(crate) opening: Opening,
     tls: Option<Client>,
     /// None leaves the choice to the system.
     sources: Vec<Option<SocketAddr>>,
@@ -24,6 +25,33 @@ pub(crate) struct Door {
     source: usize,
     from_source: usize,
     per_source: usize,
+}
+
+/// How a connection begins.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    /// With nothing: what is sent are bytes.
+    Raw,
+    WebSocket(Handshake),
+    /// With a WebSocket, and a session of Socket.IO on it.
+    SocketIo(Handshake),
+    /// With a session of Socket.IO over long polling.
+    Polling(Requests),
+}
+
+impl Opening {
+    fn new(scenario: &Scenario) -> Result<Opening, Error> {
+        let Scenario { target, asked, .. } = scenario;
+        Ok(match (scenario.protocol, &scenario.mode) {
+            (_, Mode::Echo { raw: true, .. }) => Opening::Raw,
+            (Protocol::WebSocket, _) => Opening::WebSocket(Handshake::new(target, asked)?),
+            (Protocol::SocketIo(Transport::WebSocket), _) => {
+                let resource = target.socketio_resource(Transport::WebSocket.name());
+                Opening::SocketIo(Handshake::new(&Target { resource, ..target.clone() }, asked)?)
+            }
+            (Protocol::SocketIo(Transport::Polling), _) => Opening::Polling(Requests::new(target, asked)?),
+        })
+    }
 }
 
 /// Source addresses of the loopback network that are used if none is named.
@@ -35,14 +63,13 @@ impl Door {
     /// The door of one of `threads` threads.
     pub(crate) fn new(scenario: &Scenario, address: SocketAddr, threads: usize) -> Result<Door, Error> {
         let target = &scenario.target;
-        let raw = matches!(scenario.mode, Mode::Echo { raw: true, .. });
-        let handshake = if raw { None } else { Some(Handshake::new(target, &scenario.asked)?) };
+        let opening = Opening::new(scenario)?;
         let cannot = |why| Error::BadScenario(format!("cannot speak TLS: {why}"));
         let tls = target.secure.then(|| Client::new(target, scenario.ca.as_deref()).map_err(cannot)).transpose()?;
         let sources = sources(&scenario.sources, address);
         // Some of an address's ports belong to others, or to connections that ended a moment ago.
         let per_source = (ports() * 7 / 10 / threads).max(1);
-        Ok(Door { address, handshake, tls, sources, source: 0, from_source: 0, per_source })
+        Ok(Door { address, opening, tls, sources, source: 0, from_source: 0, per_source })
     }
 
     /// Starts to connect.
@@ -77,7 +104,7 @@ impl Door {
     }
 
     fn connect_from(&self, source: Option<SocketAddr>) -> io::Result<Wire> {
-        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(socket2::Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if let Some(source) = source {

@@ -41,6 +41,8 @@ pub enum Error {
     },
     /// The server took the connection and left the handshake unanswered.
     SilentHandshake {
+        /// What it did not send.
+        what: &'static str,
         /// How many connections were open by then.
         open: usize,
         /// How long the generator waited.
@@ -124,9 +126,9 @@ impl fmt::Display for Error {
             Error::Refused { why, open } => {
                 write!(f, "the server refused a further handshake after {open} connections: {why}")
             }
-            Error::SilentHandshake { open, waited } => write!(
+            Error::SilentHandshake { what, open, waited } => write!(
                 f,
-                "the server left a handshake unanswered for {:.0} s ({open} connections were open)",
+                "the server left a handshake unanswered for {:.0} s, there was no {what} ({open} connections were open)",
                 waited.as_secs_f64()
             ),
             Error::NoReply { waited } => {

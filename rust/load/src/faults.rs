@@ -11,7 +11,7 @@ pub(crate) enum Fault {
     WrongContent,
     /// The peer broke the WebSocket protocol; the connection is given up.
     Protocol,
-    /// The peer sent a close frame.
+    /// The peer sent a close frame, or ended the Socket.IO session.
     ClosedByServer,
     /// The peer ended or reset the TCP connection.
     ConnectionLost,
@@ -23,10 +23,12 @@ pub(crate) enum Fault {
     OutOfOrder,
     /// A message that was due while too many were under way, and was left out.
     Unsent,
+    /// Socket.IO: an event or an acknowledgement that nobody has asked for.
+    Unexpected,
 }
 
 impl Fault {
-    const ALL: [Fault; 9] = [
+    const ALL: [Fault; 10] = [
         Fault::WrongLength,
         Fault::WrongContent,
         Fault::Protocol,
@@ -36,6 +38,7 @@ impl Fault {
         Fault::Handshake,
         Fault::OutOfOrder,
         Fault::Unsent,
+        Fault::Unexpected,
     ];
 
     /// The name in reports.
@@ -50,6 +53,7 @@ impl Fault {
             Fault::Handshake => "handshake",
             Fault::OutOfOrder => "out_of_order",
             Fault::Unsent => "unsent",
+            Fault::Unexpected => "unexpected",
         }
     }
 }

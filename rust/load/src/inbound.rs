@@ -8,6 +8,7 @@ use hubbub_proto::frame::{self, Header, Opcode};
 use crate::faults::{Fault, Faults};
 use crate::script::{KEY, Script};
 use crate::stamp::{self, Stamp};
+use crate::talk::Talk;
 
 /// What the connections of a thread share while they read.
 #[derive(Debug)]
@@ -49,6 +50,16 @@ pub(crate) struct Inbound {
     /// The first bytes of a stamped message.
     stamp: [u8; stamp::LEN],
     deflate: Option<Box<Deflated>>,
+    socketio: Option<Box<Packets>>,
+}
+
+/// Messages that are packets of Socket.IO.
+#[derive(Debug)]
+struct Packets {
+    talk: Talk,
+    /// The message so far.
+    whole: Vec<u8>,
+    binary: bool,
 }
 
 /// The message that is arriving deflated.
@@ -85,6 +96,8 @@ pub(crate) enum Parting {
     Protocol(String),
     /// It sent a close frame, with this code if it has one.
     Closed(Option<u16>),
+    /// It ended the session of Socket.IO, in this way.
+    Left(String),
     /// The TCP connection ended.
     Lost(String),
 }
@@ -99,6 +112,17 @@ impl Inbound {
     /// Expects the messages of the ring in turn, from `first` on.
     pub(crate) fn new(raw: bool, first: usize) -> Inbound {
         Inbound { raw, next: first, right: true, ..Inbound::default() }
+    }
+
+    /// Expects packets of Socket.IO, with the messages of the ring in turn in events, from `first` on.
+    pub(crate) fn socketio(first: usize) -> Inbound {
+        let packets = Packets { talk: Talk::new(first), whole: Vec::new(), binary: false };
+        Inbound { socketio: Some(Box::new(packets)), ..Inbound::new(false, first) }
+    }
+
+    /// The session of Socket.IO, if one is spoken.
+    pub(crate) fn talk(&self) -> Option<&Talk> {
+        self.socketio.as_ref().map(|packets| &packets.talk)
     }
 
     /// Messages may come deflated from now on.
@@ -187,7 +211,13 @@ impl Inbound {
             Opcode::Text | Opcode::Binary if self.mid_message => {
                 return Err(Parting::Protocol("a new message inside an unfinished one".to_owned()));
             }
-            Opcode::Continuation | Opcode::Text | Opcode::Binary => self.mid_message = true,
+            Opcode::Continuation => {}
+            Opcode::Text | Opcode::Binary => {
+                self.mid_message = true;
+                if let Some(packets) = &mut self.socketio {
+                    packets.binary = header.opcode == Opcode::Binary;
+                }
+            }
             Opcode::Close | Opcode::Ping | Opcode::Pong => self.control.clear(),
         }
         self.frame = Some(Frame { opcode: header.opcode, fin: header.fin, left: header.len });
@@ -203,8 +233,9 @@ impl Inbound {
         frame.left -= len as u64;
         let ended = frame.left == 0;
         match frame.opcode {
-            Opcode::Continuation | Opcode::Text | Opcode::Binary => match &mut self.deflate {
-                Some(deflate) if deflate.open => deflate.payload.extend_from_slice(now),
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => match (&mut self.deflate, &mut self.socketio) {
+                (Some(deflate), _) if deflate.open => deflate.payload.extend_from_slice(now),
+                (_, Some(packets)) => packets.whole.extend_from_slice(now),
                 _ => self.piece(now, script),
             },
             Opcode::Close | Opcode::Ping | Opcode::Pong => self.control.extend_from_slice(now),
@@ -239,6 +270,9 @@ impl Inbound {
         match opcode {
             Opcode::Continuation | Opcode::Text | Opcode::Binary if fin => {
                 self.mid_message = false;
+                if let Some(packets) = &mut self.socketio {
+                    return packets.ended(script, reading, answers, arrived);
+                }
                 self.inflate(script, reading)?;
                 self.message_ended(script, reading, arrived);
             }
@@ -273,7 +307,7 @@ impl Inbound {
         let faults = &mut reading.faults;
         let len = std::mem::take(&mut self.message_len);
         let right = std::mem::replace(&mut self.right, true);
-        if len == script.roll_call_len {
+        if len == script.roll_call_payload().len() as u64 {
             arrived.roll_calls += 1;
             return;
         }
@@ -321,6 +355,30 @@ impl Inbound {
     }
 }
 
+impl Packets {
+    /// A message has come whole.
+    fn ended(
+        &mut self,
+        script: &Script,
+        reading: &mut Reading,
+        answers: &mut Vec<u8>,
+        arrived: &mut Arrived,
+    ) -> Result<(), Parting> {
+        let Reading { faults, stamps, .. } = reading;
+        if self.binary {
+            self.talk.binary()?;
+        } else if let Some(answer) = self.talk.text(&self.whole, script, faults, stamps, arrived)? {
+            frame::encode(answers, Opcode::Text, answer, Some(KEY));
+        }
+        self.whole.clear();
+        // A buffer as large as the largest message, for each connection, would be too much.
+        if self.whole.capacity() > ALWAYS_COMPARED {
+            self.whole = Vec::new();
+        }
+        Ok(())
+    }
+}
+
 /// Whether `piece` is what `whole` has at `offset`.
 fn follows(whole: &[u8], offset: u64, piece: &[u8]) -> bool {
     usize::try_from(offset)
@@ -335,7 +393,7 @@ impl Parting {
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Parting::Protocol(_) => Fault::Protocol,
-            Parting::Closed(_) => Fault::ClosedByServer,
+            Parting::Closed(_) | Parting::Left(_) => Fault::ClosedByServer,
             Parting::Lost(_) => Fault::ConnectionLost,
         }
     }
@@ -347,7 +405,7 @@ impl std::fmt::Display for Parting {
             Parting::Protocol(why) => write!(f, "it broke the protocol ({why})"),
             Parting::Closed(Some(code)) => write!(f, "it sent a close frame with code {code}"),
             Parting::Closed(None) => f.write_str("it sent a close frame without a code"),
-            Parting::Lost(why) => f.write_str(why),
+            Parting::Left(how) | Parting::Lost(how) => f.write_str(how),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A WebSocket load generator that costs much less for each message than a server does.
+//! A load generator for WebSocket and Socket.IO that costs much less for each message than a server does.
 //!
 //! A [`Scenario`] goes in, a [`Report`] comes out. Each thread serves its share of the connections with one edge-triggered
 //! poll; what is sent is encoded and masked before the run, and what is received is compared where it lies.
@@ -34,6 +34,7 @@
 //! | `board`, `tally` | what the threads share, what one has counted |
 //! | `schedule` | when the messages of an open loop are due |
 //! | `crowd`, `link`, `inbound`, `outbound`, `wire` | the connections, one of them, its halves, its bytes |
+//! | `talk`, `polling` | Socket.IO: what its packets mean; the carrier that is no WebSocket |
 //! | `door`, `handshake`, `target` | where connections come from, what they ask, the URL |
 //! | `script`, `stamp` | what is said |
 //! | `meter` | the server's CPU time and memory |
@@ -53,6 +54,7 @@ mod link;
 mod meter;
 mod outbound;
 mod play;
+mod polling;
 mod report;
 mod run;
 mod scenario;
@@ -61,6 +63,7 @@ mod script;
 mod settings;
 mod snapshot;
 mod stamp;
+mod talk;
 mod tally;
 mod target;
 mod wire;
@@ -70,6 +73,6 @@ pub use board::Stage;
 pub use error::Error;
 pub use report::{Bar, Latency, Memory, Percentile, Point, Report, Totals};
 pub use run::{Run, run};
-pub use scenario::{Asked, Messages, Mode, Pace, Scenario, Timing};
+pub use scenario::{Asked, Messages, Mode, Pace, Protocol, Scenario, Timing, Transport};
 pub use snapshot::Snapshot;
 pub use target::Target;

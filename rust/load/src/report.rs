@@ -10,13 +10,17 @@ use serde::{Serialize, Serializer};
 use crate::board::Stage;
 use crate::conductor::Record;
 use crate::error::Error;
-use crate::scenario::{Mode, Pace, Scenario};
+use crate::scenario::{Mode, Pace, Protocol, Scenario};
 
 /// The result of a run. Serialises to the JSON object that `--json` prints.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// `echo`, `broadcast`, `idle` or `connect`.
     pub mode: &'static str,
+    /// `websocket` or `socketio`; absent where bytes are echoed.
+    pub protocol: Option<&'static str>,
+    /// Socket.IO: `websocket` or `polling`.
+    pub transport: Option<&'static str>,
     /// The server.
     pub url: String,
     /// Connections that were wanted.
@@ -27,7 +31,7 @@ pub struct Report {
     pub connecting_seconds: f64,
     /// Threads of the generator.
     pub threads: usize,
-    /// Payload bytes of a message; absent where none are sent.
+    /// Payload bytes of a message (Socket.IO: of the text in an event); absent where none are sent.
     pub size: Option<usize>,
     /// Messages are binary.
     pub binary: Option<bool>,
@@ -51,7 +55,7 @@ pub struct Report {
     pub sent: u64,
     /// The same, each second.
     pub sent_per_second: f64,
-    /// Bytes of the WebSocket streams in the window, headers included, as they are before TLS.
+    /// Bytes of the WebSocket streams (long polling: of HTTP) in the window, headers included, as they are before TLS.
     pub bytes_in: u64,
     /// The same for what was sent.
     pub bytes_out: u64,
@@ -227,6 +231,15 @@ impl Report {
         let own_cpu: Duration = threads_cpu.iter().sum();
         let mut report = Report {
             mode: scenario.mode.name(),
+            protocol: match (scenario.protocol, &scenario.mode) {
+                (_, Mode::Echo { raw: true, .. }) => None,
+                (Protocol::WebSocket, _) => Some("websocket"),
+                (Protocol::SocketIo(_), _) => Some("socketio"),
+            },
+            transport: match scenario.protocol {
+                Protocol::WebSocket => None,
+                Protocol::SocketIo(transport) => Some(transport.name()),
+            },
             url: scenario.target.to_string(),
             connections: scenario.connections,
             connected: record.connected,
@@ -384,6 +397,9 @@ fn in_words<S: Serializer>(error: &Option<Error>, serializer: S) -> Result<S::Ok
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(transport) = self.transport {
+            write!(f, "socketio over {transport}: ")?;
+        }
         write!(f, "{} {}, {} connections", self.mode, self.url, self.connections)?;
         if let Some(size) = self.size {
             write!(f, ", {size} B")?;

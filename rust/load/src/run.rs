@@ -18,7 +18,7 @@ use crate::play::echo::Echo;
 use crate::play::idle::Idle;
 use crate::play::storm::Storm;
 use crate::report::Report;
-use crate::scenario::{Messages, Mode, Pace, Scenario};
+use crate::scenario::{Messages, Mode, Pace, Protocol, Scenario};
 use crate::script::{Form, Script};
 use crate::snapshot::Snapshot;
 use crate::worker::work;
@@ -47,10 +47,11 @@ impl Run {
     /// descriptors or ports; nothing has been sent then.
     pub fn start(scenario: Scenario) -> Result<Run, Error> {
         scenario.check()?;
-        door::reserve_descriptors(scenario.connections, scenario.threads)?;
+        let sockets = scenario.connections.saturating_mul(scenario.sockets_each());
+        door::reserve_descriptors(sockets, scenario.threads)?;
         let meter = Meter::watch(&scenario.server_pids)?;
         let address = scenario.target.resolve()?;
-        door::check_ports(scenario.connections, &scenario.sources, address)?;
+        door::check_ports(sockets, &scenario.sources, address)?;
         let epoch = Instant::now();
         let crowds = (0..scenario.threads)
             .map(|_| crowd(&scenario, Door::new(&scenario, address, scenario.threads)?, epoch))
@@ -118,7 +119,12 @@ fn crowd(scenario: &Scenario, door: Door, epoch: Instant) -> Result<Crowd, Error
         Some(Pace::Rate(_)) | None => 1,
     };
     let stamped = matches!(scenario.mode, Mode::Broadcast { .. });
-    let script = Script::new(messages, batch, Form { stamped, deflate: scenario.asked.deflate });
+    let event = match scenario.protocol {
+        Protocol::SocketIo(_) if stamped => Some("broadcast"),
+        Protocol::SocketIo(_) => Some("echo"),
+        Protocol::WebSocket => None,
+    };
+    let script = Script::new(messages, batch, Form { stamped, deflate: scenario.asked.deflate, event });
     Crowd::new(door, script, epoch, scenario.spin, matches!(pace, Some(Pace::Rate(_))))
 }
 

@@ -13,6 +13,8 @@ use crate::target::Target;
 pub struct Scenario {
     /// The server.
     pub target: Target,
+    /// What is spoken with it.
+    pub protocol: Protocol,
     /// What the connections do.
     pub mode: Mode,
     /// How many connections are open at once.
@@ -31,6 +33,36 @@ pub struct Scenario {
     pub server_pids: Vec<i32>,
     /// Never sleep: takes a whole core for each thread, and keeps the time of waking up out of the latencies.
     pub spin: bool,
+}
+
+/// What is spoken with the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// WebSocket, whose messages are what is sent.
+    #[default]
+    WebSocket,
+    /// Socket.IO 4 (Engine.IO 4), whose events are what is sent: `echo` is to come back to its sender, `broadcast` is to
+    /// reach everyone, each with its one argument, a text.
+    SocketIo(Transport),
+}
+
+/// What carries Socket.IO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A WebSocket from the beginning.
+    WebSocket,
+    /// HTTP long polling to the end.
+    Polling,
+}
+
+impl Transport {
+    /// Its name in URLs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::WebSocket => "websocket",
+            Transport::Polling => "polling",
+        }
+    }
 }
 
 /// What a handshake asks for beside the upgrade.
@@ -151,6 +183,7 @@ impl Scenario {
     pub fn new(target: Target, connections: usize, mode: Mode) -> Scenario {
         Scenario {
             target,
+            protocol: Protocol::WebSocket,
             mode,
             connections,
             threads: 1,
@@ -195,6 +228,9 @@ impl Scenario {
             }
             _ => {}
         }
+        if let Protocol::SocketIo(_) = self.protocol {
+            self.check_socketio()?;
+        }
         let Some(Messages { size, .. }) = self.mode.messages() else { return Ok(()) };
         if size > MAX_SIZE {
             return wrong(format!("a message may have at most {MAX_SIZE} bytes (256 MiB)"));
@@ -209,6 +245,24 @@ impl Scenario {
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_socketio(&self) -> Result<(), Error> {
+        let wrong = |why: &str| Err(Error::BadScenario(why.to_owned()));
+        match &self.mode {
+            Mode::Connect { .. } => wrong("with Socket.IO there is echo, broadcast and idle, not connect"),
+            Mode::Echo { raw: true, .. } => wrong("without WebSocket there is no Socket.IO"),
+            _ if self.mode.messages().is_some_and(|messages| messages.binary) => {
+                wrong("the events of Socket.IO carry text here, not bytes")
+            }
+            _ if self.asked.deflate => wrong("with Socket.IO there is no permessage-deflate here"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sockets that a connection takes.
+    pub(crate) fn sockets_each(&self) -> usize {
+        if self.protocol == Protocol::SocketIo(Transport::Polling) { 2 } else { 1 }
     }
 
     fn check_broadcast(&self, size: usize, senders: usize) -> Result<(), Error> {

@@ -2,7 +2,8 @@
 //!
 //! Sending is then only copying from a shared buffer into sockets: a connection keeps a position in the ring and the
 //! number of bytes that are due. The messages differ, so that a lost, doubled or swapped reply is noticed. Broadcasts are
-//! few beside their deliveries, so each gets a [`Stamp`] and a frame of its own instead.
+//! few beside their deliveries, so each gets a [`Stamp`] and a frame of its own instead. With Socket.IO the messages are events
+//! with one argument; the payloads are their packets.
 
 use hubbub_proto::deflate::{Deflater, MAX_WINDOW_BITS};
 use hubbub_proto::frame::{self, Header, Opcode};
@@ -17,12 +18,14 @@ pub(crate) struct Script {
     /// Where each frame of the ring ends.
     ends: Vec<usize>,
     payloads: Vec<u8>,
+    /// Bytes of each payload.
     size: usize,
+    /// What stands before and after the content of a message.
+    around: (Vec<u8>, &'static [u8]),
     opcode: Opcode,
     form: Form,
-    /// The frame that finds out who listens; its payload has another length than the messages.
-    pub(crate) roll_call: Vec<u8>,
-    pub(crate) roll_call_len: u64,
+    /// What finds out who listens; it has another length than the messages.
+    roll_call: Vec<u8>,
 }
 
 /// What the messages are like beside their size.
@@ -32,6 +35,8 @@ pub(crate) struct Form {
     pub(crate) stamped: bool,
     /// They are sent deflated.
     pub(crate) deflate: bool,
+    /// They are events of Socket.IO with this name.
+    pub(crate) event: Option<&'static str>,
 }
 
 /// Distinct messages in the ring, if memory allows.
@@ -53,7 +58,9 @@ pub(crate) fn deflater() -> Deflater {
 impl Script {
     /// A ring in which `batch` messages can be written at once, if memory allows.
     pub(crate) fn new(messages: Messages, batch: usize, form: Form) -> Script {
-        let Messages { size, binary } = messages;
+        let Messages { size: content_size, binary } = messages;
+        let around = around(form.event);
+        let size = around.0.len() + content_size + around.1.len();
         let opcode = if binary { Opcode::Binary } else { Opcode::Text };
         let ring = if form.stamped { 1 } else { batch.max(DISTINCT).min(MAX_RING_BYTES / (size + 14)).max(1) };
         let mut deflater = form.deflate.then(deflater);
@@ -62,20 +69,21 @@ impl Script {
         let mut payloads = Vec::with_capacity(ring * size);
         for index in 0..ring {
             let start = payloads.len();
+            payloads.extend_from_slice(&around.0);
             if form.deflate {
-                payloads.extend(words(index).take(size));
+                payloads.extend(words(index).take(content_size));
             } else {
-                payloads.extend(content(index, binary).take(size));
+                payloads.extend(content(index, binary).take(content_size));
             }
+            payloads.extend_from_slice(around.1);
             let [a, b, c, d] = KEY;
             let key = [a, b, c, d.wrapping_add(index as u8)];
             encode(&mut frames, opcode, &payloads[start..], key, deflater.as_mut());
             ends.push(frames.len());
         }
-        let roll_call_payload: &[u8] = if size == 9 { b"who hear" } else { b"who hears" };
-        let mut roll_call = Vec::new();
-        frame::encode(&mut roll_call, opcode, roll_call_payload, Some(KEY));
-        Script { frames, ends, payloads, size, opcode, form, roll_call, roll_call_len: roll_call_payload.len() as u64 }
+        let call: &[u8] = if content_size == 9 { b"who hear" } else { b"who hears" };
+        let roll_call = [&around.0, call, around.1].concat();
+        Script { frames, ends, payloads, size, around, opcode, form, roll_call }
     }
 
     /// Messages in the ring.
@@ -86,6 +94,30 @@ impl Script {
     /// Payload bytes of each message.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// The name of the events that the messages are.
+    pub(crate) fn event(&self) -> Option<&'static str> {
+        self.form.event
+    }
+
+    /// What finds out who listens.
+    pub(crate) fn roll_call_payload(&self) -> &[u8] {
+        &self.roll_call
+    }
+
+    /// The same without what makes an event of it.
+    pub(crate) fn roll_call_text(&self) -> &[u8] {
+        self.within(&self.roll_call)
+    }
+
+    /// A message of the ring without what makes an event of it.
+    pub(crate) fn content(&self, index: usize) -> &[u8] {
+        self.within(self.payload(index))
+    }
+
+    fn within<'p>(&self, payload: &'p [u8]) -> &'p [u8] {
+        &payload[self.around.0.len()..payload.len() - self.around.1.len()]
     }
 
     /// Messages begin with a stamp.
@@ -145,13 +177,36 @@ impl Script {
         if self.start(at) == position { 0 } else { self.ends[at] - position }
     }
 
-    /// Appends the frame of a stamped message.
-    pub(crate) fn stamp(&self, stamp: Stamp, deflater: Option<&mut Deflater>, out: &mut Vec<u8>) {
+    /// The payload of a stamped message.
+    pub(crate) fn stamped(&self, stamp: Stamp) -> Vec<u8> {
         let mut payload = self.payloads.clone();
-        if let Some(front) = payload.first_chunk_mut::<{ stamp::LEN }>() {
+        if let Some(front) = payload[self.around.0.len()..].first_chunk_mut::<{ stamp::LEN }>() {
             stamp.write(front);
         }
-        encode(out, self.opcode, &payload, KEY, deflater);
+        payload
+    }
+
+    /// The stamp of a payload that is one of these messages to the last byte.
+    pub(crate) fn read_stamp(&self, payload: &[u8]) -> Option<Stamp> {
+        let at = self.around.0.len();
+        let like = |range: std::ops::Range<usize>| payload.get(range.clone()) == self.payloads.get(range);
+        if payload.len() != self.size || !like(0..at) || !like(at + stamp::LEN..self.size) {
+            return None;
+        }
+        payload[at..].first_chunk().and_then(Stamp::read)
+    }
+
+    /// Appends the frame of a payload.
+    pub(crate) fn encode(&self, payload: &[u8], deflater: Option<&mut Deflater>, out: &mut Vec<u8>) {
+        encode(out, self.opcode, payload, KEY, deflater);
+    }
+}
+
+/// What stands before and after the content of a message: nothing, or what makes an event of it.
+fn around(event: Option<&str>) -> (Vec<u8>, &'static [u8]) {
+    match event {
+        Some(event) => (format!("42[\"{event}\",\"").into_bytes(), b"\"]"),
+        None => (Vec::new(), b""),
     }
 }
 
@@ -214,7 +269,7 @@ mod tests {
     use super::*;
 
     fn script(size: usize, batch: usize, deflate: bool) -> Script {
-        Script::new(Messages { size, binary: false }, batch, Form { stamped: false, deflate })
+        Script::new(Messages { size, binary: false }, batch, Form { deflate, ..Form::default() })
     }
 
     #[test]
@@ -223,7 +278,7 @@ mod tests {
             let script = script(size, 16, false);
             assert_eq!(script.ring(), 16);
             assert_eq!(script.frames().len(), 16 * script.frame(0).len());
-            assert_ne!(script.roll_call_len, size as u64);
+            assert_ne!(script.roll_call_payload().len(), size);
             if size >= 64 {
                 assert_ne!(script.payload(0), script.payload(1));
             }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::scenario::{Asked, Messages, Mode, PATIENCE, Pace, Scenario, Timing};
+use crate::scenario::{Asked, Messages, Mode, PATIENCE, Pace, Protocol, Scenario, Timing, Transport};
+use crate::target::Target;
 
 /// The object. What is left out has the default of [`Scenario::new`], or of the command line.
 #[derive(Deserialize)]
@@ -15,6 +16,10 @@ use crate::scenario::{Asked, Messages, Mode, PATIENCE, Pace, Scenario, Timing};
 struct Settings {
     mode: String,
     url: String,
+    #[serde(default)]
+    protocol: Spoken,
+    #[serde(default)]
+    transport: Carrier,
     connections: usize,
     #[serde(default = "one")]
     threads: usize,
@@ -49,6 +54,23 @@ struct Settings {
     spin: bool,
 }
 
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Spoken {
+    #[default]
+    WebSocket,
+    SocketIo,
+}
+
+/// Of Socket.IO.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Carrier {
+    #[default]
+    WebSocket,
+    Polling,
+}
+
 fn one() -> usize {
     1
 }
@@ -74,7 +96,16 @@ impl Scenario {
             "connect" => Mode::Connect { storm: settings.storm, timing },
             other => return Err(Error::BadScenario(format!("there is no mode {other:?}"))),
         };
+        let (target, protocol) = match (settings.protocol, settings.transport) {
+            (Spoken::WebSocket, Carrier::WebSocket) => (settings.url.parse()?, Protocol::WebSocket),
+            (Spoken::WebSocket, Carrier::Polling) => {
+                return Err(Error::BadScenario("long polling is there with Socket.IO only".to_owned()));
+            }
+            (Spoken::SocketIo, Carrier::WebSocket) => socketio(&settings.url, Transport::WebSocket)?,
+            (Spoken::SocketIo, Carrier::Polling) => socketio(&settings.url, Transport::Polling)?,
+        };
         Ok(Scenario {
+            protocol,
             threads: settings.threads,
             asked: Asked {
                 headers: settings.headers,
@@ -87,9 +118,13 @@ impl Scenario {
             patience: settings.timeout.map_or(Ok(PATIENCE), seconds)?,
             server_pids: settings.server_pids,
             spin: settings.spin,
-            ..Scenario::new(settings.url.parse()?, settings.connections, mode)
+            ..Scenario::new(target, settings.connections, mode)
         })
     }
+}
+
+fn socketio(url: &str, transport: Transport) -> Result<(Target, Protocol), Error> {
+    Ok((Target::socketio(url)?, Protocol::SocketIo(transport)))
 }
 
 fn seconds(seconds: f64) -> Result<Duration, Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// A `ws://` or `wss://` URL.
+/// A `ws://` or `wss://` URL; for Socket.IO `http://` and `https://` will do as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Name or address, without brackets.
@@ -24,15 +24,41 @@ impl FromStr for Target {
     type Err = Error;
 
     fn from_str(url: &str) -> Result<Target, Error> {
+        Target::parse(url, &[("ws", false), ("wss", true)], "it must begin with ws:// or wss://")
+    }
+}
+
+/// Where Socket.IO is if a URL has no path.
+const SOCKETIO_PATH: &str = "/socket.io/";
+
+impl Target {
+    /// The URL of a Socket.IO server.
+    ///
+    /// # Errors
+    /// It is not one that can be used.
+    pub fn socketio(url: &str) -> Result<Target, Error> {
+        let schemes = [("http", false), ("https", true), ("ws", false), ("wss", true)];
+        let mut target = Target::parse(url, &schemes, "it must begin with http://, https://, ws:// or wss://")?;
+        if let Some(query) = target.resource.strip_prefix('/').filter(|rest| rest.is_empty() || rest.starts_with('?')) {
+            target.resource = format!("{SOCKETIO_PATH}{query}");
+        }
+        Ok(target)
+    }
+
+    /// Path and query of an Engine.IO session.
+    pub(crate) fn socketio_resource(&self, transport: &str) -> String {
+        let and = if self.resource.contains('?') { '&' } else { '?' };
+        format!("{}{and}EIO=4&transport={transport}", self.resource)
+    }
+
+    fn parse(url: &str, schemes: &[(&str, bool)], wanted: &'static str) -> Result<Target, Error> {
         let bad = |why| Error::BadUrl { url: url.to_owned(), why };
         if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
             return Err(bad("it contains a space or a control character"));
         }
-        let (secure, rest) = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("wss") => (true, rest),
-            Some(_) | None => return Err(bad("it must begin with ws:// or wss://")),
-        };
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| bad(wanted))?;
+        let known = schemes.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
+        let (_, secure) = *known.ok_or_else(|| bad(wanted))?;
         let rest = rest.split('#').next().unwrap_or(rest);
         let (authority, resource) = match rest.find(['/', '?']) {
             Some(at) => rest.split_at(at),
@@ -118,6 +144,20 @@ mod tests {
             let target: Target = url.parse().expect(url);
             assert_eq!((target.host.as_str(), target.port, target.resource.as_str()), (host, port, resource));
         }
+    }
+
+    #[test]
+    fn socketio_has_a_path_of_its_own_unless_there_is_one() {
+        for (url, secure, resource) in [
+            ("http://h", false, "/socket.io/?EIO=4&transport=polling"),
+            ("https://h/", true, "/socket.io/?EIO=4&transport=polling"),
+            ("ws://h/?token=a", false, "/socket.io/?token=a&EIO=4&transport=polling"),
+            ("wss://h/chat/", true, "/chat/?EIO=4&transport=polling"),
+        ] {
+            let target = Target::socketio(url).expect(url);
+            assert_eq!((target.secure, target.socketio_resource("polling").as_str()), (secure, resource));
+        }
+        assert!(Target::socketio("ftp://h/").is_err());
     }
 
     #[test]

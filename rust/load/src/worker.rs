@@ -3,14 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hubbub_proto::frame::{self, Opcode};
-
 use crate::board::{Board, Order, Stage};
 use crate::crowd::Crowd;
+use crate::door::Opening;
 use crate::error::Error;
 use crate::inbound::{Arrived, Parting};
 use crate::link::Link;
-use crate::script::{KEY, Script};
+use crate::script::Script;
 use crate::stamp::Stamp;
 use crate::tally::{Tally, thread_cpu};
 
@@ -100,7 +99,8 @@ impl Hands<'_> {
     /// Fails if nothing has been opened for too long.
     pub(crate) fn check_progress(&self) -> Result<(), Error> {
         if self.progress.elapsed() > self.patience {
-            return Err(Error::SilentHandshake { open: self.board.open(), waited: self.patience });
+            let what = self.crowd.links.iter().find(|link| link.is_opening()).map_or("answer", Link::awaits);
+            return Err(Error::SilentHandshake { what, open: self.board.open(), waited: self.patience });
         }
         Ok(())
     }
@@ -157,15 +157,14 @@ impl<P: Play> Worker<'_, P> {
     /// left.
     fn say_goodbye(&mut self) -> Result<(), Error> {
         let crowd = &mut self.hands.crowd;
-        if crowd.door.handshake.is_none() {
+        if matches!(crowd.door.opening, Opening::Raw) {
             return Ok(());
         }
         let mut left = 0;
         for place in 0..crowd.links.len() {
             if crowd.links[place].is_open() {
                 left += 1;
-                let out = &mut crowd.links[place].outbound.control;
-                frame::encode(out, Opcode::Close, &1000_u16.to_be_bytes(), Some(KEY));
+                crowd.links[place].say_goodbye();
                 crowd.flush(place);
             }
         }

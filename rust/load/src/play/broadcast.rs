@@ -94,8 +94,8 @@ impl Broadcast {
         }
         if self.mine.first() == Some(&0) && (reached as u64) < self.members && Instant::now() >= roll.next {
             roll.next = Instant::now() + BETWEEN_CALLS;
-            let sender = &mut hands.crowd.links[0];
-            sender.outbound.control.extend_from_slice(&hands.crowd.script.roll_call);
+            let script = &hands.crowd.script;
+            hands.crowd.links[0].say(script.roll_call_payload().to_vec(), script, None);
             hands.tally.calls_sent += 1;
             hands.crowd.flush(0);
         }
@@ -126,7 +126,7 @@ impl Broadcast {
             for due in due_times {
                 let place = self.next % self.mine.len();
                 self.next = place + 1;
-                if hands.crowd.links[place].outbound.waiting() > MAX_WAITING {
+                if hands.crowd.links[place].waiting(&hands.crowd.script) > MAX_WAITING {
                     hands.crowd.reading.faults.count(Fault::Unsent, 1);
                 } else {
                     self.send(place, due, hands);
@@ -168,8 +168,8 @@ impl Broadcast {
         let sender = self.mine[place];
         let sequence = hands.board.airwaves.published[sender].fetch_add(1, Ordering::AcqRel);
         let stamp = Stamp { sender: sender as u32, sequence: sequence as u32 & SEQUENCE, due };
-        let link = &mut hands.crowd.links[place];
-        hands.crowd.script.stamp(stamp, self.deflater.as_mut(), &mut link.outbound.control);
+        let script = &hands.crowd.script;
+        hands.crowd.links[place].say(script.stamped(stamp), script, self.deflater.as_mut());
         hands.tally.sent += 1;
     }
 }

@@ -2,14 +2,11 @@
 
 use std::time::Instant;
 
-use hubbub_proto::frame::{self, Opcode};
-
 use crate::board::{Board, Stage};
 use crate::error::Error;
 use crate::faults::Fault;
 use crate::inbound::{Arrived, Parting};
 use crate::link::{Failure, Link};
-use crate::script::KEY;
 use crate::worker::{Hands, Moment, Play};
 
 /// Keeps cycles going: connect, handshake, close frame, close frame of the server, the next.
@@ -36,8 +33,7 @@ impl Connect {
             hands.opened(1);
             self.total += 1;
             hands.tally.count(self.started[place].elapsed().as_nanos() as u64);
-            let link = &mut hands.crowd.links[place];
-            frame::encode(&mut link.outbound.control, Opcode::Close, &1000_u16.to_be_bytes(), Some(KEY));
+            hands.crowd.links[place].say_goodbye();
             hands.crowd.flush(place);
         }
     }
@@ -60,7 +56,7 @@ impl Connect {
                 continue;
             }
             match parting {
-                Parting::Closed(_) => {}
+                Parting::Closed(_) | Parting::Left(_) => {}
                 Parting::Protocol(_) | Parting::Lost(_) => hands.crowd.reading.faults.count(parting.fault(), 1),
             }
             hands.closed(1);

@@ -77,7 +77,7 @@ impl Echo {
 }
 
 fn owe(link: &mut Link, script: &Script, messages: u64, due: u64) {
-    link.outbound.owe(messages, script);
+    link.owe(messages, script);
     link.sent.extend((0..messages).map(|_| Sent { due, written: due }));
 }
 

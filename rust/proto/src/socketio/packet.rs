@@ -322,7 +322,7 @@ fn data<B: Build>(
     let (elements, value) = match (kind, peek) {
         (Kind::Event | Kind::Ack, Peek::Array) => {
             // The name is not an argument.
-            walk.elements(limits.max_arguments + usize::from(kind == Kind::Event))?
+            walk.elements(limits.max_arguments.saturating_add(usize::from(kind == Kind::Event)))?
         }
         (Kind::Connect | Kind::ConnectError, Peek::Object) | (Kind::ConnectError, Peek::String) => {
             (Spans::new(), walk.value(peek, 1)?)
