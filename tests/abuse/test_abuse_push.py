@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 
 import pytest
+from polls import answer, get, post
 from process import Serve, Server, eventually
 from wire import Wire
 
 POLL = "/push?transport=polling"
-
-
-def get(target: str) -> bytes:
-    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-
-
-def post(target: str, body: bytes) -> bytes:
-    return f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def answer(wire: Wire) -> tuple[int, bytes]:
-    """A whole response: its status and content."""
-    head = wire.head()
-    length = re.search(rb"Content-Length: (\d+)", head)
-    assert length is not None, head
-    size = int(length[1])
-    wire._need(size)
-    content = bytes(wire._buffer[:size])
-    del wire._buffer[:size]
-    return int(head.split(b" ", 2)[1]), content
 
 
 def begin(wire: Wire) -> str:
