@@ -9,6 +9,8 @@ from process import Server
 from wire import BINARY, CLOSE, TEXT, Frame, Wire, frame
 
 SOCKET = "/socket.io/?EIO=4&transport=websocket"
+#: What a connection is closed with that brings what is no packet, or one that does not belong there.
+OFFENDED = 1008
 
 
 def packets(*written: str | bytes) -> bytes:

@@ -7,14 +7,11 @@ import contextlib
 import json
 
 import pytest
-from polls import ENGINE, Polls, answer, post
-from process import Serve, Server, eventually
-from talk import SOCKET, Peer, packets
-from wire import BINARY, TEXT, frame
+from polls import Polls
+from process import Server, eventually
+from talk import OFFENDED, Peer, packets
 
 MEBIBYTE = 1 << 20
-#: What a closed connection is told: our own word for no packet, or for a packet that does not belong there.
-OFFENDED = 1008
 
 
 def placeholder(num: str) -> str:
