@@ -103,6 +103,7 @@ def add_socketio(hub: Hub, options: dict[str, Any], seen: Counter[str]) -> Calla
             "unfinished": len(io._unfinished._until),
             "namespaces": len(nsps),
             "children": len(rooms.children),
+            "ids": list(io.sockets.sockets),
             "sockets": sum(len(nsp.sockets) for nsp in nsps),
             "rooms": sum(len(nsp.adapter._rooms) for nsp in nsps),
             "debts": sum(len(nsp._debts) for nsp in nsps),

@@ -102,11 +102,9 @@ class Polls:
         """Into the namespace /; gives the socket's id."""
         assert self.say("40") == (200, b"ok")
         (packet,) = self.heard(1)
-        sid: str = json.loads(packet[2:])["sid"]
-        return sid
+        self.id: str = json.loads(packet[2:])["sid"]
+        return self.id
 
     def is_there(self) -> bool:
-        """The server knows it."""
-        with self.server.wire() as wire:
-            wire.send(post(self.target, b"6"))
-            return answer(wire)[0] == 200
+        """The program has the socket that it has joined as."""
+        return self.id in self.server.report()["socketio"]["ids"]

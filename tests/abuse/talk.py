@@ -15,9 +15,7 @@ OFFENDED = 1008
 
 def packets(*written: str | bytes) -> bytes:
     """Packets of Socket.IO and attachments as frames."""
-    return b"".join(
-        frame(TEXT, b"4" + one.encode()) if isinstance(one, str) else frame(BINARY, one) for one in written
-    )
+    return b"".join(frame(TEXT, b"4" + one.encode()) if isinstance(one, str) else frame(BINARY, one) for one in written)
 
 
 class Peer:

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import json
+import select
 import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from polls import ENGINE, Polls, answer, get, post, statuses
-from process import Server, eventually
+from process import Serve, Server, eventually
 from talk import SOCKET, Peer
 from wire import BINARY, CLOSE, TEXT, frame, request
 
@@ -36,7 +38,7 @@ EDGES: dict[str, tuple[bytes, int | None, str | None]] = {
     "an event before CONNECT": (text('42["echo"]'), 1008, None),
     "CONNECT with an array": (text("40[1]"), 1008, None),
     "CONNECT with a string": (text('40"x"'), 1008, None),
-    "CONNECT with a number": (text("401"), 1008, None),
+    "CONNECT with true": (text("40true"), 1008, None),
     "a second CONNECT": (text("40", "40"), 1008, "forced server close"),
     "an event elsewhere": (text("40", '42/other,["echo"]'), 1008, "forced server close"),
     "an acknowledgement elsewhere": (text("40", "43/other,1[]"), 1008, "forced server close"),
@@ -64,7 +66,11 @@ EDGES: dict[str, tuple[bytes, int | None, str | None]] = {
     "nothing": (text("40", "6"), None, None),
     "a ping": (text("40", "2"), 1002, "transport error"),
     "a message that is too long": (text("40", '42["echo","' + "x" * 1_000_000 + '"]'), 1009, "transport close"),
-    "bytes that are too long": (text("40", f'451-["echo",{PLACE}]') + bytes_(b"x" * 1_000_001), 1009, "transport close"),
+    "bytes that are too long": (
+        text("40", f'451-["echo",{PLACE}]') + bytes_(b"x" * 1_000_001),
+        1009,
+        "transport close",
+    ),
     "a query behind a namespace": (text("40", "40/other?x=1,"), None, None),
 }
 
@@ -173,8 +179,11 @@ def raw_post(polls: Polls, fields: str, body: bytes) -> bytes:
         ("Transfer-Encoding: chunked", b"2\n4x\n0\n\n", 400),
         ("Transfer-Encoding: chunked", b"2\r\n4xy\r\n0\r\n\r\n", 400),
         ("Transfer-Encoding: chunked", b"ffffffff\r\n" + b"4" * 1_500_000, 413),
-        ("Transfer-Encoding: chunked", b"10000\r\n" + b"4" * 65536 + b"\r\n" + (b"8000\r\n" + b"4" * 32768 + b"\r\n") * 60, 413),
-        ("Content-Encoding: gzip\r\nContent-Length: 2", b"4x", 400),
+        (
+            "Transfer-Encoding: chunked",
+            b"10000\r\n" + b"4" * 65536 + b"\r\n" + (b"8000\r\n" + b"4" * 32768 + b"\r\n") * 60,
+            413,
+        ),
         ("Expect: a-miracle\r\nContent-Length: 2", b"4x", 417),
     ],
 )
@@ -222,7 +231,7 @@ PONGS = 100_000
 
 @pytest.fixture(scope="module")
 def beating(io_threads: int) -> Iterator[Server]:
-    options = {"ping_interval": 0.3, "ping_timeout": 5.0}
+    options = {"ping_interval": 0.3, "ping_timeout": 5.0, "max_http_buffer_size": 10_000}
     with Server(io_threads, {}, ("--ask", "--socketio", json.dumps(options))) as server:
         yield server
         server.is_well()
@@ -236,6 +245,7 @@ def test_row_35_a_hundred_thousand_pongs_are_one_heartbeat(beating: Server) -> N
         for _ in range(PONGS // 1000):
             peer.wire.send(flood)
         for _ in range(PONGS // 4000):
+            # 4,096 packets are the most that a post brings.
             assert polls.post(b"\x1e".join([b"3"] * 4000)) == (200, b"ok")
         peer.settled()
         after = beating.report()
@@ -250,6 +260,15 @@ def test_row_35_a_hundred_thousand_pongs_are_one_heartbeat(beating: Server) -> N
                 peer.wire.text("3")
         assert times[-1] - times[1] > 2 * 0.25, "each ping comes an interval after the last pong"
         assert polls.is_there()
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_the_limit_of_the_endpoint_is_judged_before_anything_is_kept(beating: Server, opcode: int) -> None:
+    with Peer(beating) as peer:
+        peer.join()
+        # The length alone, and a byte that belongs to it.
+        peer.wire.send(frame(opcode, b"4", length=b"\x7e" + (10_002).to_bytes(2, "big")))
+        assert peer.ended() == 1009
 
 
 # ---- row 36: every request has exactly one answer
@@ -275,6 +294,7 @@ BAD_POSTS: list[tuple[str, bytes]] = [
     ("text/plain", b"2"),
     ("text/plain", b"2probe"),
     ("application/x-www-form-urlencoded", b"d=4hello"),
+    ("text/plain\r\nContent-Encoding: gzip", gzip.compress(b"4" + b"x" * 1_000_000)),
 ]
 
 
@@ -306,7 +326,7 @@ def test_row_36_bad_posts_are_answered_once_and_leave_nothing(talking: Server) -
 
 SIDS = [
     *["__proto__", "constructor", "hasOwnProperty", "toString", "", "0", "-1", "null", "undefined", "%00", "%0d%0a"],
-    *["%ff", "%c3%bc", "\xfc", "s" * 20, "A" * 32, "_" * 32, "s" * 10_000, "../../etc/passwd", "*", "%2e%2e"],
+    *["%ff", "%c3%bc", "%fc", "s" * 20, "A" * 32, "_" * 32, "s" * 10_000, "../../etc/passwd", "*", "%2e%2e"],
 ]
 
 
@@ -321,7 +341,7 @@ def test_row_37_an_id_that_is_none_is_unknown(talking: Server, sid: str) -> None
     with talking.wire() as wire:
         wire.send(request(f"{SOCKET}&sid={sid}"))
         assert wire.head().startswith(b"HTTP/1.1 400 ")
-        assert wire.rest() == b"Session ID unknown"
+        assert wire.rest() == b"Session ID unknown\n"
 
 
 def test_row_37_an_id_with_one_letter_changed_is_nobodys(talking: Server) -> None:
@@ -375,9 +395,11 @@ def test_row_38_a_hundred_polls_at_once_are_each_answered_once(talking: Server) 
         wires = [stack.enter_context(talking.wire()) for _ in range(100)]
         for wire in wires:
             wire.send(get(polls.target, "Connection: close"))
-        answers = [statuses(wire.rest()) for wire in wires]
-        assert all(len(statuses) == 1 for statuses in answers)
-        assert Counter(status for (status,) in answers) == {200: 1, 400: 99}
+        answers = [wire.rest() for wire in wires]
+        assert all(len(statuses(answered)) == 1 for answered in answers)
+        # Some may come in time for the last word, which is all that there is.
+        ended, refused = b"\r\n\r\n1", b'\r\n\r\n{"code":3,"message":"Bad request"}'
+        assert all(answered.endswith((ended, refused)) for answered in answers), answers
         assert not polls.is_there()
 
 
@@ -393,11 +415,16 @@ def test_row_38_posts_at_once_are_each_answered_and_all_heard(talking: Server) -
 
 @pytest.mark.parametrize("how", ["fin", "reset"])
 def test_row_38_a_poll_whose_connection_is_closed_takes_nothing_with_it(talking: Server, how: str) -> None:
-    with Polls(talking) as polls, Peer(talking) as other:
+    with Polls(talking) as polls, Peer(talking) as other, talking.open() as blocker:
         polls.join(), other.join()
-        for number in range(20):
+        for number in range(3):
             with talking.wire() as wire:
                 wire.send(get(polls.target))
+                talking.report()
+                # It waits by now. Its end and the message are to be there at the same time.
+                lines = len(talking.log)
+                blocker.text("!block 0.1")
+                talking.wait_for_log("blocking for", after=lines)
                 if how == "reset":
                     wire.reset()
             other.emit("tell", number)
@@ -409,7 +436,8 @@ def test_row_38_a_poll_whose_connection_is_closed_takes_nothing_with_it(talking:
 def test_row_38_a_megabyte_of_separators_costs_little(talking: Server, body: bytes) -> None:
     memory, cpu = talking.memory(), talking.cpu()
     for _ in range(5):
-        with Polls(talking) as polls, contextlib.suppress(EOFError):
+        with Polls(talking) as polls:
+            polls.join()
             status, content = polls.post(body)
             assert status == 400, content
             assert not polls.is_there()
@@ -417,41 +445,27 @@ def test_row_38_a_megabyte_of_separators_costs_little(talking: Server, body: byt
     assert talking.memory() - memory < 16 * MEBIBYTE
 
 
-def test_posts_that_come_faster_than_they_are_handled_wait_outside(io_threads: int) -> None:
-    with Server(io_threads, {}, ("--ask", "--socketio", "{}")) as server, contextlib.ExitStack() as stack:
-        polls = stack.enter_context(Polls(server))
-        polls.join()
-        other = stack.enter_context(Peer(server))
-        other.join()
+def test_posts_that_come_faster_than_they_are_handled_wait_outside(serve: Serve) -> None:
+    server = serve("--ask", "--drain", "0.5", "--socketio", "{}")
+    with contextlib.ExitStack() as stack:
+        polls, other = Polls(server), stack.enter_context(Peer(server))
+        polls.join(), other.join()
         assert polls.say('42["forever"]') == (200, b"ok")
         memory = server.memory()
         # From here on events wait in the inbox; beyond it, posts are not answered.
         wires = [stack.enter_context(server.wire()) for _ in range(20)]
         for wire in wires:
-            wire.send(post(polls.target, b"\x1e".join([b'42["echo","%s"]' % (b"x" * 1000)] * 100)))
+            wire.send(post(polls.target, b"\x1e".join([b'42["echo","%s"]' % (b"x" * 1000)] * 100), "Connection: close"))
         other.is_well()
-        waiting = [wire for wire in wires if not is_answered(wire)]
-        assert 15 < len(waiting) < 20
+        assert not any(select.select([wire.socket for wire in wires], [], [], 0.2)[0])
         assert server.memory() - memory < 24 * MEBIBYTE
-        # Its end frees them all.
+        # The end of the session frees them all.
+        polls.wire.send(get(polls.target))
         with server.wire() as wire:
-            wire.send(request(f"{SOCKET}&sid={polls.sid}"))
-            wire.upgraded()
-            wire.text("2probe")
-            assert wire.receive() == (TEXT, b"3probe")
-        server.process.terminate()
-        for wire in waiting:
-            assert answer(wire)[0] in (200, 404, 503)
-
-
-def is_answered(wire) -> bool:
-    wire.socket.settimeout(0.05)
-    try:
-        return answer(wire) == (200, b"ok")
-    except TimeoutError:
-        return False
-    finally:
-        wire.socket.settimeout(20)
+            wire.send(get(polls.target))
+            assert answer(wire)[0] == 400
+        assert {len(statuses(wire.rest())) for wire in wires} == {1}
+        other.is_well()
 
 
 # ---- row 41: ids are secrets
@@ -476,7 +490,7 @@ def test_row_41_ids_differ_cannot_be_guessed_and_are_not_the_sockets(talking: Se
     with Polls(talking) as polls:
         assert polls.join() != polls.sid
         with talking.wire() as wire:
-            wire.send(get(f"{ENGINE}&sid={polls.join_id if False else polls.sid[::-1]}"))
+            wire.send(get(f"{ENGINE}&sid={polls.id}"))
             assert answer(wire)[0] == 400
 
 
@@ -496,9 +510,11 @@ def test_row_41_no_log_has_an_id(io_threads: int) -> None:
                 wire.text('42["raise"]')
                 wire.text('427["settle"]')
                 assert wire.receive() == (TEXT, b"437[]")
+            with server.wire() as first, server.wire() as second:
+                for wire in (first, second):
+                    wire.send(get(polls.target))
+                assert {answer(wire)[0] for wire in (first, second)} <= {200, 400}
             attacks = [
-                get(polls.target),
-                get(polls.target),
                 *(raw for target in (polls.target, comet) for raw in requests_that_fail(target)),
                 get(f"/push?transport=eventsource&resume=1&sid={ids[-1]}&cursor=99"),
                 get(f"/push?transport=websocket&sid={ids[-1]}"),

@@ -3,12 +3,13 @@ ask for too much (rows 32, 33, 39, 40, 43, 44; F25)."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 
 import pytest
 from polls import Polls
-from process import Server, eventually
+from process import Serve, Server, eventually
 from talk import OFFENDED, Peer, packets
 
 MEBIBYTE = 1 << 20
@@ -102,19 +103,23 @@ def test_rows_32_33_43_what_is_no_packet_ends_its_senders_connection_only(talkin
 
 @pytest.mark.parametrize("name", OFFENCES)
 def test_rows_32_33_43_the_same_by_polls(talking: Server, name: str) -> None:
-    import base64
-
     with Peer(talking) as other:
         other.join()
         for offence in OFFENCES[name]:
             with Polls(talking) as polls:
                 polls.join()
-                written = ["4" + one if isinstance(one, str) else f"b{base64.b64encode(one).decode()}" for one in offence]
+                written = [
+                    "4" + one if isinstance(one, str) else f"b{base64.b64encode(one).decode()}" for one in offence
+                ]
                 status, _ = polls.say(*written)
                 assert status in (200, 400, 413), offence
                 # Of a body that is too large nothing was taken, and the session stays.
                 assert status == 413 or eventually(lambda polls=polls: not polls.is_there()), offence
             other.is_well()
+
+
+def posted(packet: str | bytes) -> str:
+    return "4" + packet if isinstance(packet, str) else "b" + base64.b64encode(packet).decode()
 
 
 def test_row_43_what_is_legal_comes_back_to_everyone_as_it_was(talking: Server) -> None:
@@ -254,7 +259,9 @@ def test_row_40_any_number_of_arguments_with_and_without_an_acknowledgement(talk
 def test_row_40_acknowledgements_that_nobody_waits_for_are_ignored(talking: Server) -> None:
     with Peer(talking) as peer, Peer(talking) as other:
         peer.join(), other.join()
-        peer.send("3[]", "30[]", '31["x"]', "318446744073709551615[]", "3[null]", '61-2[{"_placeholder":true,"num":0}]', b"x")
+        peer.send(
+            "3[]", "30[]", '31["x"]', "318446744073709551615[]", "3[null]", '61-2[{"_placeholder":true,"num":0}]', b"x"
+        )
         peer.settled()
         # One question is answered by somebody else, one twice, the others not at all.
         peer.emit("ask me", 3, ack=5)
@@ -279,24 +286,24 @@ def test_row_40_a_number_beyond_all_numbers_is_no_packet(talking: Server, number
 # ---- row 44: those who do not join, and those who join too much
 
 
-def test_row_44_who_joins_nothing_in_time_is_closed_and_the_others_stay(io_threads: int) -> None:
-    with Server(io_threads, {}, ("--socketio", '{"connect_timeout":0.5}')) as server:
-        with Peer(server) as other, Polls(server) as patient:
-            other.join(), patient.join()
-            idle = [Peer(server) for _ in range(50)]
-            pollers = [Polls(server) for _ in range(50)]
-            for at, peer in enumerate(idle):
-                # Asking in vain is not joining, nor is coming and going.
-                peer.send(*[[], ["0/unknown,"], ["0/refusing,"], ["0/other,", "1/other,"]][at % 4])
-            for peer in idle:
-                assert peer.ended() == OFFENDED
-                peer.wire.socket.close()
-            for polls in pollers:
-                assert polls.poll() == ["1"]
-                assert not polls.is_there()
-            other.is_well()
-            assert patient.heard(1) == ['42["told","still here"]']
-            assert server.report()["socketio"]["clients"] == 2
+def test_row_44_who_joins_nothing_in_time_is_closed_and_the_others_stay(serve: Serve) -> None:
+    server = serve("--socketio", '{"connect_timeout":0.5}')
+    with Peer(server) as other, Polls(server) as patient:
+        other.join(), patient.join()
+        idle = [Peer(server) for _ in range(50)]
+        pollers = [Polls(server) for _ in range(50)]
+        for at, peer in enumerate(idle):
+            # Asking in vain is not joining, nor is coming and going.
+            peer.send(*[[], ["0/unknown,"], ["0/refusing,"], ["0/other,", "1/other,"]][at % 4])
+        for peer in idle:
+            assert peer.ended() == OFFENDED
+            peer.wire.socket.close()
+        for polls in pollers:
+            assert polls.poll() == ["1"]
+            polls.wire.socket.close()
+        other.is_well()
+        assert patient.heard(1) == ['42["told","still here"]']
+        assert server.report()["socketio"]["clients"] == 2
 
 
 def test_row_44_nobody_is_in_more_than_a_hundred_namespaces(talking: Server) -> None:
@@ -339,7 +346,10 @@ def test_F25_namespaces_rooms_and_events_leave_nothing(talking: Server) -> None:
                         assert str(peer.recv())[0] == "0"
                     # Half of them the client leaves; of the others the program puts it out.
                     peer.send(
-                        *(f"1/room-{name}," if name % 2 else f'2/room-{name},["leave me"]' for name in range(each, each + 50))
+                        *(
+                            f"1/room-{name}," if name % 2 else f'2/room-{name},["leave me"]'
+                            for name in range(each, each + 50)
+                        )
                     )
                     for _ in range(25):
                         assert str(peer.recv())[0] == "1"

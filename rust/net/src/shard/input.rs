@@ -61,7 +61,7 @@ impl Shard {
                 self.drop_session(slot, Some("the client has gone"), handler);
             } else if session.hung_up {
                 session.tell_hang_up(handler);
-                self.poll_hung_up(slot);
+                self.poll_hung_up(slot, handler);
             }
             return;
         }
