@@ -145,7 +145,7 @@ class Server(NamespaceMethods):
                 "service": "engineio",
                 "engineio": engine,
                 "subprotocols": [],
-                "origins": None if origins is None else list(origins),
+                "origins": self.hub._origins if origins is None else list(origins),
                 "on_connection": self._opened,
                 "on_message": lambda ws, data: self._clients[ws].feed(data),
                 "on_close": self._ended,
