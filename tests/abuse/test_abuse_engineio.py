@@ -71,6 +71,8 @@ EDGES: dict[str, tuple[bytes, int | None, str | None]] = {
         1009,
         "transport close",
     ),
+    "a lone surrogate in UTF-8": (text("40") + frame(TEXT, b'42["echo","\xed\xa0\x80"]'), 1007, "transport close"),
+    "a frame without a mask": (text("40") + frame(TEXT, b"3", mask=None), 1002, "transport close"),
     "a query behind a namespace": (text("40", "40/other?x=1,"), None, None),
 }
 
@@ -468,6 +470,23 @@ def test_posts_that_come_faster_than_they_are_handled_wait_outside(serve: Serve)
             assert answer(wire)[0] == 400
         assert {len(statuses(wire.rest())) for wire in wires} == {1}
         other.is_well()
+
+
+def test_F25_sessions_by_polls_whose_clients_do_not_come_back_leave_nothing(serve: Serve) -> None:
+    server = serve("--ask", "--socketio", json.dumps({"ping_interval": 0.3, "ping_timeout": 0.3}))
+    before = server.report()
+    with server.wire() as wire:
+        for _ in range(20):
+            wire.send(get(ENGINE) * 50)
+            opened = [json.loads(answer(wire)[1][1:])["sid"] for _ in range(50)]
+            wire.send(b"".join(post(f"{ENGINE}&sid={sid}", b"40\x1e42[0]") for sid in opened))
+            assert {answer(wire) for _ in opened} == {(200, b"ok")}
+    assert eventually(lambda: server.report()["sessions"] == 1)
+    after = server.report()
+    assert after["seen"]["disconnect ping timeout"] == 1000
+    assert not any(after["socketio"][what] for what in ("clients", "unjoined", "sockets", "rooms"))
+    assert after["objects"] - before["objects"] < 500
+    assert eventually(lambda: server.report()["stats"]["connections"] == 1)
 
 
 # ---- row 41: ids are secrets

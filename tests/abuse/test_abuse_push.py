@@ -140,6 +140,20 @@ def test_of_a_hundred_polls_at_once_each_is_answered_once(server: Server) -> Non
         assert last.rest().endswith(b"\r\n\r\n4x")
 
 
+@pytest.mark.parametrize("engine", [False, True])
+def test_what_is_pipelined_behind_a_poll_is_not_read(talking: Server, engine: bool) -> None:
+    with Polls(talking) as polls, talking.wire() as other:
+        polls.join()
+        target = polls.target if engine else f"{POLL}&sid={begin(other)}&cursor=0"
+        memory = talking.memory()
+        with talking.wire() as wire:
+            wire.socket.settimeout(1)
+            with pytest.raises(TimeoutError):
+                wire.send(get(target) * ((32 << 20) // len(get(target))))
+            assert talking.memory() - memory < 2 * MEBIBYTE
+        talking.is_well()
+
+
 # ---- F4: who does not read
 
 
