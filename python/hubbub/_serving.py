@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,8 @@ _NOTICES = {
     "panic": "internal error in the network, one connection was dropped (please report this): %s",
 }
 
+_SID = re.compile(r"(?<=[?&]sid=)[^&]*")
+
 
 def _log_access(who: WebSocket | str | None, request_line: str, status: int | None) -> None:
     if isinstance(who, WebSocket):
@@ -163,11 +166,16 @@ def _log_access(who: WebSocket | str | None, request_line: str, status: int | No
         peer = f"{address[0]}:{address[1]}" if address else "unix"
         # Not by way of `who.request`: that would keep the request in memory for as long as the session.
         kind = {"websocket": "WebSocket", "eventsource": "EventSource"}.get(who.transport, who.transport)
-        access_logger.info('%s - "%s %s" [accepted]', peer, kind, _printable(who._opening.line()[1]))
+        access_logger.info('%s - "%s %s" [accepted]', peer, kind, _printable(_nameless(who._opening.line()[1])))
     elif status is None:
         access_logger.info("%s - no request: %s", who or "unix", _printable(request_line))
     else:
         access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
+
+
+def _nameless(target: str) -> str:
+    """Without the id of a session in its query, as in the lines of the core: who has it can speak for its client."""
+    return _SID.sub("...", target)
 
 
 def _printable(text: str) -> str:

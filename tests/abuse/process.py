@@ -99,10 +99,10 @@ class Server:
                 self.log.append(line.rstrip("\n"))
                 self._said.notify_all()
 
-    def wait_for_log(self, pattern: str, timeout: float = 20) -> re.Match[str]:
-        """The first line that matches, waiting for it."""
+    def wait_for_log(self, pattern: str, timeout: float = 20, *, after: int = 0) -> re.Match[str]:
+        """The first line that matches, behind so many lines, waiting for it."""
         deadline = time.monotonic() + timeout
-        seen = 0
+        seen = after
         with self._said:
             while True:
                 for line in self.log[seen:]:

@@ -2,7 +2,7 @@
 
 At ``/`` functions serve: a text that begins with ``!`` is a command (see COMMANDS), everything else is echoed. The
 other paths have coroutines. With ``--ask`` an ``on_request`` handler looks at every request first, and counts what gets
-to it.
+to it. With ``--socketio`` there is a Socket.IO server as well, see io_program.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import logging
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from io_program import add_socketio
 
 from hubbub import EventStream, Hub, Limits, Request, Response, WebSocket
 from hubbub.compression import CompressionMode
@@ -30,6 +34,8 @@ ends: Counter[str] = Counter()
 tasks: set[asyncio.Task[None]] = set()
 #: The messages of sessions at ``/?record=name``, whether they were text and what they said.
 recorded: dict[str, list[tuple[bool, str]]] = {}
+#: What further parts of the program know, for the report.
+parts: dict[str, Callable[[], dict[str, Any]]] = {}
 
 
 def make_hub(
@@ -165,6 +171,7 @@ def report(hub: Hub, ws: WebSocket) -> None:
         "tasks": len(asyncio.all_tasks()),
         "seen": seen,
         "ends": ends,
+        **{name: part() for name, part in parts.items()},
     }
     ws.send(json.dumps(state))
 
@@ -291,11 +298,14 @@ if __name__ == "__main__":
     parser.add_argument("--drain", type=float, default=5.0)
     parser.add_argument("--compression", choices=["shared", "per-session"])
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--socketio", type=json.loads, help="options of a Socket.IO server, which is added")
     parser.add_argument("--static", help="a folder, to be served at /static")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     limits, name = Limits(**arguments.limits), arguments.compression
     hub = make_hub(limits, arguments.ask, arguments.coroutines, arguments.origin, name)
+    if arguments.socketio is not None:
+        parts["socketio"] = add_socketio(hub, arguments.socketio, seen)
     if arguments.static:
         hub.static("/static", arguments.static, cache_bytes=1 << 20)
     hub.run(

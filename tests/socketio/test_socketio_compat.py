@@ -205,6 +205,23 @@ async def test_what_has_no_handler_is_for_the_star(module: ModuleType, serve: Se
         assert await acked(other, "/x", "known", 1) == ["whatever", "known", "/x", 1]
 
 
+async def test_an_event_called_star_is_one_like_the_others_for_who_hears_all(serve: Serve) -> None:
+    # The original calls the handler without the event's name: what the client has sent then stands for the client's id.
+    program = Program(compat, serve, namespaces="*")
+
+    @program.sio.on("*")
+    def unknown(event: str, sid: str, *args: Any) -> Any:
+        return event, program.sio.get_environ(sid) is not None, *args
+
+    @program.sio.on("*", namespace="*")
+    def whatever(event: str, namespace: str, sid: str, *args: Any) -> Any:
+        return event, namespace, *args
+
+    async with program.clients("/", "/x") as (root, other):
+        assert await acked(root, "/", "*", root.sid) == ["*", True, root.sid]
+        assert await acked(other, "/x", "*", 1) == ["*", "/x", 1]
+
+
 async def test_a_client_is_asked_and_answers(module: ModuleType, serve: Serve) -> None:
     program = Program(module, serve)
     sio = program.sio

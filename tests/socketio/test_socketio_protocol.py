@@ -262,6 +262,19 @@ async def test_nobody_joins_more_namespaces_than_allowed(serve: Serve) -> None:
         assert len(io.namespaces) == 3
 
 
+async def test_namespaces_that_a_client_was_put_out_of_count_until_it_is_in_again(serve: Serve) -> None:
+    import re
+
+    hub, io = echoing(max_namespaces=3)
+    io.of(re.compile("^/x")).on("connection", lambda socket: socket.disconnect())
+    async with serve(hub) as server, joining(server) as peer:
+        for name in ("/x0", "/x0", "/x1", "/x1", "/x0"):
+            assert str(await peer.asked(name)).startswith(f"0{name},")
+            assert await peer.recv() == f"1{name},"
+        assert await peer.asked("/x2") == '4/x2,{"message":"too many namespaces"}'
+        await peer.settled()
+
+
 async def test_names_with_control_characters_are_no_namespaces(serve: Serve) -> None:
     import re
 

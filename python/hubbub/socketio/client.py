@@ -105,7 +105,8 @@ class Client:
             self._dismissed.discard(name)
         if self._joining is None:
             self._joining = set()
-        if len(self.sockets) + len(self._joining) >= self.server.max_namespaces:
+        # Those that it was put out of are remembered for as long as it is connected, so they count as well.
+        if len(self.sockets) + len(self._joining) + len(self._dismissed or ()) >= self.server.max_namespaces:
             self.refuse(name, {"message": "too many namespaces"})
             return
         self._joining.add(name)

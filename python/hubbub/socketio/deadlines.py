@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -47,10 +48,9 @@ class Deadlines:
     def _look(self, bridge: Bridge) -> None:
         self._armed = None
         now = time.monotonic()
-        while self._until:
-            client, until = next(iter(self._until.items()))
-            if until > now:
-                break
-            del self._until[client]
-            self._late(client)
+        # All at once: the first one of a dict is farther to find the more of them were taken out before it.
+        late = [client for client, until in itertools.takewhile(lambda item: item[1] <= now, self._until.items())]
+        for client in late:
+            if self._until.pop(client, None) is not None:
+                self._late(client)
         self._arm(bridge)

@@ -97,7 +97,7 @@ class Server(NamespaceMethods):
         serve_client: the client for browsers is at ``socket.io.js`` below the path, and in its other forms.
         parser: how packets are written: ``"json"``, or ``"msgpack"`` for clients with ``socket.io-msgpack-parser``.
         max_attachments: ``bytes`` in one packet that a client sends. To clients, it is never more than 10.
-        max_namespaces: that one client may be in; it is not let into further ones.
+        max_namespaces: that one client may be in, or was put out of; it is not let into further ones.
 
     Raises:
         TypeError, ValueError: an option is not what it may be, or the hub has an endpoint at this path already.

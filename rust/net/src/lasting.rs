@@ -172,6 +172,11 @@ impl Lasting {
         signals.split(|byte| *byte == SEPARATOR).any(|packet| packet == [PacketType::Ping as u8])
     }
 
+    /// What answers a poll that no message is entrusted to.
+    pub(crate) fn take_signals(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.signals)
+    }
+
     /// The packet that ends the session, for polls, and why it ends, for a client that comes by something else.
     pub(crate) fn end(&mut self, code: CloseCode, reason: &str, packet: impl FnOnce(&mut Vec<u8>)) {
         self.ending.clear();

@@ -96,13 +96,15 @@ class Registry:
     def _find(self, event: str, namespace: str) -> tuple[Handler, tuple[str, ...]] | None:
         """The function for an event, and what it is called with before the event's own arguments."""
         is_for_all = event not in self.reserved_events
+        # A client may call its event "*": who hears all events is to be told so, not to take its name for the client's.
+        is_name = event != "*"
         own = self.handlers.get(namespace, {})
-        if event in own:
+        if is_name and event in own:
             return own[event], ()
         if is_for_all and "*" in own:
             return own["*"], (event,)
         anywhere = self.handlers.get("*", {})
-        if event in anywhere:
+        if is_name and event in anywhere:
             return anywhere[event], (namespace,)
         if is_for_all and "*" in anywhere:
             return anywhere["*"], (event, namespace)

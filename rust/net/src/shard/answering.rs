@@ -119,16 +119,28 @@ impl From<Answer> for Reply {
     }
 }
 
-/// The first line, safe to be logged: at most 200 bytes, everything unprintable percent-encoded.
+/// The first line, safe to be logged: at most 200 bytes, everything unprintable percent-encoded, without the `sid` of
+/// its query. Whoever has that of a session can speak for its client, and a session may outlive a request that is refused.
 pub(super) fn request_line(head: &[u8]) -> String {
     let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     let line = line.strip_suffix(b" HTTP/1.1").unwrap_or(line);
     let mut text = String::new();
-    for &byte in line.iter().take(200) {
+    let mut hidden = false;
+    for (at, &byte) in line.iter().enumerate().take(200) {
+        if matches!(byte, b'&' | b' ') {
+            hidden = false;
+        }
+        if hidden {
+            continue;
+        }
         if byte.is_ascii_graphic() || byte == b' ' {
             text.push(char::from(byte));
         } else {
             text.push_str(&format!("%{byte:02X}"));
+        }
+        if line[..=at].ends_with(b"?sid=") || line[..=at].ends_with(b"&sid=") {
+            text.push_str("...");
+            hidden = true;
         }
     }
     text
@@ -142,5 +154,19 @@ mod tests {
     fn a_request_line_is_safe_to_be_logged() {
         assert_eq!(request_line(b"GET /a\x1b[2Jb\xff HTTP/1.1\r\nHost: x"), "GET /a%1B[2Jb%FF");
         assert!(request_line(&[b'x'; 5000]).len() <= 200);
+    }
+
+    /// Row 41.
+    #[test]
+    fn the_id_of_a_session_is_not_logged() {
+        for (line, logged) in [
+            ("GET /x?sid=secret HTTP/1.1", "GET /x?sid=..."),
+            ("GET /x?EIO=4&sid=secret&t=1 HTTP/1.1", "GET /x?EIO=4&sid=...&t=1"),
+            ("GET /x?sid=a&sid=b HTTP/1.0", "GET /x?sid=...&sid=... HTTP/1.0"),
+            ("GET /x?sid=&a=b", "GET /x?sid=...&a=b"),
+            ("GET /sid=1?aside=2", "GET /sid=1?aside=2"),
+        ] {
+            assert_eq!(request_line(line.as_bytes()), logged);
+        }
     }
 }

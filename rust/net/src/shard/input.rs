@@ -11,6 +11,7 @@ use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
 use crate::carrier::Carrier;
 use crate::handler::Handler;
+use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
 
 /// Receive calls that one session gets in one turn while a large message comes in.
@@ -60,7 +61,7 @@ impl Shard {
                 self.drop_session(slot, Some("the client has gone"), handler);
             } else if session.hung_up {
                 session.tell_hang_up(handler);
-                self.poll_hung_up(slot);
+                self.poll_hung_up(slot, handler);
             }
             return;
         }
@@ -230,8 +231,19 @@ impl Context {
     /// What a WebSocket may bring: a packet is longer than its message by one byte.
     fn reader_limits(&self, session: &Session) -> message::Limits {
         let more = usize::from(session.carrier == Carrier::Packets);
-        let max = self.message_limits.max_message_bytes;
+        let max = self.max_message_bytes(session);
         message::Limits { max_message_bytes: max.map(|max| max.saturating_add(more)), ..self.message_limits }
+    }
+
+    /// The longest message of this session: an Engine.IO endpoint has a limit of its own.
+    fn max_message_bytes(&self, session: &Session) -> Option<usize> {
+        match session.carrier {
+            Carrier::Packets => match session.lasting().filter(|lasting| lasting.dialect == Dialect::EngineIo) {
+                Some(lasting) => Some(lasting.terms.max_payload),
+                None => self.message_limits.max_message_bytes,
+            },
+            _ => self.message_limits.max_message_bytes,
+        }
     }
 
     /// Puts what was handed on into the inbox's account; a full inbox stops the reading.
@@ -271,7 +283,7 @@ impl Context {
                         (Carrier::Packets, Kind::Text) => self.heed_packet(session, payload, handler),
                         _ => {
                             let len = payload.as_slice().len();
-                            if self.message_limits.max_message_bytes.is_some_and(|max| len > max) {
+                            if self.max_message_bytes(session).is_some_and(|max| len > max) {
                                 return Err(Violation::TooBig);
                             }
                             handler.message(session.id, kind, payload);

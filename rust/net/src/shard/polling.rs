@@ -51,7 +51,7 @@ impl Shard {
             self.say(other, 409, "Another poll of this session has come.", handler);
         }
         if self.sessions.at(slot).is_some_and(|connection| connection.hung_up) {
-            self.poll_hung_up(slot);
+            self.poll_hung_up(slot, handler);
         }
     }
 
@@ -96,18 +96,25 @@ impl Shard {
         }
     }
 
-    /// The client of a poll has sent FIN: it has gone, or it only waits for the answer. What there is to say is not
-    /// entrusted to such a connection.
-    pub(super) fn poll_hung_up(&mut self, slot: u32) {
+    /// The client of a poll has sent FIN: it has gone, or it only waits for the answer. Messages are not entrusted to such
+    /// a connection, so it is answered before one that comes in this turn would go with it.
+    pub(super) fn poll_hung_up(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
         let id = session.id;
         let Some(Purpose::Poll(polled, _)) = session.exchange().map(|exchange| &exchange.purpose) else { return };
         let polled = *polled;
+        let now = self.cx.now;
+        let timeout = millis(self.cx.limits.session_timeout);
         let Some(session) = self.sessions.get(polled).filter(|session| session.is_open()) else { return };
-        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.poll == Some(id)) {
-            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
-            self.cx.mark_dirty(session);
+        let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.poll == Some(id)) else { return };
+        lasting.poll = None;
+        lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
+        let (body, opening) = (lasting.take_signals(), std::mem::take(&mut lasting.fields));
+        if lasting.resumes() {
+            session.last_received = now;
+            self.cx.arm(session, now + timeout);
         }
+        self.answer_own(id, 200, body, opening, handler);
     }
 
     /// Answers a request of the shard's own with packets.
