@@ -174,18 +174,17 @@ class History:
             batch = list(islice(self._waiting, size))
             try:
                 await asyncio.wait_for(self._store(batch, again=self.state == "away" or size == 1), TIMEOUT)
-            except (sql.exc.IntegrityError, sql.exc.DataError) as error:
-                # The database is there, and does not want one of these: which one is found out one by one.
-                if size > 1:
-                    size = 1
-                    continue
-                logger.error("a message cannot be stored: %s", error.orig)
-                self.lost += 1
             except Exception as error:  # Whatever a network, a disk or a driver comes up with.
-                self._is_away(error)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, RETRY[1])
-                continue
+                if not is_unwanted(error):
+                    self._is_away(error)
+                    await asyncio.sleep(delay)
+                    delay = min(2 * delay, RETRY[1])
+                    continue
+                if size > 1:
+                    size = 1  # Which one it is is found out one by one.
+                    continue
+                logger.error("a message cannot be stored: %s", error)
+                self.lost += 1
             for _ in batch:
                 self._waiting.popleft()
             delay, size, self._losing = RETRY[0], MAX_BATCH, False
@@ -264,6 +263,13 @@ def newest(audience: Collection[str], before: int | None, since: int | None, lim
     return (
         sql.select(messages).join(chosen, messages.c.id == chosen.c.message).order_by(messages.c.id.desc()).limit(limit)
     )
+
+
+def is_unwanted(error: Exception) -> bool:
+    """The database is there, and does not take what it was given."""
+    refused = isinstance(error, (sql.exc.IntegrityError, sql.exc.DataError))
+    # asyncpg's only tell by SQLSTATE: a class of its own for data.
+    return refused or str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("22")
 
 
 def checked(url: str) -> sql.URL:
