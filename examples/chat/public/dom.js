@@ -1,0 +1,67 @@
+// What the other modules draw with. Text reaches the document through textContent and attributes only, so it stays text.
+
+/** @param {string} id */
+export const $ = (id) => document.getElementById(id);
+
+/**
+ * An element with attributes, and with children or text in it.
+ * @param {string} tag
+ * @param {Record<string, string>} [attributes]
+ * @param {...(Node | string | null)} children strings become text
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** A round picture of a name: its first letter, in its colour. */
+export function face(name) {
+  const [first] = letters(name);
+  return coloured(element("span", { class: "face", "aria-hidden": "true" }, first.toUpperCase()), name);
+}
+
+/** A room's name with its colour; red and green have theirs, the others one that follows from the name. */
+export const roomTag = (room) => coloured(element("span", { class: "tag" }, element("bdi", {}, room)), room);
+
+/** Gives an element the hue that belongs to a name. */
+export function coloured(node, name) {
+  // A custom property set from here is no inline style in the sense of the content security policy.
+  node.style.setProperty("--hue", String(HUES[name] ?? hash(name) % 360));
+  return node;
+}
+
+const HUES = { red: 25, green: 150 };
+
+function hash(text) {
+  let sum = 7;
+  for (const letter of text) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
+  return sum;
+}
+
+// What a reader takes for one letter may be several code points: flags, accents, families.
+function letters(text) {
+  if (!("Segmenter" in Intl)) return [...text];
+  return [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment);
+}
+
+/** Runs a drawing function soon, and once for all that has asked for it until then. */
+export function soon(draw) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    setTimeout(() => {
+      asked = false;
+      draw();
+    }, 30);
+  };
+}
+
+/** Replaces a list's items, and leaves the keyboard where it was: on the item with the same data-key. */
+export function redraw(list, items) {
+  const key = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  list.replaceChildren(...items);
+  if (key !== undefined) list.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+}
