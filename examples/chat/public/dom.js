@@ -59,9 +59,24 @@ export function soon(draw) {
   };
 }
 
-/** Replaces a list's items, and leaves the keyboard where it was: on the item with the same data-key. */
+/**
+ * Makes these a node's children. Those that are the same already stay as they are, so that nothing is taken away from
+ * under a finger, and the keyboard stays on the item with the same data-key.
+ */
 export function redraw(list, items) {
-  const key = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  list.replaceChildren(...items);
-  if (key !== undefined) list.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const before = new Map([...list.children].map((item) => [keyOf(item), item]));
+  const after = items.map((item) => {
+    const old = before.get(keyOf(item));
+    return old?.isEqualNode(item) ? old : item;
+  });
+  const staying = new Set(after);
+  for (const item of [...list.children]) if (!staying.has(item)) item.remove();
+  after.forEach((item, place) => {
+    if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
+  });
+  if (focused !== undefined && !list.contains(document.activeElement))
+    list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
+
+const keyOf = (item) => item.dataset.key ?? item.querySelector("[data-key]")?.dataset.key;

@@ -33,7 +33,7 @@ export class Lists {
   draw(me) {
     redraw($("rooms"), [this.#everything(), ...this.#sorted().map((room) => this.#room(room))]);
     $("people-title").textContent = say("people", { count: this.people.size });
-    redraw($("people"), this.#groups(me));
+    redraw($("people"), this.#everyone(me));
   }
 
   // ---- rooms
@@ -118,25 +118,26 @@ export class Lists {
 
   // ---- people
 
-  #groups(me) {
+  #everyone(me) {
     const room = this.#log.view;
     const inside = this.mine.get(room);
-    if (!inside) return [this.#group(me, [...this.people])];
+    if (!inside) return this.#persons(me, [...this.people]);
     const others = [...this.people].filter((name) => !inside.has(name));
-    const groups = [element("h3", {}, say("inThisRoom", { room })), this.#group(me, [...inside])];
-    if (others.length > 0) groups.push(element("h3", {}, say("elsewhere", { room })), this.#group(me, others));
-    return groups;
+    const items = [heading("inside", say("inThisRoom", { room })), ...this.#persons(me, [...inside])];
+    if (others.length > 0) items.push(heading("outside", say("elsewhere", { room })), ...this.#persons(me, others));
+    return items;
   }
 
-  #group(me, names) {
+  // Oneself first, then those whose messages are unread.
+  #persons(me, names) {
     const waiting = this.#log.unreadFrom();
     names.sort((a, b) => (b === me) - (a === me) || waiting.has(b) - waiting.has(a) || a.localeCompare(b));
-    return element("ul", {}, ...names.map((name) => this.#person(name, name === me, waiting.has(name))));
+    return names.map((name) => this.#person(name, name === me, waiting.has(name)));
   }
 
   #person(name, own, waiting) {
     const parts = [face(name), element("bdi", { class: "cut" }, name)];
-    if (own) return element("li", { class: "person" }, ...parts, element("span", { class: "you" }, say("you")));
+    if (own) return element("li", { class: "person", "data-key": `person ${name}` }, ...parts, element("span", { class: "you" }, say("you")));
     const attributes = { type: "button", class: "person", "data-key": `person ${name}`, title: say("writeTo", { name }) };
     const button = element("button", attributes, ...parts);
     if (waiting) button.append(element("span", { class: "dot new", role: "img", "aria-label": say("newElsewhere") }));
@@ -144,6 +145,8 @@ export class Lists {
     return element("li", {}, button);
   }
 }
+
+const heading = (key, text) => element("li", { "data-key": key }, element("h3", {}, text));
 
 /** "Ada and Grace are typing …", or nothing. */
 export function typingText(names) {

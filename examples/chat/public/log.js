@@ -27,6 +27,7 @@ export class Log {
   #first = 0; // id of the first message that was unread when this view was turned to
   #last = null; // the line drawn last
   #following = true;
+  #top = 0;
   #quiet = 0;
   #asks;
 
@@ -44,7 +45,8 @@ export class Log {
       if (name) asks.write(name);
     });
     document.addEventListener("visibilitychange", () => this.#look());
-    new ResizeObserver(() => this.#following && this.toEnd()).observe($("log"));
+    const resized = new ResizeObserver(() => this.#following && this.toEnd());
+    for (const part of [$("log"), $("lines")]) resized.observe(part);
   }
 
   /** Begins with what the server has given on entering; all views are complete from there on. */
@@ -217,7 +219,11 @@ export class Log {
 
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = $("log");
-    this.#following = scrollHeight - scrollTop - clientHeight < CLOSE;
+    // A window that has become smaller is no reason to stop following; going up is.
+    const up = scrollTop < this.#top;
+    this.#top = scrollTop;
+    if (scrollHeight - scrollTop - clientHeight < CLOSE) this.#following = true;
+    else if (up) this.#following = false;
     this.#look();
     if (scrollTop < 200) this.#older();
   }
@@ -292,7 +298,8 @@ export class Log {
       const to = message.to === this.me ? say("toYou") : say("toOther", { name: message.to });
       by.append(element("span", { class: "alone" }, to));
     }
-    for (const room of message.rooms ?? []) by.append(roomTag(room));
+    const rooms = message.rooms ?? [];
+    if (rooms.length !== 1 || rooms[0] !== this.view) by.append(...rooms.map(roomTag));
     by.append(element("time", { datetime: new Date(message.at).toISOString() }, clock(message.at)));
     item.append(face(message.from), by, element("p", { class: "text", dir: "auto" }, message.text));
     return item;

@@ -1,16 +1,16 @@
 // The page of the chat: what the person does goes to the connection, what the server tells goes into the lists and the
-// log. Of the other modules, connection.js speaks with the server, log.js and lists.js draw, texts.js has the words.
+// log. Of the other modules, connection.js speaks with the server, log.js and lists.js draw, writing.js is the message
+// field, texts.js has the words.
 
 import { Connection, secret } from "./connection.js";
-import { $, coloured, element, face, redraw, soon } from "./dom.js";
+import { $, element, face, soon } from "./dom.js";
 import { Lists, typingText } from "./lists.js";
 import { Log } from "./log.js";
 import { language, refusal, say, speak } from "./texts.js";
+import { Writing } from "./writing.js";
 
-const TYPING_EVERY = 2000; // milliseconds
-const TYPING_FADES = 3000;
+const TYPING_FADES = 3000; // milliseconds
 const NOTICE_STAYS = 8000;
-const FEW_LEFT = 200; // characters
 
 const query = new URLSearchParams(location.search);
 
@@ -35,9 +35,7 @@ function remember(name, value, store = localStorage) {
 // ---- the parts
 
 let connection = null;
-let addressed = new Set(); // the rooms that one writes to; none is everybody
-let writers = new Map(); // who is typing: a timer, and where
-let typed = 0;
+const writers = new Map(); // who is typing: a timer, and where
 
 const log = new Log({
   older: (before, room) => connection.ask("older", room === null ? { before } : { before, room }),
@@ -47,12 +45,14 @@ const log = new Log({
 
 const lists = new Lists({ turn, enter, write: writeTo, who: (room) => connection.ask("who", room), changed: draw }, log);
 
+const writing = new Writing(lists, { send, typing: (where) => connection.typing(where) });
+
 const drawSoon = soon(draw);
 
 function draw() {
   lists.draw(log.me);
   drawHead();
-  drawAddressed();
+  writing.draw();
   const unread = log.unread(null);
   document.title = (unread > 0 ? `(${unread}) ` : "") + say("title");
   $("elsewhere").hidden = unread === log.unread(log.view);
@@ -97,7 +97,7 @@ const hears = {
     drawMe();
     draw();
     if ($("welcome").open) $("welcome").close();
-    if (!again) focusText();
+    if (!again) writing.focus();
   },
 
   refused(answer) {
@@ -106,12 +106,9 @@ const hears = {
     $("takeover").hidden = answer.error !== "here";
   },
 
-  unsaid({ text, rooms }, answer) {
+  unsaid(message, answer) {
     notice(refusal("say", answer), "warn");
-    if ($("text").value !== "") return;
-    $("text").value = text;
-    addressed = new Set(rooms);
-    textChanged();
+    writing.giveBack(message);
   },
 
   queued: () => drawWaiting(),
@@ -214,7 +211,7 @@ function showDatabase({ state, lost: now, waiting = 0 }, told = false) {
 // ---- rooms
 
 function turn(view) {
-  addressed = new Set(view === null ? [] : [view]);
+  writing.rooms = new Set(view === null ? [] : [view]);
   log.turn(view);
   drawTyping();
   draw();
@@ -230,7 +227,7 @@ async function enter(room, turning = true) {
   log.openRoom(answer.room, answer);
   if (turning) {
     turn(answer.room);
-    focusText();
+    writing.focus();
   } else drawSoon();
   return true;
 }
@@ -240,7 +237,7 @@ async function leave(room) {
   notice(answer.error ? refusal("room", { ...answer, room }) : say("left_room", { room }), answer.error ? "warn" : "info");
   if (answer.error === "silent") return;
   lists.mine.delete(room);
-  addressed.delete(room);
+  writing.rooms.delete(room);
   log.closeRoom(room);
   draw();
 }
@@ -251,113 +248,25 @@ async function refreshMembers(room) {
   drawSoon();
 }
 
-// ---- whom one writes to
+// ---- what is written
 
-// "@name text" is for that person alone. Names may have spaces: the longest that fits is meant, as the server has it.
-function addressee(text) {
-  if (!text.startsWith("@")) return null;
-  const small = text.toLowerCase();
-  const fits = [...lists.people].filter((name) => /^\s/.test(text.slice(name.length + 1)) && small.startsWith(`@${name.toLowerCase()}`));
-  return fits.sort((a, b) => b.length - a.length)[0] ?? null;
+function send(text, rooms) {
+  const refused = text === "" ? "empty" : connection.say(text, rooms) ? "" : "full";
+  notice(refused && refusal("say", { error: refused }), "warn");
+  if (refused) return false;
+  // What one says is always seen.
+  if (log.view !== null && !rooms.includes(log.view)) {
+    log.turn(null);
+    draw();
+  }
+  log.toEnd();
+  return true;
 }
 
 function writeTo(name) {
-  const text = $("text").value;
-  const before = addressee(text);
-  $("text").value = `@${name} ${before === null ? text : text.slice(before.length + 2)}`;
   showSide(false);
-  focusText(true);
-  textChanged();
+  writing.to(name);
 }
-
-function drawAddressed() {
-  const alone = addressee($("text").value);
-  const chips = [...lists.mine.keys()].map((room) => chip(room, alone === null && addressed.has(room)));
-  const everybody = chip(null, alone === null && addressed.size === 0);
-  redraw($("to"), alone === null ? [everybody, ...chips] : [aloneChip(alone)]);
-  const rooms = [...addressed].join(", ");
-  $("text").placeholder = addressed.size > 0 ? say("writeRoom", { rooms }) : say("write");
-  $("say").classList.toggle("private", alone !== null);
-}
-
-function chip(room, pressed) {
-  const attributes = { type: "button", class: "chip", "data-key": room ?? "", "aria-pressed": String(pressed) };
-  const made = element("button", attributes, element("bdi", {}, room ?? say("everybody")));
-  if (room !== null) coloured(made, room).dataset.room = room;
-  made.addEventListener("click", () => {
-    if (room === null) addressed.clear();
-    else if (!addressed.delete(room)) addressed.add(room);
-    drawAddressed();
-  });
-  return made;
-}
-
-function aloneChip(name) {
-  const label = say("onlyTo", { name });
-  const made = element("button", { type: "button", class: "chip alone", "aria-pressed": "true", "data-key": "" }, label);
-  made.addEventListener("click", () => {
-    $("text").value = $("text").value.slice(name.length + 2);
-    focusText();
-    textChanged();
-  });
-  return made;
-}
-
-// ---- writing
-
-function send() {
-  const text = $("text").value.trim();
-  if (text === "") return notice(refusal("say", { error: "empty" }), "warn");
-  const alone = addressee(text);
-  const rooms = alone === null ? [...addressed] : [];
-  if (!connection.say(text, rooms)) return notice(refusal("say", { error: "full" }), "warn");
-  $("text").value = "";
-  notice("");
-  // What one says is always seen.
-  if (log.view !== null && !rooms.includes(log.view)) log.turn(null);
-  textChanged();
-  log.toEnd();
-}
-
-function textChanged() {
-  const field = $("text");
-  if (!CSS.supports("field-sizing", "content")) {
-    field.style.height = "auto";
-    field.style.height = `${field.scrollHeight + 2}px`;
-  }
-  const left = field.maxLength - field.value.length;
-  $("left").textContent = left < FEW_LEFT ? say("left", { count: left }) : "";
-  drawAddressed();
-}
-
-function tellTyping() {
-  if ($("text").value.trim() === "" || Date.now() - typed < TYPING_EVERY) return;
-  typed = Date.now();
-  const to = addressee($("text").value);
-  connection.typing(to === null ? { rooms: [...addressed] } : { to });
-}
-
-function focusText(evenTouched = false) {
-  // On a telephone the keyboard would cover what there is to see.
-  if (evenTouched || matchMedia("(pointer: fine)").matches || navigator.webdriver) $("text").focus();
-}
-
-$("say").addEventListener("submit", (event) => {
-  event.preventDefault();
-  send();
-  $("text").focus();
-});
-
-$("text").addEventListener("input", () => {
-  textChanged();
-  tellTyping();
-});
-
-$("text").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  $("say").requestSubmit();
-});
 
 // ---- notices and refusals
 
@@ -453,15 +362,17 @@ document.addEventListener("keydown", (event) => {
   if (document.body.classList.contains("side-shown")) showSide(false);
   else if (!$("notice").hidden) notice("");
   else if (!log.atEnd) log.toEnd();
-  else if (document.activeElement !== $("text")) focusText();
+  else if (document.activeElement !== $("text")) writing.focus();
 });
 
 // ---- the language
 
 function speakAs(wanted) {
   speak(wanted);
-  $("language").textContent = say("other");
-  $("language").lang = language === "zh" ? "en" : "zh-CN";
+  for (const button of document.querySelectorAll(".language")) {
+    button.textContent = say("other");
+    button.lang = language === "zh" ? "en" : "zh-CN";
+  }
   if (connection === null) return;
   hears.changed(connection.state, { how: "first" });
   if (log.me) drawMe();
@@ -469,7 +380,7 @@ function speakAs(wanted) {
   draw();
 }
 
-$("language").addEventListener("click", () => {
+function otherLanguage() {
   const wanted = language === "zh" ? "en" : "zh";
   remember("language", wanted);
   query.set("lang", wanted);
@@ -477,7 +388,9 @@ $("language").addEventListener("click", () => {
   showRefusal($("name"), $("name-error"), "");
   notice("");
   speakAs(wanted);
-});
+}
+
+for (const button of document.querySelectorAll(".language")) button.addEventListener("click", otherLanguage);
 
 // ---- coming and going
 
