@@ -55,6 +55,11 @@ export class Connection {
     this.#socket.disconnect().connect(); // at once, also when an attempt was to be made later
   }
 
+  /** There is a network again: tries at once, if it is waiting to try. */
+  retry() {
+    if (this.state === "lost" || this.state === "unreachable") this.connect();
+  }
+
   /** Asks for a name, now or as soon as there is a connection; `welcomed` or `refused` is the answer. */
   async enter(name, takeover = false) {
     this.#wanted = name;

@@ -320,8 +320,9 @@ $("introduce").addEventListener("submit", (event) => {
 
 $("takeover").addEventListener("click", () => introduce(true));
 
-// Nobody is in the chat without a name.
+// Nobody is in the chat without a name, and nobody takes a name back by accident.
 $("welcome").addEventListener("cancel", (event) => event.preventDefault());
+$("moved").addEventListener("cancel", (event) => event.preventDefault());
 $("moved").addEventListener("close", () => connection.connect());
 
 $("me").addEventListener("click", () => {
@@ -397,7 +398,7 @@ for (const button of document.querySelectorAll(".language")) button.addEventList
 // Browsers may keep a page that was left for when one comes back to it; the name is free in the meantime.
 addEventListener("pagehide", () => connection?.leave());
 addEventListener("pageshow", (event) => event.persisted && connection.connect());
-addEventListener("online", () => connection?.connect());
+addEventListener("online", () => connection?.retry());
 
 function start() {
   speakAs(query.get("lang") ?? remembered("language") ?? navigator.language);

@@ -55,7 +55,7 @@ const ENGLISH = {
   coming: "One moment …",
   takeover: "Use the name here",
   moved: "The chat goes on in another tab",
-  movedWhy: "Your name was taken over there. This tab is not connected any more.",
+  movedWhy: "Your name is used there, so this tab is not connected any more.",
   back: "Use the chat here",
   today: "Today",
   yesterday: "Yesterday",
