@@ -23,7 +23,7 @@ APP = ROOT / "examples/chat/app.py"
 #: Run before a page's own scripts: keeps what would otherwise have gone by when a test looks.
 MARKS = """
 window.marks = { statuses: [], violations: [], additions: [], sockets: 0 };
-addEventListener("securitypolicyviolation", (event) => marks.violations.push(event.blockedURI + event.violatedDirective));
+addEventListener("securitypolicyviolation", (event) => marks.violations.push(`${event.blockedURI} ${event.violatedDirective}`));
 addEventListener("DOMContentLoaded", () => {
   const $ = (id) => document.getElementById(id);
   new MutationObserver(() => marks.statuses.push($("status").textContent)).observe($("status"), { childList: true });
@@ -59,8 +59,7 @@ class Person:
     def __init__(
         self, browser: Chrome, port: int, name: str | None = None, *, query: str = "lang=en", before: str = MARKS
     ) -> None:
-        if browser.current_url.startswith("http"):
-            browser.switch_to.new_window("tab")
+        browser.switch_to.new_window("tab")
         self.browser = browser
         self.handle = browser.current_window_handle
         self.host = f"127.0.0.{len(browser.window_handles)}"
@@ -210,7 +209,9 @@ class Voice:
 
     def __init__(self, port: int, name: str) -> None:
         url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
-        self._socket = connect(url, proxy=None).__enter__()  # until `leave`, or the end of the server
+        self._socket = connect(
+            url, proxy=None, ping_interval=None
+        ).__enter__()  # until `leave`, or the end of the server
         self._asked = 0
         assert str(self._socket.recv()).startswith("0{")
         self._socket.send("40")

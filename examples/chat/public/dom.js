@@ -60,15 +60,15 @@ export function soon(draw) {
 }
 
 /**
- * Makes these a node's children. Those that are the same already stay as they are, so that nothing is taken away from
- * under a finger, and the keyboard stays on the item with the same data-key.
+ * Makes these a node's children. An item with the same data-key as one that is there is not put in its place: the old
+ * one becomes like it. So nothing is taken away from under a finger, and the keyboard stays where it is.
  */
 export function redraw(list, items) {
   const focused = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const before = new Map([...list.children].map((item) => [keyOf(item), item]));
   const after = items.map((item) => {
     const old = before.get(keyOf(item));
-    return old?.isEqualNode(item) ? old : item;
+    return old && become(old, item) ? old : item;
   });
   const staying = new Set(after);
   for (const item of [...list.children]) if (!staying.has(item)) item.remove();
@@ -80,3 +80,21 @@ export function redraw(list, items) {
 }
 
 const keyOf = (item) => item.dataset.key ?? item.querySelector("[data-key]")?.dataset.key;
+
+// Makes a node equal to another, if they are alike enough: what listens to the old one goes on listening.
+function become(old, node) {
+  if (old.isEqualNode(node)) return true;
+  if (old.nodeType !== Node.ELEMENT_NODE || node.nodeType !== Node.ELEMENT_NODE) return false;
+  const same = (name) => old.getAttribute(name) === node.getAttribute(name);
+  if (old.tagName !== node.tagName || !same("data-key") || !same("style")) return false;
+  for (const { name } of [...old.attributes]) if (!node.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of node.attributes) if (!same(name)) old.setAttribute(name, value);
+  const children = [...node.childNodes];
+  while (old.childNodes.length > children.length) old.lastChild.remove();
+  children.forEach((child, place) => {
+    const there = old.childNodes[place];
+    if (there === undefined) old.append(child);
+    else if (!become(there, child)) there.replaceWith(child);
+  });
+  return true;
+}

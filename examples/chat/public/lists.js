@@ -60,7 +60,7 @@ export class Lists {
       button = this.#turning(room, name);
     } else {
       const label = say("enterRoom", { room });
-      button = element("button", { type: "button", class: "to-room", "data-key": `room ${room}`, "aria-label": label });
+      button = element("button", { type: "button", class: "to-room", "data-key": `enter ${room}`, "aria-label": label });
       button.append(name, element("span", { class: "hint", "aria-hidden": "true" }, say("enter")));
       button.addEventListener("click", () => this.#asks.enter(room));
     }

@@ -320,10 +320,10 @@ $("introduce").addEventListener("submit", (event) => {
 
 $("takeover").addEventListener("click", () => introduce(true));
 
-// Nobody is in the chat without a name, and nobody takes a name back by accident.
-$("welcome").addEventListener("cancel", (event) => event.preventDefault());
-$("moved").addEventListener("cancel", (event) => event.preventDefault());
-$("moved").addEventListener("close", () => connection.connect());
+// Nobody is in the chat without a name, and nobody takes one back by accident: who presses Escape is asked again.
+$("welcome").addEventListener("close", () => connection.name === null && askName());
+$("moved").addEventListener("close", () => connection.state === "moved" && $("moved").showModal());
+$("moved").addEventListener("submit", () => connection.connect());
 
 $("me").addEventListener("click", () => {
   connection.forget();
