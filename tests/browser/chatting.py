@@ -23,14 +23,16 @@ APP = ROOT / "examples/chat/app.py"
 #: Run before a page's own scripts: keeps what would otherwise have gone by when a test looks.
 MARKS = """
 window.marks = { statuses: [], violations: [], additions: [], sockets: 0 };
-addEventListener("securitypolicyviolation", (event) => marks.violations.push(`${event.blockedURI} ${event.violatedDirective}`));
+addEventListener("securitypolicyviolation", ({ blockedURI, violatedDirective }) =>
+  marks.violations.push(`${blockedURI} ${violatedDirective}`));
 addEventListener("DOMContentLoaded", () => {
   const $ = (id) => document.getElementById(id);
   new MutationObserver(() => marks.statuses.push($("status").textContent)).observe($("status"), { childList: true });
   new MutationObserver((changes) => {
     const live = $("log").getAttribute("aria-live");
     for (const { addedNodes } of changes)
-      for (const node of addedNodes) if (node.matches(".said")) marks.additions.push([live, node.querySelector(".text").textContent]);
+      for (const node of addedNodes)
+        if (node.matches(".said")) marks.additions.push([live, node.querySelector(".text").textContent]);
   }).observe($("lines"), { childList: true });
 });
 if (window.WebSocket) window.WebSocket = class extends WebSocket {
@@ -57,16 +59,23 @@ class Person:
     """One person's tab. Each has an address of this machine to themselves, and so a browser's memory of their own."""
 
     def __init__(
-        self, browser: Chrome, port: int, name: str | None = None, *, query: str = "lang=en", before: str = MARKS
+        self,
+        browser: Chrome,
+        port: int,
+        name: str | None = None,
+        *,
+        query: str = "lang=en",
+        before: str = MARKS,
+        host: str = "",
     ) -> None:
         browser.switch_to.new_window("tab")
         self.browser = browser
         self.handle = browser.current_window_handle
-        self.host = f"127.0.0.{len(browser.window_handles)}"
+        self.host = host or f"127.0.0.{len(browser.window_handles)}"
         self.url = f"http://{self.host}:{port}/?{query}"
         storage = {"origin": f"http://{self.host}:{port}", "storageTypes": "local_storage"}
         browser.execute_cdp_cmd("Storage.clearDataForOrigin", storage)
-        if before:
+        if before:  # for as long as this tab lives
             browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": before})
         browser.get(self.url)
         self.until(lambda: self.state == "nameless")

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium.webdriver import Chrome, Keys
-
 from chatting import Person, Voice, fill, run_chat, sqlite
+from selenium.webdriver import Chrome, Keys
 
 pytest.importorskip("sqlalchemy", reason="examples/chat needs SQLAlchemy")
 pytest.importorskip("aiosqlite", reason="examples/chat needs aiosqlite")
@@ -77,7 +76,7 @@ def test_three_people_talk_to_all_in_rooms_and_in_private_and_find_it_again(brow
         grace.turn(None)
         grace.say("@小李 只给你")
         linus.sees("只给你")
-        assert linus.texts(".private .alone") == ["私信，发给你"]
+        assert linus.texts(".private .alone") == ["\u79c1\u4fe1\uff0c\u53d1\u7ed9\u4f60"]
         assert grace.texts(".private .alone") == ["private, to 小李"]
         linus.say("到此为止")
         ada.turn(None)
@@ -218,8 +217,8 @@ def test_entering_twice_and_leaving_twice_are_answered(browser: Chrome, port: in
     ("name", "reason"),
     [
         (" ", "Please enter the name of a room."),
-        ("x" * 25, "A room’s name has at most 24 characters."),
-        ("a\u202eb", "A room’s name has no line breaks or invisible characters."),
+        ("x" * 25, "A room\u2019s name has at most 24 characters."),
+        ("a\u202eb", "A room\u2019s name has no line breaks or invisible characters."),
     ],
     ids=["empty", "long", "invisible"],
 )

@@ -49,6 +49,11 @@ export class Connection {
     this.connect();
   }
 
+  /** Whether a name was given that the server has not taken or refused yet. */
+  get entering() {
+    return this.#wanted !== null && this.name === null;
+  }
+
   connect() {
     if (this.#socket.connected) return;
     if (this.state === "moved" || this.state === "gone") this.#change("connecting");

@@ -76,8 +76,7 @@ const hears = {
     drawWaiting();
     if (state === "nameless" && !$("welcome").open) askName();
     if (state === "moved" && !$("moved").open) $("moved").showModal();
-    $("come").disabled = state !== "nameless";
-    $("come").textContent = say(state === "nameless" ? "come" : "coming");
+    drawCome();
   },
 
   welcomed(answer, again) {
@@ -102,6 +101,7 @@ const hears = {
 
   refused(answer) {
     askName();
+    drawCome();
     showRefusal($("name"), $("name-error"), refusal("name", answer));
     $("takeover").hidden = answer.error !== "here";
   },
@@ -303,8 +303,11 @@ function introduce(takeover) {
   showRefusal($("name"), $("name-error"), name === "" ? refusal("name", { error: "empty" }) : "");
   $("takeover").hidden = true;
   if (name !== "") connection.enter(name, takeover);
+  drawCome();
   $("name").focus();
 }
+
+const drawCome = () => ($("come").textContent = say(connection.entering ? "coming" : "come"));
 
 function drawMe() {
   $("me").hidden = false;

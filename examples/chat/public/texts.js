@@ -226,7 +226,7 @@ const CHINESE = {
   refused: "请求被拒绝（{error}）。",
 };
 
-const LANGUAGES = { en: ENGLISH, zh: CHINESE };
+export const LANGUAGES = { en: ENGLISH, zh: CHINESE };
 
 /** The language of the page: "en" or "zh". */
 export let language = "en";
