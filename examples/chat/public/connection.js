@@ -1,0 +1,188 @@
+// The connection to the server: Socket.IO's, the name that we have on it, and what is still to be said over it.
+
+/**
+ * @typedef {{ id: number, at: number, kind: "all" | "rooms" | "private", from: string, text: string,
+ *             to?: string, rooms?: string[] }} Message
+ * @typedef {{ text: string, rooms: string[], nonce: string }} Waiting what was typed and is not acknowledged yet
+ * @typedef {"connecting" | "unreachable" | "nameless" | "open" | "lost" | "moved" | "gone"} State
+ */
+
+const ANSWER_TIME = 20_000;
+const MOST_WAITING = 50;
+const EVENTS = ["joined", "left", "message", "room", "entered", "departed", "typing", "notice"];
+
+export class Connection {
+  /** @type {State} */
+  state = "connecting";
+  /** Our name, once the server has agreed to it. */
+  name = null;
+  /** @type {Waiting[]} */
+  waiting = [];
+
+  #socket;
+  #key;
+  #hears;
+  #wanted = null; // the name to enter with, after each connection that could not be recovered
+  #seen = 0; // the id of the last message that has come
+  #sending = false;
+
+  /**
+   * @param {string} key this browser's secret: private messages can be read again with it only
+   * @param {boolean} pollingOnly
+   * @param {object} hears who is told: `changed(state, news)`, `welcomed(answer, again)`, `refused(answer)` of a name,
+   *   `unsaid(waiting, answer)` of a message, `queued()`, and a function for each event of the server
+   */
+  constructor(key, pollingOnly, hears) {
+    this.#key = key;
+    this.#hears = hears;
+    this.#socket = io({
+      transports: pollingOnly ? ["polling"] : ["polling", "websocket"],
+      reconnectionDelay: 400,
+      reconnectionDelayMax: 4000,
+      autoConnect: false,
+    });
+    this.#socket.on("connect", () => this.#connected());
+    this.#socket.on("disconnect", (reason) => this.#disconnected(reason));
+    this.#socket.on("connect_error", () => this.state === "connecting" && this.#change("unreachable"));
+    // The server appends an offset to each event, for recovery; the client keeps it, and nobody else needs it.
+    for (const event of EVENTS) this.#socket.on(event, (told) => this.#told(event, told));
+    this.connect();
+  }
+
+  /** Whether a name was given that the server has not taken or refused yet. */
+  get entering() {
+    return this.#wanted !== null && this.name === null;
+  }
+
+  connect() {
+    if (this.#socket.connected) return;
+    if (this.state === "moved" || this.state === "gone") this.#change("connecting");
+    this.#socket.disconnect().connect(); // at once, also when an attempt was to be made later
+  }
+
+  /** There is a network again: tries at once, if it is waiting to try. */
+  retry() {
+    if (this.state === "lost" || this.state === "unreachable") this.connect();
+  }
+
+  /** Asks for a name, now or as soon as there is a connection; `welcomed` or `refused` is the answer. */
+  async enter(name, takeover = false) {
+    this.#wanted = name;
+    if (this.#socket.connected) await this.#enter(takeover);
+  }
+
+  /** Leaves in earnest: the name is free at once. Nothing is reconnected until `connect`. */
+  leave() {
+    const { engine } = this.#socket.io;
+    const polling = engine?.transport?.name === "polling" && engine.id;
+    this.#socket.disconnect();
+    // The request that carries this may die with the page; a beacon does not.
+    if (polling) {
+      const query = new URLSearchParams({ EIO: "4", transport: "polling", sid: engine.id });
+      navigator.sendBeacon(`${this.#socket.io.opts.path}/?${query}`, "41\x1e1");
+    }
+  }
+
+  /** Leaves, and forgets who we were. */
+  forget() {
+    this.leave();
+    this.#wanted = this.name = null;
+    this.#seen = 0;
+    this.waiting = [];
+  }
+
+  /** The server's answer to an event; `{ error: "silent" }` if there is none. */
+  async ask(event, ...values) {
+    if (!this.#socket.connected) return { error: "silent" };
+    try {
+      return await this.#socket.timeout(ANSWER_TIME).emitWithAck(event, ...values);
+    } catch {
+      return { error: "silent" };
+    }
+  }
+
+  /** Says something as soon as that is possible, once. False if too much is waiting for that already. */
+  say(text, rooms) {
+    if (this.waiting.length >= MOST_WAITING) return false;
+    this.waiting.push({ text, rooms, nonce: secret(12) });
+    this.#hears.queued();
+    this.#send();
+    return true;
+  }
+
+  typing(where) {
+    if (this.state === "open") this.#socket.volatile.emit("typing", where, () => {});
+  }
+
+  // One after the other, in order. What the connection took with it has perhaps arrived and only its acknowledgement
+  // has not, so it is said again with the same nonce, by which the server knows it.
+  async #send() {
+    if (this.#sending) return;
+    this.#sending = true;
+    while (this.waiting.length > 0 && this.state === "open") {
+      const [next] = this.waiting;
+      const answer = await this.ask("say", next);
+      if (answer.error === "silent" || this.waiting[0] !== next) continue;
+      this.waiting.shift();
+      this.#hears.queued();
+      if (answer.error) this.#hears.unsaid(next, answer);
+    }
+    this.#sending = false;
+  }
+
+  #connected() {
+    if (this.#socket.recovered && this.name !== null) this.#open("recovered");
+    else if (this.#wanted !== null) this.#enter(this.name !== null);
+    else this.#change("nameless");
+  }
+
+  async #enter(takeover) {
+    const again = this.name !== null;
+    // A secret for each name: two tabs with two names do not read each other's private messages.
+    const name = this.#wanted.normalize("NFC").trim().replace(/\s+/g, " ");
+    const asked = { name, key: `${this.#key} ${name}`, takeover, ...(again && { since: this.#seen }) };
+    const answer = await this.ask("enter", asked);
+    if (answer.error === "silent" && !this.#socket.connected) return; // asked again when it is
+    if (answer.error === "silent" || answer.error === "entered") {
+      this.#socket.disconnect().connect();
+    } else if (answer.error) {
+      this.#wanted = this.name = null;
+      this.#change("nameless");
+      this.#hears.refused(answer);
+    } else {
+      this.#wanted = this.name = answer.name;
+      for (const { id } of answer.messages) this.#seen = Math.max(this.#seen, id);
+      this.#hears.welcomed(answer, again);
+      this.#open(again ? "again" : "first", answer);
+    }
+  }
+
+  #open(how, answer) {
+    this.#change("open", { how, answer });
+    this.#send();
+  }
+
+  #disconnected(reason) {
+    if (this.state === "moved") return;
+    if (reason === "io client disconnect") return this.#change("gone");
+    this.#change("lost");
+    if (reason === "io server disconnect") this.#socket.connect(); // the client does not, of its own accord
+  }
+
+  #told(event, told) {
+    if (event === "message") this.#seen = Math.max(this.#seen, told.id);
+    if (event === "notice" && told.code === "replaced") this.#change("moved");
+    this.#hears[event](told);
+  }
+
+  #change(state, news = {}) {
+    this.state = state;
+    this.#hears.changed(state, news);
+  }
+}
+
+/** So many random letters and digits. Works on pages without TLS too, where crypto.randomUUID does not. */
+export function secret(length) {
+  const bytes = crypto.getRandomValues(new Uint8Array(length));
+  return Array.from(bytes, (byte) => (byte % 36).toString(36)).join("");
+}

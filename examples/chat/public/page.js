@@ -1,0 +1,422 @@
+// The page of the chat: what the person does goes to the connection, what the server tells goes into the lists and the
+// log. Of the other modules, connection.js speaks with the server, log.js and lists.js draw, writing.js is the message
+// field, texts.js has the words.
+
+import { Connection, secret } from "./connection.js";
+import { $, element, face, soon } from "./dom.js";
+import { Lists, typingText } from "./lists.js";
+import { Log } from "./log.js";
+import { language, refusal, say, speak } from "./texts.js";
+import { Writing } from "./writing.js";
+
+const TYPING_FADES = 3000; // milliseconds
+const NOTICE_STAYS = 8000;
+
+const query = new URLSearchParams(location.search);
+
+// ---- what is remembered; a browser may forbid it
+
+function remembered(name, store = localStorage) {
+  try {
+    return store.getItem(`hubbub.${name}`);
+  } catch {
+    return null;
+  }
+}
+
+function remember(name, value, store = localStorage) {
+  try {
+    store.setItem(`hubbub.${name}`, value);
+  } catch {
+    // then not
+  }
+}
+
+// ---- the parts
+
+let connection = null;
+const writers = new Map(); // who is typing: a timer, and where
+
+const log = new Log({
+  older: (before, room) => connection.ask("older", room === null ? { before } : { before, room }),
+  write: writeTo,
+  changed: () => drawSoon(),
+});
+
+const lists = new Lists({ turn, enter, write: writeTo, who: (room) => connection.ask("who", room), changed: draw }, log);
+
+const writing = new Writing(lists, { send, typing: (where) => connection.typing(where) });
+
+const drawSoon = soon(draw);
+
+function draw() {
+  lists.draw(log.me);
+  drawHead();
+  writing.draw();
+  const unread = log.unread(null);
+  document.title = (unread > 0 ? `(${unread}) ` : "") + say("title");
+  $("elsewhere").hidden = unread === log.unread(log.view);
+}
+
+function drawHead() {
+  const room = log.view;
+  $("title").textContent = room ?? say("everything");
+  const count = lists.mine.get(room)?.size ?? 0;
+  $("about").textContent = room === null ? say("everythingAbout") : say("roomAbout", { count });
+  $("leave").hidden = room === null;
+}
+
+// ---- what the server tells
+
+const hears = {
+  changed(state, { how, answer }) {
+    $("status").dataset.state = state;
+    document.body.dataset.state = state;
+    drawStatus(state, how, answer);
+    drawWaiting();
+    if (state === "nameless" && !$("welcome").open) askName();
+    if (state === "moved" && !$("moved").open) $("moved").showModal();
+    drawCome();
+  },
+
+  welcomed(answer, again) {
+    log.me = answer.name;
+    remember("name", answer.name);
+    remember("name", answer.name, sessionStorage);
+    lists.people = new Set(answer.people);
+    lists.rooms = new Map(answer.rooms.map(({ name, people }) => [name, people]));
+    const before = [...lists.mine.keys()];
+    lists.mine = new Map(answer.mine.map((room) => [room, new Set([answer.name])]));
+    if (again) caughtUp = log.catchUp(answer);
+    else log.start(answer, answer.mine);
+    answer.mine.forEach(refreshMembers);
+    // A server that was started anew does not know the rooms that we were in.
+    before.filter((room) => !lists.mine.has(room)).forEach((room) => enter(room, false));
+    showDatabase(answer.database);
+    drawMe();
+    draw();
+    if ($("welcome").open) $("welcome").close();
+    if (!again) writing.focus();
+  },
+
+  refused(answer) {
+    askName();
+    drawCome();
+    showRefusal($("name"), $("name-error"), refusal("name", answer));
+    $("takeover").hidden = answer.error !== "here";
+  },
+
+  unsaid(message, answer) {
+    notice(refusal("say", answer), "warn");
+    writing.giveBack(message);
+  },
+
+  queued: () => drawWaiting(),
+
+  message(message) {
+    writers.delete(message.from);
+    drawTyping();
+    log.said(message);
+  },
+
+  // What is recovered may tell of ourselves, as others have seen us.
+  joined({ name }) {
+    if (name === log.me) return;
+    lists.people.add(name);
+    log.happened({ kind: "joined", names: [name] });
+    drawSoon();
+  },
+
+  left({ name }) {
+    if (name === log.me) return;
+    lists.people.delete(name);
+    for (const members of lists.mine.values()) members.delete(name);
+    log.happened({ kind: "left_", names: [name] });
+    drawSoon();
+  },
+
+  room({ name, people }) {
+    lists.counted(name, people);
+    drawSoon();
+  },
+
+  entered({ room, name }) {
+    if (name === log.me) return;
+    lists.mine.get(room)?.add(name);
+    log.happened({ kind: "entered", names: [name], room });
+    drawSoon();
+  },
+
+  departed({ room, name }) {
+    if (name === log.me) return;
+    lists.mine.get(room)?.delete(name);
+    log.happened({ kind: "departed", names: [name], room });
+    drawSoon();
+  },
+
+  typing({ name, rooms }) {
+    clearTimeout(writers.get(name)?.timer);
+    const timer = setTimeout(() => writers.delete(name) && drawTyping(), TYPING_FADES);
+    writers.set(name, { timer, rooms });
+    drawTyping();
+  },
+
+  notice(told) {
+    if (told.code === "slow") notice(say("slow", { count: Math.ceil(told.seconds) }), "warn");
+    if (told.code === "database") showDatabase(told, true);
+  },
+};
+
+let caughtUp = 0;
+let settled = 0;
+
+function drawStatus(state, how, answer) {
+  clearTimeout(settled);
+  const texts = { open: "connected", nameless: "naming", moved: "gone" };
+  let text = say(texts[state] ?? state);
+  if (state === "open" && how !== "first") {
+    if (answer?.database.state === "away") text = say("caughtUpPerhaps");
+    else if (how === "recovered" || (caughtUp === 0 && !answer.more)) text = say("recovered");
+    else text = answer.more ? say("caughtUpMore") : say("caughtUp", { count: caughtUp });
+    $("status").dataset.state = "back";
+    settled = setTimeout(() => hears.changed("open", { how: "first" }), NOTICE_STAYS);
+  }
+  $("status").textContent = text;
+}
+
+function drawTyping() {
+  const here = [...writers].filter(([, { rooms }]) => log.view === null || rooms?.includes(log.view));
+  $("typing").textContent = typingText(here.map(([name]) => name));
+}
+
+// What was typed and is not acknowledged; while all is well that is too short to be seen.
+function drawWaiting() {
+  const { waiting, state } = connection;
+  $("waiting").hidden = waiting.length === 0;
+  const why = say(state === "open" ? "sending" : "kept");
+  const items = waiting.map(({ text }) => element("li", {}, element("p", {}, text), element("small", {}, why)));
+  $("waiting").replaceChildren(...items);
+  if (log.atEnd) log.toEnd();
+}
+
+let lost = 0;
+
+function showDatabase({ state, lost: now, waiting = 0 }, told = false) {
+  $("database").hidden = state === "well";
+  $("database").textContent = state === "well" ? "" : say("databaseAway", { count: waiting });
+  if (told && state === "well") notice(now > lost ? say("databaseLost", { count: now - lost }) : say("databaseBack"));
+  lost = now;
+}
+
+// ---- rooms
+
+function turn(view) {
+  writing.rooms = new Set(view === null ? [] : [view]);
+  log.turn(view);
+  drawTyping();
+  draw();
+  showSide(false);
+}
+
+async function enter(room, turning = true) {
+  const answer = await connection.ask("join", room);
+  showRefusal($("room"), $("room-error"), answer.error ? refusal("room", { ...answer, room }) : "");
+  if (answer.error === "already" && lists.mine.has(room)) turn(room);
+  if (answer.error) return false;
+  lists.mine.set(answer.room, new Set(answer.people));
+  log.openRoom(answer.room, answer);
+  if (turning) {
+    turn(answer.room);
+    writing.focus();
+  } else drawSoon();
+  return true;
+}
+
+async function leave(room) {
+  const answer = await connection.ask("leave", room);
+  notice(answer.error ? refusal("room", { ...answer, room }) : say("left_room", { room }), answer.error ? "warn" : "info");
+  if (answer.error === "silent") return;
+  lists.mine.delete(room);
+  writing.rooms.delete(room);
+  log.closeRoom(room);
+  draw();
+}
+
+async function refreshMembers(room) {
+  const answer = await connection.ask("who", room);
+  if (!answer.error && lists.mine.has(room)) lists.mine.set(room, new Set(answer.people));
+  drawSoon();
+}
+
+// ---- what is written
+
+function send(text, rooms) {
+  const refused = text === "" ? "empty" : connection.say(text, rooms) ? "" : "full";
+  notice(refused && refusal("say", { error: refused }), "warn");
+  if (refused) return false;
+  // What one says is always seen.
+  if (log.view !== null && !rooms.includes(log.view)) {
+    log.turn(null);
+    draw();
+  }
+  log.toEnd();
+  return true;
+}
+
+function writeTo(name) {
+  showSide(false);
+  writing.to(name);
+}
+
+// ---- notices and refusals
+
+let fading = 0;
+
+function notice(text, kind = "info") {
+  clearTimeout(fading);
+  $("notice").hidden = text === "";
+  $("notice").dataset.kind = kind;
+  $("notice").textContent = text;
+  if (text && kind === "info") fading = setTimeout(() => notice(""), NOTICE_STAYS);
+}
+
+function showRefusal(field, place, text) {
+  place.textContent = text;
+  place.hidden = text === "";
+  if (text) field.setAttribute("aria-invalid", "true");
+  else field.removeAttribute("aria-invalid");
+}
+
+// ---- the name
+
+function askName() {
+  if ($("welcome").open) return;
+  showRefusal($("name"), $("name-error"), "");
+  $("takeover").hidden = true;
+  $("name").value = $("name").value || (remembered("name") ?? "");
+  $("welcome").showModal();
+  $("name").select();
+}
+
+function introduce(takeover) {
+  const name = $("name").value.trim();
+  showRefusal($("name"), $("name-error"), name === "" ? refusal("name", { error: "empty" }) : "");
+  $("takeover").hidden = true;
+  if (name !== "") connection.enter(name, takeover);
+  drawCome();
+  $("name").focus();
+}
+
+const drawCome = () => ($("come").textContent = say(connection.entering ? "coming" : "come"));
+
+function drawMe() {
+  $("me").hidden = false;
+  $("me").setAttribute("aria-label", say("changeName", { name: log.me }));
+  $("me").title = say("changeName", { name: log.me });
+  $("me").replaceChildren(face(log.me), element("bdi", { class: "cut" }, log.me));
+}
+
+$("introduce").addEventListener("submit", (event) => {
+  event.preventDefault();
+  introduce(false);
+});
+
+$("takeover").addEventListener("click", () => introduce(true));
+
+// Nobody is in the chat without a name, and nobody takes one back by accident: who presses Escape is asked again.
+$("welcome").addEventListener("close", () => connection.name === null && askName());
+$("moved").addEventListener("close", () => connection.state === "moved" && $("moved").showModal());
+$("moved").addEventListener("submit", () => connection.connect());
+
+$("me").addEventListener("click", () => {
+  connection.forget();
+  lists.mine.clear();
+  $("me").hidden = true;
+  $("name").value = log.me;
+  askName();
+  connection.connect();
+});
+
+// ---- rooms and people, beside the talk or above it
+
+$("enter").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const room = $("room").value.trim();
+  if (await enter(room)) $("room").value = "";
+  else $("room").select();
+});
+
+$("room").addEventListener("input", () => showRefusal($("room"), $("room-error"), ""));
+
+$("leave").addEventListener("click", () => log.view !== null && leave(log.view));
+
+function showSide(shown) {
+  if (document.body.classList.contains("side-shown") === shown) return;
+  document.body.classList.toggle("side-shown", shown);
+  $("menu").setAttribute("aria-expanded", String(shown));
+  if (shown) $("rooms").querySelector("button").focus();
+  else if ($("side").contains(document.activeElement)) $("menu").focus();
+}
+
+$("menu").addEventListener("click", () => showSide(!document.body.classList.contains("side-shown")));
+document.querySelector(".talk").addEventListener("pointerdown", () => showSide(false));
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (document.body.classList.contains("side-shown")) showSide(false);
+  else if (!$("notice").hidden) notice("");
+  else if (!log.atEnd) log.toEnd();
+  else if (document.activeElement !== $("text")) writing.focus();
+});
+
+// ---- the language
+
+function speakAs(wanted) {
+  speak(wanted);
+  for (const button of document.querySelectorAll(".language")) {
+    button.textContent = say("other");
+    button.lang = language === "zh" ? "en" : "zh-CN";
+  }
+  if (connection === null) return;
+  hears.changed(connection.state, { how: "first" });
+  if (log.me) drawMe();
+  log.redraw();
+  draw();
+}
+
+function otherLanguage() {
+  const wanted = language === "zh" ? "en" : "zh";
+  remember("language", wanted);
+  query.set("lang", wanted);
+  history.replaceState(null, "", `?${query}`);
+  showRefusal($("name"), $("name-error"), "");
+  notice("");
+  speakAs(wanted);
+}
+
+for (const button of document.querySelectorAll(".language")) button.addEventListener("click", otherLanguage);
+
+// ---- coming and going
+
+// Browsers may keep a page that was left for when one comes back to it; the name is free in the meantime.
+addEventListener("pagehide", () => connection?.leave());
+addEventListener("pageshow", (event) => event.persisted && connection.connect());
+addEventListener("online", () => connection?.retry());
+
+function start() {
+  speakAs(query.get("lang") ?? remembered("language") ?? navigator.language);
+  if (!("io" in window)) {
+    $("status").dataset.state = "gone";
+    $("status").textContent = say("noClient");
+    return;
+  }
+  const key = remembered("key") ?? secret(32);
+  remember("key", key);
+  connection = new Connection(key, query.get("transport") === "polling", hears);
+  const name = remembered("name", sessionStorage) ?? remembered("name");
+  if (name === null) askName();
+  else connection.enter(name);
+  speakAs(language);
+}
+
+start();
