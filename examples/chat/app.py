@@ -31,11 +31,12 @@ HEADERS = {
 
 async def serve(host: str, port: int, database: str, io_threads: int) -> None:
     """Serves until Ctrl-C or SIGTERM."""
-    hub = Hub(origins=["same-origin"])
+    hub = Hub()
     for prefix in ("/", "/chat"):
         hub.static(prefix, HERE / "public", max_age=0, headers=HEADERS)  # nosniff is always said
     io = Server(
         hub,
+        origins=["same-origin"],
         connection_state_recovery=True,  # who comes back within two minutes has missed nothing
         ping_interval=10.0,
         ping_timeout=10.0,

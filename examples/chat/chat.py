@@ -11,12 +11,14 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from history import History, Message
 from names import MAX_NAME, Refused, cleaned_name, cleaned_text, skeletons
 
+from hubbub import NotRunning
 from hubbub.socketio import Ack, Server, Socket
 
 #: Rooms that are there when nobody is in them.
@@ -286,7 +288,8 @@ class Chat:
 
     def database_changed(self) -> None:
         notice = {"code": "database", **self.database, "waiting": self.history.waiting}
-        self.io.to(EVERYBODY).emit("notice", notice)
+        with suppress(NotRunning):  # It is written to until the very end.
+            self.io.to(EVERYBODY).emit("notice", notice)
 
 
 class Pace:
@@ -308,7 +311,8 @@ class Pace:
         if not self._told:
             self._told = True
             socket.emit("notice", {"code": "slow", "seconds": math.ceil(10 * seconds) / 10})
-        await asyncio.sleep(seconds)
+        if socket.connected:
+            await asyncio.sleep(seconds)
         if not socket.connected:
             raise Refused("slow")
 

@@ -116,7 +116,7 @@ class History:
         self._waiting: deque[Message] = deque()
         self._work = asyncio.Event()
         self._last_id = 0
-        self._has_tables = self._losing = False
+        self._closing = self._losing = False
         sqlite = self.url.get_backend_name() == "sqlite"
         # A connection to SQLite goes on writing into a file that was deleted; a new one notices.
         options: dict[str, Any] = {"poolclass": sql.NullPool} if sqlite else {"pool_pre_ping": True}
@@ -125,15 +125,18 @@ class History:
             sql.event.listen(self._engine.sync_engine, "connect", write_ahead)
 
     async def __aenter__(self) -> History:
-        self._work.set()  # The tables are to be made, and the database may be away already.
+        try:
+            await asyncio.wait_for(self._store([], again=True), TIMEOUT)
+        except Exception as error:
+            self._is_away(error)
         self._writer = asyncio.create_task(self._write())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._work.set()
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._written(), LAST_WORDS)
-        self._writer.cancel()
-        await asyncio.gather(self._writer, return_exceptions=True)
+            await asyncio.wait_for(self._writer, LAST_WORDS)
         await self._engine.dispose()
         self.lost += len(self._waiting)
         if self.lost:
@@ -162,65 +165,57 @@ class History:
             self.changed()
 
     async def _write(self) -> None:
-        delay, size, again = RETRY[0], MAX_BATCH, False
-        while True:
-            if not self._waiting and self.state == "well" and self._has_tables:
+        delay, size = RETRY[0], MAX_BATCH
+        while self._waiting or not self._closing:
+            if not self._waiting and self.state == "well":
                 self._work.clear()
                 await self._work.wait()
+                continue
             batch = list(islice(self._waiting, size))
             try:
-                await asyncio.wait_for(self._store(batch, again), TIMEOUT)
-            except (sql.exc.IntegrityError, sql.exc.DataError) as error:
-                # The database is there, and does not want one of these: which one is found out one by one.
+                await asyncio.wait_for(self._store(batch, again=self.state == "away" or size == 1), TIMEOUT)
+            except Exception as error:  # Whatever a network, a disk or a driver comes up with.
+                if not is_unwanted(error):
+                    self._is_away(error)
+                    await asyncio.sleep(delay)
+                    delay = min(2 * delay, RETRY[1])
+                    continue
                 if size > 1:
-                    size, again = 1, True
+                    size = 1  # Which one it is is found out one by one.
                     continue
                 logger.error("a message cannot be stored: %s", error)
                 self.lost += 1
-            except Exception as error:  # Whatever a network, a disk or a driver comes up with.
-                again = True
-                self._is_away(error)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, RETRY[1])
-                continue
             for _ in batch:
                 self._waiting.popleft()
-            delay, size, again, self._losing = RETRY[0], MAX_BATCH, False, False
+            delay, size, self._losing = RETRY[0], MAX_BATCH, False
             if self.state == "away":
                 logger.info("the database is back")
                 self.state = "well"
                 self.changed()
 
-    async def _store(self, batch: Sequence[Message], again: bool) -> None:
+    async def _store(self, batch: Sequence[Message], *, again: bool) -> None:
+        """Writes them in one transaction; `again`, when some may be there already, or the tables may not."""
         async with self._engine.begin() as connection:
-            if not self._has_tables or again:
-                await connection.run_sync(metadata.create_all)
-                self._last_id = max(
-                    self._last_id, await connection.scalar(sql.select(sql.func.max(messages.c.id))) or 0
-                )
             if again:
+                await connection.run_sync(metadata.create_all)
+                last_id = await connection.scalar(sql.select(sql.func.max(messages.c.id)))
+                self._last_id = max(self._last_id, last_id or 0)
                 # The connection may have been lost between the commit and its answer.
-                found = await connection.scalars(
-                    sql.select(messages.c.id).where(messages.c.id.in_([message.id for message in batch]))
-                )
-                stored = set(found)
+                ids = [message.id for message in batch]
+                stored = {*await connection.scalars(sql.select(messages.c.id).where(messages.c.id.in_(ids)))}
                 batch = [message for message in batch if message.id not in stored]
             if batch:
                 await connection.execute(sql.insert(messages), [message.row for message in batch])
                 pairs = [{"audience": one, "message": message.id} for message in batch for one in message.audience]
                 await connection.execute(sql.insert(audiences), pairs)
-        self._has_tables = True
 
     def _is_away(self, error: Exception) -> None:
         if self.state == "well":
-            logger.warning("the database is away: %s", str(error) or type(error).__name__)
+            reason = getattr(error, "orig", None) or str(error) or f"no answer within {TIMEOUT:g} seconds"
+            logger.warning("the database is away: %s", reason)
             self.state = "away"
+            self._work.set()
             self.changed()
-        self._work.set()
-
-    async def _written(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(0.01)
 
     # ---- out
 
@@ -240,7 +235,7 @@ class History:
             and (since is None or message.id > since)
         ]
         stored: Iterable[Message] = ()
-        if self.state == "well" and self._has_tables:
+        if self.state == "well":
             try:
                 stored = await asyncio.wait_for(self._find(newest(audience, before, since, limit + 1)), TIMEOUT)
             except Exception as error:
@@ -268,6 +263,13 @@ def newest(audience: Collection[str], before: int | None, since: int | None, lim
     return (
         sql.select(messages).join(chosen, messages.c.id == chosen.c.message).order_by(messages.c.id.desc()).limit(limit)
     )
+
+
+def is_unwanted(error: Exception) -> bool:
+    """The database is there, and does not take what it was given."""
+    refused = isinstance(error, (sql.exc.IntegrityError, sql.exc.DataError))
+    # asyncpg's only tell by SQLSTATE: a class of its own for data.
+    return refused or str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("22")
 
 
 def checked(url: str) -> sql.URL:

@@ -23,6 +23,9 @@ class Cutting:
         self.port: int = self._listener.getsockname()[1]
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
+        self._refusing = False
+        self._flowing = threading.Event()
+        self._flowing.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> int:
@@ -38,7 +41,23 @@ class Cutting:
                 end.close()
         return len(pairs)
 
+    def refuse(self) -> None:
+        """Resets every connection, and those to come, until `accept`."""
+        self._refusing = True
+        self.cut()
+
+    def accept(self) -> None:
+        self._refusing = False
+
+    def hold(self) -> None:
+        """Hands nothing on until `release`; nobody is told."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        self._flowing.set()
+
     def close(self) -> None:
+        self._flowing.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -50,6 +69,10 @@ class Cutting:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._refusing:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                client.close()
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
@@ -63,6 +86,7 @@ class Cutting:
     def _hand_on(self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._flowing.wait()
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
             return
@@ -71,6 +95,7 @@ class Cutting:
         for end in pair:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
 
 @contextmanager
