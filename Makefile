@@ -19,6 +19,9 @@ NODE := tests/clients/node
 # The Socket.IO client that the wheel brings along, and where it comes from.
 CLIENT := python/hubbub/socketio/client-dist
 CLIENT_SOURCE := python/client
+# What hubbub new writes: copies of examples, which the wheel brings along.
+PROJECTS := python/hubbub/projects
+CHAT := $(wildcard $(addprefix examples/chat/,*.py *.md *.txt .gitignore public/*))
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-rust check-python test test-rust test-abuse test-python wheel
@@ -29,8 +32,8 @@ CLIENT_SOURCE := python/client
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(DONE)/wheel ## Start the chat of examples/rooms (HOST=..., PORT=...)
-	@$(BIN)/python examples/rooms/app.py
+run: $(DONE)/wheel $(DONE)/chat ## Start the chat of examples/chat on port 8000 (HOST=..., PORT=..., DATABASE=...)
+	@$(BIN)/python examples/chat/app.py
 
 check: check-rust check-python ## Formatting, lints, types and stubs
 
@@ -45,6 +48,7 @@ check-python: $(DONE)/wheel
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy --strict
 	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/*.py
+	$(BIN)/mypy --strict --python-executable $(BIN)/python examples/chat/*.py
 	for app in rooms clocks; do $(BIN)/mypy --strict --python-executable $(BIN)/python examples/$$app/app.py || exit; done
 	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
 
@@ -93,7 +97,7 @@ wheel: $(DONE)/wheel ## Build the wheel into dist/
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) dist target rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
-	rm -rf $(CLIENT) $(CLIENT_SOURCE)/node_modules python/hubbub/client/*.gz python/hubbub/client/*.br
+	rm -rf $(CLIENT) $(PROJECTS) $(CLIENT_SOURCE)/node_modules python/hubbub/client/*.gz python/hubbub/client/*.br
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # ---- what the above stand on; a file in .venv/done says that it has been done
@@ -118,7 +122,13 @@ $(DONE)/client: $(DONE)/venv $(addprefix $(CLIENT_SOURCE)/,package.json package-
 	else rm -rf $(CLIENT); echo "npm is not here: the wheel will not have the Socket.IO client"; fi
 	@touch $@
 
-$(DONE)/wheel: $(DONE)/dev $(DONE)/client pyproject.toml Cargo.toml Cargo.lock $(SOURCES)
+# With the times of the originals, so that nothing is built again for them.
+$(DONE)/projects: $(DONE)/venv $(CHAT)
+	@rm -rf $(PROJECTS) && mkdir -p $(PROJECTS)
+	@cd examples && cp -p --parents $(CHAT:examples/%=%) ../$(PROJECTS)
+	@touch $@
+
+$(DONE)/wheel: $(DONE)/dev $(DONE)/client $(DONE)/projects pyproject.toml Cargo.toml Cargo.lock $(SOURCES)
 	@rm -rf dist
 	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
@@ -127,6 +137,11 @@ $(DONE)/wheel: $(DONE)/dev $(DONE)/client pyproject.toml Cargo.toml Cargo.lock $
 # The rivals are installed by benches/compare.py, each by itself.
 $(DONE)/bench: $(DONE)/dev pyproject.toml
 	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+# The chat needs more than hubbub does.
+$(DONE)/chat: $(DONE)/wheel examples/chat/requirements.txt
+	$(BIN)/python -m pip install --quiet -r examples/chat/requirements.txt
 	@touch $@
 
 # Without Node, the tests that need it say so and are skipped.

@@ -1,4 +1,4 @@
-"""The command line: `hubbub run module:hub`, in uvicorn's spelling, and `hubbub bench`."""
+"""The command line: `hubbub run module:hub`, in uvicorn's spelling, `hubbub new` and `hubbub bench`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from hubbub import Hub, Limits, __version__, _logs, _loops, _reload
+from hubbub import Hub, Limits, __version__, _logs, _loops, _projects, _reload
 from hubbub.bench import arguments as bench_arguments
 from hubbub.hub import DEFAULT_IO_THREADS
 
@@ -156,6 +157,20 @@ def _is_machinery(file: str) -> bool:
     return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
 
 
+# ---- hubbub new
+
+
+def _new(options: argparse.Namespace, arguments: list[str]) -> int:
+    folder = Path(options.folder or options.project)
+    try:
+        _projects.write(options.project, folder)
+    except OSError as error:
+        raise _Failure(str(error)) from None
+    print(f"{folder} is there. Next:\n")
+    print(f"    cd {shlex.quote(str(folder))}\n    pip install -r requirements.txt\n    python app.py")
+    return 0
+
+
 # ---- hubbub bench
 
 
@@ -179,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"hubbub {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_run(commands)
+    _add_new(commands)
     bench_arguments.add(commands, _bench)
     return parser
 
@@ -195,6 +211,18 @@ def _add_run(commands: Any) -> None:
     _add_running(run.add_argument_group("how to run"))
     _add_reloading(run.add_argument_group("while developing"))
     _add_limits(run.add_argument_group("limits", "Bytes, seconds or counts; 'none' switches one off, where it can be."))
+
+
+def _add_new(commands: Any) -> None:
+    new = commands.add_parser(
+        "new",
+        help="write a project to start from",
+        description="Writes a project to start from into a folder, and says what to do next. Nothing is overwritten.",
+    )
+    new.set_defaults(work=_new)
+    kinds = "; ".join(f"{name}: {what}" for name, what in _projects.PROJECTS.items())
+    new.add_argument("project", choices=_projects.PROJECTS, metavar="PROJECT", help=kinds)
+    new.add_argument("folder", nargs="?", metavar="FOLDER", help="a new or empty folder (default: the project's name)")
 
 
 def _add_address(group: Any) -> None:

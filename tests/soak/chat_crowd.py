@@ -44,6 +44,8 @@ class Wire(asyncio.Protocol):
     def __init__(self, user: User) -> None:
         self._user = user
         self._buffer = bytearray()
+        #: What the server says when it closes.
+        self.closed = "without a word"
 
     def data_received(self, data: bytes) -> None:
         if self._user.wire is not self:
@@ -63,13 +65,17 @@ class Wire(asyncio.Protocol):
                 length = int.from_bytes(buffer[at + 2 : at + head], "big")
             if len(buffer) - at < head + length:
                 break
-            self._user.take(bytes(buffer[at + head : at + head + length]))
+            content = bytes(buffer[at + head : at + head + length])
+            if buffer[at] & 0x0F == 8:
+                self.closed = f"{int.from_bytes(content[:2], 'big')} {content[2:].decode()}"
+            else:
+                self._user.take(content)
             at += head + length
         del buffer[:at]
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._user.wire is self:
-            self._user.lost(error or ConnectionError("the connection was closed"))
+            self._user.lost(self.closed if error is None else str(error))
 
 
 class User:
@@ -81,6 +87,7 @@ class User:
         self.key = f"the secret of user {number:04}"
         self.rooms: list[str] = []
         self.heard: Counter[int] = Counter()
+        self.closed: Counter[str] = Counter()
         self.slowed = self.recovered = 0
         self.pid = self.offset = ""
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -103,9 +110,14 @@ class User:
 
     async def come_back(self) -> None:
         """Loses the connection without a word, and recovers it."""
-        assert self._transport is not None
+        if self.ready.done():
+            assert self._transport is not None
+            self.wire = None
+            self._transport.abort()
+            await self._recover()
+
+    async def _recover(self) -> None:
         self.wire = None
-        self._transport.abort()
         for future in self._answers.values():
             future.cancel()
         self._answers.clear()
@@ -114,7 +126,13 @@ class User:
         assert self.pid == pid, f"{self.name} was not recovered"
         self.recovered += 1
 
+    def lost(self, reason: str) -> None:
+        """The server has closed the connection, which is not what this is about; a client comes back."""
+        self.closed[reason] += 1
+        self._recovering = asyncio.create_task(self._recover())
+
     async def ask(self, event: str, *args: Any) -> dict[str, Any]:
+        await self.ready
         self._asked += 1
         self._answers[self._asked] = future = asyncio.get_running_loop().create_future()
         self._send(f"42{self._asked}{json.dumps([event, *args])}")
@@ -150,11 +168,6 @@ class User:
             self.pid = json.loads(packet[2:])["pid"]
             self.ready.set_result(None)
 
-    def lost(self, error: Exception) -> None:
-        for future in (self.ready, *self._answers.values()):
-            if not future.done():
-                future.set_exception(error)
-
 
 async def crowd(
     port: int, count: int, seconds: float, rate: float, leaving: float
@@ -180,6 +193,7 @@ async def crowd(
 
     said: list[int] = []
     waited: list[float] = []
+    refused: Counter[str] = Counter()
     unanswered = 0
 
     async def say(user: User) -> None:
@@ -195,11 +209,15 @@ async def crowd(
                 asked["text"] = f"@{other.name} {text}"
         at = time.monotonic()
         try:
-            said.append((await user.ask("say", asked))["id"])
+            answer = await user.ask("say", asked)
         except asyncio.CancelledError:
             unanswered += 1
             return
         waited.append(time.monotonic() - at)
+        if "id" in answer:
+            said.append(answer["id"])
+        else:
+            refused[answer["error"]] += 1
 
     async def lose_connections() -> None:
         while leaving and time.monotonic() - began < seconds:
@@ -220,6 +238,7 @@ async def crowd(
     await asyncio.gather(*talking)
     took = time.monotonic() - began
     # What was sent before the answer has come before it.
+    await asyncio.gather(*(user.ready for user in users))
     await asyncio.gather(*(user.ask("who", "red") for user in users))
     waited.sort()
     return users, {
@@ -228,6 +247,8 @@ async def crowd(
         "seconds": round(took, 1),
         "said": len(said),
         "unanswered": unanswered,
+        "refused": refused,
+        "closed_by_the_server": sum((user.closed for user in users), Counter()),
         "recovered": sum(user.recovered for user in users),
         "slowed": sum(user.slowed for user in users),
         "milliseconds_to_answer": {
