@@ -239,7 +239,8 @@ def test_it_can_be_used_by_keyboard_alone(browser: Chrome, port: int) -> None:
         if name != "body":
             ring = ada.run(
                 "const seen = (node) => getComputedStyle(node).outlineStyle !== 'none' ||"
-                " getComputedStyle(node).boxShadow !== 'none'; const node = document.activeElement; return seen(node) || seen(node.parentElement)"
+                " getComputedStyle(node).boxShadow !== 'none';"
+                "const node = document.activeElement; return seen(node) || seen(node.parentElement)"
             )
             assert ring or not name, name
     wanted = ["skip", "language", "me", "everything", "enter red", "who red", "enter green", "who green", "room"]
