@@ -3,7 +3,7 @@
 /**
  * @typedef {{ id: number, at: number, kind: "all" | "rooms" | "private", from: string, text: string,
  *             to?: string, rooms?: string[] }} Message
- * @typedef {{ text: string, rooms: string[], nonce: string }} Waiting what was typed and is not acknowledged yet
+ * @typedef {{ text: string, rooms: string[], sent: boolean }} Waiting what was typed and is not acknowledged yet
  * @typedef {"connecting" | "unreachable" | "nameless" | "open" | "lost" | "moved" | "gone"} State
  */
 
@@ -25,6 +25,7 @@ export class Connection {
   #wanted = null; // the name to enter with, after each connection that could not be recovered
   #seen = 0; // the id of the last message that has come
   #sending = false;
+  #heard = []; // what we have said, as it came back from the server since the last message was sent
 
   /**
    * @param {string} key this browser's secret: private messages can be read again with it only
@@ -104,7 +105,7 @@ export class Connection {
   /** Says something as soon as that is possible, once. False if too much is waiting for that already. */
   say(text, rooms) {
     if (this.waiting.length >= MOST_WAITING) return false;
-    this.waiting.push({ text, rooms, nonce: secret(12) });
+    this.waiting.push({ text: text.normalize("NFC"), rooms, sent: false });
     this.#hears.queued();
     this.#send();
     return true;
@@ -114,20 +115,33 @@ export class Connection {
     if (this.state === "open") this.#socket.volatile.emit("typing", where, () => {});
   }
 
-  // One after the other, in order. What the connection took with it has perhaps arrived and only its acknowledgement
-  // has not, so it is said again with the same nonce, by which the server knows it.
+  // One after the other, in order. What a lost connection took with it has perhaps arrived, and only its acknowledgement
+  // has not: then it is among what has come since.
   async #send() {
     if (this.#sending) return;
     this.#sending = true;
     while (this.waiting.length > 0 && this.state === "open") {
       const [next] = this.waiting;
-      const answer = await this.ask("say", next);
+      const answer = next.sent ? await this.#again(next) : await this.#first(next);
       if (answer.error === "silent" || this.waiting[0] !== next) continue;
       this.waiting.shift();
       this.#hears.queued();
       if (answer.error) this.#hears.unsaid(next, answer);
     }
     this.#sending = false;
+  }
+
+  #first(message) {
+    message.sent = true;
+    this.#heard = [];
+    return this.ask("say", { text: message.text, rooms: message.rooms });
+  }
+
+  async #again(message) {
+    // Whatever was missed comes before the answer to a question.
+    const answer = await this.ask("who", "");
+    if (answer.error || this.#heard.some((text) => message.text.endsWith(text))) return answer;
+    return this.#first(message);
   }
 
   #connected() {
@@ -151,7 +165,7 @@ export class Connection {
       this.#hears.refused(answer);
     } else {
       this.#wanted = this.name = answer.name;
-      for (const { id } of answer.messages) this.#seen = Math.max(this.#seen, id);
+      answer.messages.forEach((message) => this.#note(message));
       this.#hears.welcomed(answer, again);
       this.#open(again ? "again" : "first", answer);
     }
@@ -170,9 +184,14 @@ export class Connection {
   }
 
   #told(event, told) {
-    if (event === "message") this.#seen = Math.max(this.#seen, told.id);
+    if (event === "message") this.#note(told);
     if (event === "notice" && told.code === "replaced") this.#change("moved");
     this.#hears[event](told);
+  }
+
+  #note({ id, from, text }) {
+    this.#seen = Math.max(this.#seen, id);
+    if (from === this.name && this.waiting.length > 0) this.#heard.push(text);
   }
 
   #change(state, news = {}) {

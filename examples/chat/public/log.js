@@ -76,10 +76,14 @@ export class Log {
     return news.length;
   }
 
-  /** A room that was entered, with the last that was said in it. */
-  openRoom(room, answer) {
+  /** A room that was entered, with the last that was said in it: after we were away (`again`), perhaps meanwhile. */
+  openRoom(room, answer, again = false) {
     this.#views.set(room, reach(answer));
-    for (const message of answer.messages) this.#keep(message);
+    const news = answer.messages.filter((message) => this.#keep(message) && message.from !== this.me);
+    if (again) for (const { id } of news) this.#unread.add(id);
+    this.#mark();
+    this.#draw();
+    this.#look();
   }
 
   closeRoom(room) {

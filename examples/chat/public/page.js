@@ -85,13 +85,13 @@ const hears = {
     remember("name", answer.name, sessionStorage);
     lists.people = new Set(answer.people);
     lists.rooms = new Map(answer.rooms.map(({ name, people }) => [name, people]));
-    const before = [...lists.mine.keys()];
-    lists.mine = new Map(answer.mine.map((room) => [room, new Set([answer.name])]));
+    // A server that was started anew does not know the rooms that we were in.
+    const forgotten = [...lists.mine.keys()].filter((room) => !answer.mine.includes(room));
+    lists.mine = new Map([...answer.mine, ...forgotten].map((room) => [room, new Set([answer.name])]));
     if (again) caughtUp = log.catchUp(answer);
     else log.start(answer, answer.mine);
     answer.mine.forEach(refreshMembers);
-    // A server that was started anew does not know the rooms that we were in.
-    before.filter((room) => !lists.mine.has(room)).forEach((room) => enter(room, false));
+    forgotten.forEach(enterAgain);
     showDatabase(answer.database);
     drawMe();
     draw();
@@ -218,24 +218,36 @@ function turn(view) {
   showSide(false);
 }
 
-async function enter(room, turning = true) {
+async function enter(room) {
   const answer = await connection.ask("join", room);
   showRefusal($("room"), $("room-error"), answer.error ? refusal("room", { ...answer, room }) : "");
   if (answer.error === "already" && lists.mine.has(room)) turn(room);
   if (answer.error) return false;
   lists.mine.set(answer.room, new Set(answer.people));
   log.openRoom(answer.room, answer);
-  if (turning) {
-    turn(answer.room);
-    writing.focus();
-  } else drawSoon();
+  turn(answer.room);
+  writing.focus();
   return true;
+}
+
+async function enterAgain(room) {
+  const answer = await connection.ask("join", room);
+  if (answer.error === "silent") return; // then we are away again, and try again
+  if (answer.error) left(room);
+  else {
+    lists.mine.set(room, new Set(answer.people));
+    log.openRoom(room, answer, true);
+    drawSoon();
+  }
 }
 
 async function leave(room) {
   const answer = await connection.ask("leave", room);
   notice(answer.error ? refusal("room", { ...answer, room }) : say("left_room", { room }), answer.error ? "warn" : "info");
-  if (answer.error === "silent") return;
+  if (answer.error !== "silent") left(room);
+}
+
+function left(room) {
   lists.mine.delete(room);
   writing.rooms.delete(room);
   log.closeRoom(room);
