@@ -283,10 +283,6 @@ class BaseServer(Registry):
         """Of frameworks that python-socketio is a part of; here the network answers."""
         raise NotImplementedError("hubbub's network answers requests: serve socketio.ASGIApp(sio)")
 
-    def instrument(self, *args: Any, **kwargs: Any) -> Any:
-        """For Socket.IO's admin UI, which is not here: `Hub.stats` and `Hub.metrics` have figures."""
-        raise NotImplementedError("there is no admin UI here: app.hub.stats() and app.hub.metrics() have figures")
-
     # ---- how: from wherever it is asked
 
     def _perform(self, work: Callable[[], Any]) -> Any:
