@@ -408,8 +408,6 @@ def test_arguments_that_mean_something_else_here_are_refused() -> None:
     with pytest.raises(AttributeError, match="Take it from python-socketio"):
         socketio.SimpleClient  # noqa: B018
     assert not hasattr(socketio, "Clientele")
-    with pytest.raises(NotImplementedError, match="figures"):
-        socketio.AsyncServer().instrument(auth=False)
     with pytest.raises(TypeError, match="no argument 'ping_intervall'"):
         socketio.AsyncServer(ping_intervall=5)
     with pytest.raises(NotImplementedError, match=r"socketio\.ASGIApp"):
