@@ -90,7 +90,7 @@ class ASGIApp(App):
         socketio_server: the `AsyncServer`.
         other_asgi_app: gets everything that is neither Socket.IO nor a file.
         static_files: files and folders by path: ``{"/": "index.html", "/static": "public"}``. A value may also be a
-            dict with ``filename`` and ``content_type``. What stands for a folder is ``index.html``, or what ``""`` says.
+            dict with ``filename`` and ``content_type``. For a folder stands its ``index.html``, or what ``""`` says.
         socketio_path: where clients connect.
         on_startup: called when the server starts; may be a coroutine function.
         on_shutdown: called when it stops.
