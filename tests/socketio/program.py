@@ -9,7 +9,7 @@ import signal
 from datetime import datetime, timezone
 from typing import Any
 
-from hubbub import Hub
+from hubbub import Hub, Request
 from hubbub.socketio import Ack, ConnectError, Server, Socket
 
 hub = Hub()
@@ -114,6 +114,13 @@ def connected_again(socket: Socket) -> None:
     # Without a Close frame, as a network does that has gone.
     socket.on("cut me off", lambda: socket.conn.abort())
 
+
+def allow(request: Request) -> tuple[bool, str] | None:
+    return None if request.headers.get("x-key") == "right" else (False, "wrong key")
+
+
+guarded = Server(hub, "/guarded/", allow_request=allow)
+guarded.on("connection", lambda socket: socket.on("echo", lambda *args: socket.emit("echo", *args)))
 
 for server in SERVERS:
     set_up(server)

@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 import pytest
 
 import socketio
-from support.program import running
+from support.program import hubbub_command, running
 
 ASGI = """
 import asyncio
@@ -279,7 +279,10 @@ def run(folder: Path, program: str, module: str, server: str, visit: Callable[[i
     (folder / "public").mkdir()
     (folder / "public" / "start.html").write_text("<p>start")
     (folder / "public" / "a.js").write_text("a()")
-    with running([sys.executable, "program.py", server], cwd=folder) as process:
+    command = [sys.executable, "program.py", server]
+    if server.startswith("program:"):
+        command = hubbub_command("run", server, "--port", "0")
+    with running(command, cwd=folder) as process:
         port = int(process.wait_for(r"(?:listening|[Rr]unning) on \w+://127.0.0.1:(\d+)")[1])
         asyncio.run(asyncio.wait_for(visit(port), 30))
     return process.output
@@ -343,8 +346,12 @@ def test_a_chat_with_fastapi(tmp_path: Path, module: str, server: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "server"),
-    [("socketio", "werkzeug"), ("hubbub.socketio.compat", "itself")],
-    ids=["original", "changed import and start"],
+    [
+        ("socketio", "werkzeug"),
+        ("hubbub.socketio.compat", "itself"),
+        ("hubbub.socketio.compat", "program:app.wsgi_app"),
+    ],
+    ids=["original", "changed import and start", "changed import, by the command"],
 )
 def test_a_chat_with_flask(tmp_path: Path, module: str, server: str) -> None:
     async def visit(port: int) -> None:

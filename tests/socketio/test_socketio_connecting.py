@@ -404,8 +404,9 @@ async def test_the_engine_tells_of_connections_and_of_requests_that_are_refused(
         assert io.engine.clients_count == 0
         async with connecting(server, origin=A), visiting(server) as visitor:
             await poll(visitor, A)
-            assert io.engine.clients_count == io.clients_count == 2
+            await until(lambda: len(opened) == 2)
             assert opened == ["websocket", "polling"]
+            assert io.engine.clients_count == io.clients_count == 2
         for event in ("connection_error", "initial_headers"):
             with pytest.raises(RuntimeError, match="before the hub runs"):
                 io.engine.on(event, print)

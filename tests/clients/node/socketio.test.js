@@ -267,6 +267,25 @@ test("a client that loses its connection misses nothing", { skip: !is4 }, async 
   assert.deepEqual(states.at(-1), [true, 6, ["room"]]);
 });
 
+test("who is not allowed by its request is refused", { skip: packs }, async () => {
+  const refused = open("/", { path: "/guarded/", extraHeaders: { "x-key": "wrong" } });
+  // The answer can be read only as long as the event is told.
+  const [error, answer] = await new Promise((told) => {
+    refused.once("connect_error", (error) => told([error, error.context?.responseText]));
+  });
+  if (is4 && options.transports[0] === "polling") {
+    assert.equal(error.context.status, 403);
+    assert.deepEqual(JSON.parse(answer), { code: 4, message: "wrong key" });
+  } else {
+    assert.match(error.message, /xhr poll error|websocket error/);
+  }
+  refused.close();
+  const socket = await connected("/", { path: "/guarded/", extraHeaders: { "x-key": "right" } });
+  socket.emit("echo", 1);
+  assert.deepEqual(await socket.next(), ["echo", 1]);
+  socket.close();
+});
+
 test("values beyond JSON", { skip: !packs }, async () => {
   const socket = await connected();
   const moment = new Date(Date.UTC(2024, 1, 29, 23, 59, 59, 999));

@@ -139,7 +139,10 @@ class WSGIApp(App):
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Raises: a WSGI server calls it."""
-        raise RuntimeError("hubbub serves this application, no WSGI server can: call its run(), or hubbub run")
+        raise RuntimeError(
+            "hubbub serves this application, no WSGI server can: call its run() (app.wsgi_app.run() if a Flask "
+            "application has it), or hubbub run"
+        )
 
 
 # ---- files
