@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
-from hubbub import Hub, Limits, Room, WebSocket
+from hubbub import Hub, Limits, Room, TooManyRooms, WebSocket
 from support.client import Client
 from support.server import Serve, until
 
 pytestmark = pytest.mark.anyio
 
 
-def naming_hub() -> tuple[Hub, dict[str, WebSocket]]:
+def naming_hub(**limits: Any) -> tuple[Hub, dict[str, WebSocket]]:
     """A hub whose sessions are known by the name in their path."""
-    hub, sessions = Hub(), {}
+    hub, sessions = Hub(limits=Limits(**limits)), {}
 
     @hub.on_connection
     def connected(ws: WebSocket) -> None:
@@ -137,8 +139,25 @@ async def test_the_hub_knows_its_rooms_that_have_members(serve: Serve) -> None:
         assert repr(hub.rooms) == "<Rooms ['blue']>"
 
 
+async def test_beyond_the_limit_of_rooms_join_raises_and_the_session_goes_on(serve: Serve) -> None:
+    hub, sessions = naming_hub(rooms_per_session=2)
+    async with serve(hub) as server, server.connect("/a") as client:
+        await until(lambda: len(sessions) == 1)
+        ws = sessions["a"]
+        for room in "abb":
+            ws.join(room)
+        with pytest.raises(TooManyRooms, match=r"in 2 rooms at a time \(Limits\.rooms_per_session\)") as caught:
+            ws.join("c")
+        assert caught.value.most == 2
+        assert (ws.rooms, len(hub.room("c"))) == ({"a", "b"}, 0)
+        ws.leave("a")
+        ws.join("c")
+        assert (await hub.room("c").broadcast("all")).reached == 1
+        assert await client.recv() == "all"
+
+
 async def test_a_session_may_be_in_very_many_rooms(serve: Serve) -> None:
-    hub, sessions = naming_hub()
+    hub, sessions = naming_hub(rooms_per_session=None)
     names = [f"room {number}" for number in range(2000)]
     async with serve(hub) as server, server.connect("/a") as client:
         await until(lambda: len(sessions) == 1)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hubbub import Hub
+from hubbub import Hub, Limits, TooManyRooms
 from hubbub.socketio import AckTimeout, Server, Socket
 from support.server import Serve, until
 from support.socketio import Peer, joining
@@ -343,3 +343,43 @@ async def test_the_sockets_that_are_fetched_can_do_what_remote_sockets_can(serve
         assert await peer.recv() == "1"
         await until(lambda: reasons == ["server namespace disconnect"])
         assert [socket.id for socket in await io.fetch_sockets()] == [other.sid]
+
+
+async def test_beyond_the_limit_of_rooms_join_raises_and_the_socket_goes_on(serve: Serve) -> None:
+    hub = Hub(limits=Limits(rooms_per_session=2))
+    io = Server(hub)
+    raised: list[Exception] = []
+
+    @io.use
+    def early(socket: Socket) -> None:
+        socket.join("a", socket.id)
+
+    @io.on("connection")
+    def connected(socket: Socket) -> None:
+        @socket.on("join")
+        def join(*rooms: str) -> None:
+            try:
+                socket.join(*rooms)
+            except TooManyRooms as error:
+                raised.append(error)
+
+    io.of("/other").on("connection", lambda socket: socket.join("x", "y"))
+    async with serve(hub) as server, joining(server) as peer, joining(server) as other:
+        socket, second = io.sockets.sockets[peer.sid], io.sockets.sockets[other.sid]
+        # All of them or none.
+        await peer.emit("join", "b", "c")
+        await until(lambda: len(raised) == 1)
+        assert socket.rooms == {socket.id, "a"}
+        socket.join("a", socket.id, "b")
+        with pytest.raises(TooManyRooms):
+            socket.join("c")
+        # Each namespace counts for itself.
+        await peer.send("0/other,")
+        assert (await peer.recv()).startswith("0/other,")
+        assert [member.rooms - {member.id} for member in io.of("/other").sockets.values()] == [{"x", "y"}]
+        # Who may still join does so.
+        with pytest.raises(TooManyRooms):
+            io.sockets_join("c")
+        assert (socket.rooms, second.rooms) == ({socket.id, "a", "b"}, {second.id, "a", "c"})
+        await io.to("c").emit("heard")
+        assert await other.event() == ["heard"]

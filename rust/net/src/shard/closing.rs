@@ -95,10 +95,10 @@ impl Shard {
             match session.phase {
                 Phase::Open => self.close(id, code, reason, handler),
                 Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping"), handler),
-                // Exchanges have the grace to come to their end; the connection ends with them.
                 // By this WebSocket its session's client is to hear the rest.
                 Phase::Candidate(_) if awaited => {}
                 Phase::Candidate(_) => self.drop_session(slot, None, handler),
+                // Exchanges have the grace to come to their end; the connection ends with them.
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
             self.forsake(slot, handler);
