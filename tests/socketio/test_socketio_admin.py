@@ -734,6 +734,20 @@ async def test_clients_of_other_namespaces_cannot_act(serve: Serve) -> None:
 # ---- beside other things
 
 
+async def test_in_production_a_page_cannot_act_on_a_program_of_python_socketio() -> None:
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({}, [*ALL, "AGGREGATED_EVENTS", "ALL_EVENTS"]),
+        ({"mode": "production"}, ["AGGREGATED_EVENTS"]),
+    ]
+    for options, features in cases:
+        sio = compat.AsyncServer(async_mode="asgi")
+        sio.instrument(auth=ADA, **options)
+        compat.ASGIApp(sio)
+        assert sio._carrier is not None
+        assert sio._carrier._admin is not None
+        assert sio._carrier._admin._features == features
+
+
 async def test_state_recovery_is_not_for_the_page(serve: Serve) -> None:
     hub = Hub()
     io = SocketIo(hub, connection_state_recovery=True)

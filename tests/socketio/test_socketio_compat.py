@@ -17,7 +17,7 @@ import pytest
 import socketio
 from hubbub import Hub
 from hubbub.socketio import compat
-from support.server import Serve, Server
+from support.server import Serve, Server, until
 from support.socketio import Peer, connecting
 
 pytestmark = pytest.mark.anyio
@@ -391,6 +391,43 @@ async def test_a_connect_handler_can_send_and_join(module: ModuleType, serve: Se
         assert events == [["to", 1], ["room", 2], ["all", 3]]
         rooms = sorted([peer.sid, "lobby"])
         assert await acked(peer, "/", "last") == [rooms, rooms]
+
+
+async def test_what_is_sent_while_connect_handlers_wait_reaches_those_it_is_for(
+    module: ModuleType, serve: Serve
+) -> None:
+    program = Program(module, serve)
+    sio = program.sio
+    waiting: dict[str, str] = {}
+    decided = asyncio.Event()
+
+    @sio.event
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        waiting[auth["name"]] = sid
+        if auth["name"] == "a":
+            await sio.enter_room(sid, "lobby")
+        await decided.wait()
+
+    async with program.running() as server, AsyncExitStack() as stack:
+        peers = {name: await stack.enter_async_context(connecting(server)) for name in "abc"}
+        for name, peer in peers.items():
+            await peer.send(f'0{{"name":"{name}"}}')
+        await until(lambda: len(waiting) == 3)
+        await sio.emit("room", room="lobby")
+        await sio.emit("one", room=waiting["b"])
+        await sio.emit("both", room=["lobby", waiting["b"]])
+        await sio.emit("but a", skip_sid=waiting["a"])
+        decided.set()
+        await until(lambda: all(sio.rooms(sid) for sid in waiting.values()))
+        await sio.emit("last")
+        expected = {"a": ["room", "both"], "b": ["one", "both", "but a"], "c": ["but a"]}
+        for name, peer in peers.items():
+            events = []
+            while not events or events[-1] != "last":
+                packet = str(await peer.recv())
+                if packet.startswith("2"):
+                    events += json.loads(packet[1:])
+            assert events == [*expected[name], "last"]
 
 
 async def test_always_connect_lets_in_first(module: ModuleType, serve: Serve) -> None:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from hubbub import Hub
-from hubbub.socketio import Ack, Server, Socket
+from hubbub.socketio import Ack, Adapter, Server, Socket
 from support.handlers import KINDS, as_coroutine
 from support.server import Serve, until
 from support.socketio import joining
@@ -200,6 +200,37 @@ async def test_catch_all_listeners_see_what_is_sent(serve: Serve) -> None:
         await peer.settled()
     assert sent[::2] == ["first"] * 4
     assert sent[1::2] == [("mine", (1,)), ("asked", (2,)), ("for all", ()), ("for the room", ())]
+
+
+async def test_a_listener_for_what_is_sent_makes_no_broadcast_look_at_all_sockets(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, io = hub_and_server()
+    sent: list[Any] = []
+    monkeypatch.setattr(Adapter, "select", lambda *_: pytest.fail("all sockets were looked at"))
+
+    @io.on("connection")
+    def connected(socket: Socket) -> None:
+        socket.join("room")
+        socket.on_any_outgoing(lambda event: sent.append((socket.id, event)))
+
+    async with serve(hub) as server, joining(server) as one, joining(server) as other:
+        a, b = one.sid, other.sid
+        io.sockets.sockets[b].leave("room")
+        io.emit("all")
+        io.to("room").emit("room")
+        io.to(b).emit("id")
+        io.to("room").to(b).emit("both")
+        io.except_("room").emit("not room")
+        io.except_(a).emit("not id")
+        io.to("nowhere").emit("nobody")
+        io.sockets.sockets[a].broadcast.emit("others")
+        io.sockets.sockets[b].disconnect()
+        io.emit("left")
+    expected = {"all": {a, b}, "room": {a}, "id": {b}, "both": {a, b}, "not room": {b}, "not id": {b}, "others": {b}}
+    expected["left"] = {a}
+    assert len(sent) == sum(map(len, expected.values()))
+    assert {(sid, event) for event, sids in expected.items() for sid in sids} == set(sent)
 
 
 # ---- order

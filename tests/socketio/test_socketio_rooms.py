@@ -280,6 +280,21 @@ async def test_an_event_is_encoded_once_and_handed_to_the_core_once(serve: Serve
     assert len(encoded) == 1
 
 
+async def test_whether_there_is_a_room_is_known_without_its_members(serve: Serve) -> None:
+    hub, io = hub_and_server()
+    async with serve(hub) as server, joining(server) as peer:
+        socket = io.sockets.sockets[peer.sid]
+        socket.join("room")
+        assert "room" in io.adapter.rooms
+        assert peer.sid in io.adapter.rooms
+        assert "elsewhere" not in io.adapter.rooms
+        assert 5 not in io.adapter.rooms
+        socket.leave(peer.sid)
+        socket.leave("room")
+        assert peer.sid not in io.adapter.rooms
+        assert "room" not in io.adapter.rooms
+
+
 async def test_nothing_is_sent_to_a_socket_that_has_ended(serve: Serve) -> None:
     hub, io = hub_and_server()
     sockets: list[Socket] = []

@@ -60,6 +60,12 @@ class Adapter(Emitter):
             chosen -= self._members(except_)
         return chosen
 
+    def reaches(self, socket: Socket, rooms: Sequence[str] | None, except_: Sequence[str] = ()) -> bool:
+        """Whether `select` would choose this socket."""
+        if not socket.connected or (rooms is not None and not any(is_in(socket, room) for room in rooms)):
+            return False
+        return not any(is_in(socket, room) for room in except_)
+
     def _members(self, rooms: Sequence[str]) -> set[Socket]:
         sockets, none = self.nsp.sockets, frozenset[Any]()
         members: set[Socket] = set().union(*(self._rooms.get(room, none) for room in rooms))
@@ -193,6 +199,10 @@ class Adapter(Emitter):
         return targets
 
 
+def is_in(socket: Socket, room: str) -> bool:
+    return room in (socket._rooms or ()) or (room == socket.id and socket._in_own_room)
+
+
 def enter_room(socket: Socket, name: str) -> None:
     """Joins in the core."""
     # Its end may be on the way to us: then there is nothing to do but to wait for it.
@@ -217,6 +227,10 @@ class RoomsView(Mapping[str, set[str]]):
         if not ids:
             raise KeyError(room)
         return ids
+
+    def __contains__(self, room: object) -> bool:
+        own = self._sockets.get(room) if isinstance(room, str) else None
+        return room in self._joined or (own is not None and own._in_own_room)
 
     def __iter__(self) -> Iterator[str]:
         for sid, socket in self._sockets.items():

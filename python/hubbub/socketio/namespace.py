@@ -322,7 +322,8 @@ class Namespace(Emitter, NamespaceMethods):
         if self._watcher is not None:
             self._watcher.sent(self, how, event, args)
         if self._outgoing:
-            for socket in self._outgoing & self.adapter.select(how._rooms, how._except):
+            # Those who listen are few: whether each of them gets it, not who else does.
+            for socket in [one for one in self._outgoing if self.adapter.reaches(one, how._rooms, how._except)]:
                 socket._tell_outgoing(event, args)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -198,7 +198,8 @@ class Log:
         self._entries: deque[Entry] = deque()
         self._by_room: dict[str | None, deque[Entry]] = {}
         #: The number of the last event that was forgotten, by room, the least recent first.
-        self._forgot: dict[str | None, int] = {}
+        # PERF: of a dict from whose front much was taken, the first entry takes as long to find as all that are gone.
+        self._forgot: OrderedDict[str | None, int] = OrderedDict()
         #: The same, for all rooms that are not in it.
         self._forgot_all = 0
 
@@ -280,7 +281,7 @@ class Recovery:
         #: By pid.
         self._sessions: dict[str, Session] = {}
         #: Those whose clients are away, the first to go first.
-        self._away: dict[str, Session] = {}
+        self._away: OrderedDict[str, Session] = OrderedDict()
         #: The event loop whose timer will look; after the hub was stopped, another one.
         self._armed: Bridge | None = None
 

@@ -126,7 +126,7 @@ class BaseServer(Registry):
         Args:
             auth: a dict of ``username`` and ``password``, a list of such dicts, a function that returns ``True`` for
                 who is let in, or ``False``: everyone is.
-            mode: ``"production"`` tells numbers alone.
+            mode: ``"production"`` tells numbers alone, and the page may not act.
             read_only: the page may not act.
             server_id: what the page calls this server.
             namespace: where the page connects.
@@ -140,7 +140,8 @@ class BaseServer(Registry):
             def auth(told: dict[str, Any]) -> Any:
                 return self._run(lambda: asked(told))
 
-        options = AdminOptions(auth, namespace, mode, read_only, server_id, server_stats_interval)
+        is_silent = read_only or mode == "production"
+        options = AdminOptions(auth, namespace, mode, is_silent, server_id, server_stats_interval)
         if self._carrier is not None:
             self._carrier._instrument(options)
         self._admin = options

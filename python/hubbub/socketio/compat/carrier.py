@@ -5,9 +5,9 @@ A socket here has no handlers of its own: every event is for its owner's tables.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from hubbub.hub import Hub
 from hubbub.socketio.acks import Ack
@@ -50,6 +50,12 @@ class Carried(Socket):
         """Calls `send` when it is connected."""
         self.held.append(send)
 
+    def join(self, *rooms: str | Iterable[str]) -> None:
+        super().join(*rooms)
+        carrier = carrier_of(self)
+        if carrier.undecided.get(self.id) is self:
+            carrier.early.add(self)
+
     def _take_event(self, args: list[Any], ack_id: int | None, size: int) -> None:
         self._run_in_order(self._event_steps(args, ack_id))
 
@@ -85,10 +91,14 @@ class Carried(Socket):
             owner(self)._ending.pop(self.id, None)
 
 
-def owner(socket: Socket) -> BaseServer:
+def carrier_of(socket: Socket) -> Carrier:
     carrier = socket.nsp.server
     assert isinstance(carrier, Carrier)
-    return carrier.owner
+    return carrier
+
+
+def owner(socket: Socket) -> BaseServer:
+    return carrier_of(socket).owner
 
 
 class Carrier(SocketIo):
@@ -101,6 +111,8 @@ class Carrier(SocketIo):
         self.owner = owner
         #: Sockets whose ``connect`` handler has not decided.
         self.undecided: WeakValueDictionary[str, Carried] = WeakValueDictionary()
+        #: Those among them that are to be in rooms already.
+        self.early: WeakSet[Carried] = WeakSet()
         others = self.of(lambda name, auth: owner._accepts(name))
         for nsp in (self.sockets, others):
             nsp.use(self._ask)
@@ -121,9 +133,15 @@ class Carrier(SocketIo):
 
     def undecided_in(self, nsp: Namespace, rooms: list[str] | None, skip: list[str]) -> list[Carried]:
         """Those whose handler has not decided, and that an event is for."""
+        asked: Iterable[Carried]
+        if rooms is None:
+            asked = self.undecided.values()
+        else:
+            # Many may be undecided while each of them sends to a room: only those that may be in it are looked at.
+            asked = {*self.early, *(self.undecided[room] for room in rooms if room in self.undecided)}
         return [
             socket
-            for socket in self.undecided.values()
+            for socket in asked
             if socket.nsp is nsp
             and socket.id not in skip
             and (rooms is None or socket.id in rooms or not socket.rooms.isdisjoint(rooms))
@@ -142,6 +160,7 @@ class Carrier(SocketIo):
 
     def _connected(self, socket: Carried) -> Any:
         self.undecided.pop(socket.id, None)
+        self.early.discard(socket)
         held, socket.held = socket.held, []
         for send in held:
             send(socket)
