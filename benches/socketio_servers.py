@@ -113,8 +113,12 @@ def main() -> int:
     for number in range(options.rounds):
         for case in options.only:
             for server, one in ready.items():
-                with started(server, one, CASES[case].mode) as (pid, port):
-                    report = generate(CASES[case], pid, port, options.duration, options.warmup)
+                try:
+                    with started(server, one, CASES[case].mode) as (pid, port):
+                        report = generate(CASES[case], pid, port, options.duration, options.warmup)
+                except Failed as why:
+                    print(f"  {number + 1} {case:13} {server:16} failed: {why}", flush=True)
+                    continue
                 measured = Measured(case, server, number, os.getloadavg()[0], report)
                 done.append(measured)
                 with open(file, "a") as out:
@@ -192,8 +196,13 @@ def started(server: str, ready: Ready, mode: str) -> Iterator[tuple[int, int]]:
 # ---- what is measured
 
 
+class Failed(Exception):
+    """A run without figures that count; says why."""
+
+
 def generate(case: Case, pid: int, port: int, duration: float, warmup: float) -> Report:
     arguments = [*case.arguments, "--url", f"http://127.0.0.1:{port}/", "--server-pid", str(pid), "--json"]
+    arguments += ["--timeout", "30"]
     if "--socketio" not in arguments:
         arguments += ["--socketio", "websocket"]
     if case.arguments[0] == "idle":
@@ -202,9 +211,11 @@ def generate(case: Case, pid: int, port: int, duration: float, warmup: float) ->
         arguments += ["--duration", str(duration), "--warmup", str(warmup)]
     command = ["taskset", "-c", str(CLIENT_CORE), str(LOAD), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise RuntimeError(f"{case.arguments}: {done.stderr.strip()[-500:] or json.loads(done.stdout)['errors']}")
+    if not done.stdout:
+        raise Failed(done.stderr.strip()[-500:] or "nothing was measured")
     report: Report = json.loads(done.stdout)
+    if done.returncode != 0:
+        raise Failed(str(report.get("failed") or report["errors"]))
     for long in ("series", "histogram", "percentiles"):
         del report[long]
     return report
@@ -235,13 +246,18 @@ def show(done: list[Measured]) -> None:
                 rounds.setdefault(one.round, {})[one.server] = one.value
         if not rounds:
             continue
-        cells = [f"{statistics.median(each[server] for each in rounds.values()):,.4g}" for server in servers]
+        cells = [median([each[server] for each in rounds.values() if server in each], ",.4g") for server in servers]
         for ours, rival in ratios:
-            cells.append(f"{statistics.median(each[ours] / each[rival] for each in rounds.values()):.2g}")
+            both = [each for each in rounds.values() if ours in each and rival in each]
+            cells.append(median([each[ours] / each[rival] for each in both], ".2g"))
         aims = ", ".join(f"{aim:g}" for aim in case.aims if aim is not None)
         print(f"| {case.title}, {case.unit} | {' | '.join(cells)} | {aims} |")
     loads = [one.load_average for one in done]
     print(f"\n{1 + max(one.round for one in done)} rounds; load average {min(loads):.1f} to {max(loads):.1f}")
+
+
+def median(values: list[float], form: str) -> str:
+    return format(statistics.median(values), form) if values else "failed"
 
 
 if __name__ == "__main__":

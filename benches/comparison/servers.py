@@ -51,7 +51,7 @@ def servers(python: str) -> list[Server]:
 
 ABSENT = {
     "uWebSockets.js": "it is not in the npm registry; the library under it is here as uwebsockets, and under Bun",
-    "socket.io": "it speaks a protocol of its own, which the load generator does not",
+    "socket.io": "it speaks a protocol of its own: `socketio_servers.py` has it",
 }
 """Who might be looked for, and why it is not here."""
 

@@ -261,8 +261,9 @@ struct Exchange {
     at: usize,
     /// A request waits for its answer.
     under_way: bool,
-    /// The server has closed the connection.
+    /// The server has closed the connection, or does so after the answer.
     ended: bool,
+    closes: bool,
     reader: Reader,
     status: u16,
     content: Vec<u8>,
@@ -272,7 +273,7 @@ impl Exchange {
     fn new(method: &'static str) -> Exchange {
         let reader = Reader::new(method);
         let (out, content) = (Vec::new(), Vec::new());
-        Exchange { method, out, at: 0, under_way: false, ended: false, reader, status: 0, content }
+        Exchange { method, out, at: 0, under_way: false, ended: false, closes: false, reader, status: 0, content }
     }
 
     /// Begins a request, whose bytes the caller puts in.
@@ -337,15 +338,20 @@ impl Exchange {
     }
 
     fn take(&mut self, piece: &mut [u8]) -> Result<(), Parting> {
-        let Exchange { reader, status, content, .. } = self;
+        let Exchange { reader, status, content, closes, .. } = self;
         reader
             .read(piece, &mut |arrival| match arrival {
-                Arrival::Head(head) => *status = head.status,
+                Arrival::Head(head) => {
+                    *status = head.status;
+                    let option = |option| head.fields.has_token("connection", option);
+                    *closes = option("close") || (head.version == 0 && !option("keep-alive"));
+                }
                 Arrival::Content(piece) => content.extend_from_slice(piece),
                 Arrival::Continue | Arrival::Frame(_) => {}
             })
             .map_err(|fault| Parting::Protocol(format!("its answer to a {} is not HTTP: {fault}", self.method)))?;
         self.under_way = !self.reader.is_complete();
+        self.ended |= !self.under_way && self.closes;
         Ok(())
     }
 }
