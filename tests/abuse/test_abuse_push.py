@@ -86,6 +86,15 @@ def test_what_makes_no_sense_is_refused_and_opens_nothing(server: Server, target
     assert server.report()["stats"]["opened"] == before + 1
 
 
+@pytest.mark.parametrize("last", ["\xff", "9" * 5000, "-1", "null", "1:", ":1", "1:2:3", "a" * 15_000, "*", "0" * 40])
+def test_a_stream_after_an_event_that_never_was_begins_anew(server: Server, last: str) -> None:
+    with server.wire() as wire:
+        wire.send(get("/stream", f"Last-Event-ID: {last}"))
+        assert wire.head().startswith(b"HTTP/1.1 200 ")
+        while b"data: hello\n\n" not in wire._buffer:
+            wire._more()
+
+
 def test_another_sessions_id_with_a_wrong_secret_gets_nothing(server: Server) -> None:
     with server.wire() as wire:
         sid = begin(wire)
