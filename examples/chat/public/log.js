@@ -28,6 +28,7 @@ export class Log {
   #last = null; // the line drawn last
   #following = true;
   #top = 0;
+  #size = "";
   #quiet = 0;
   #asks;
 
@@ -142,6 +143,7 @@ export class Log {
   toEnd() {
     this.#following = true;
     $("log").scrollTop = $("log").scrollHeight;
+    this.#size = sizeOf($("log"));
     this.#look();
   }
 
@@ -223,10 +225,10 @@ export class Log {
 
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = $("log");
-    // A window that has become smaller is no reason to stop following; going up is.
     const up = scrollTop < this.#top;
     this.#top = scrollTop;
     if (scrollHeight - scrollTop - clientHeight < CLOSE) this.#following = true;
+    else if (this.#following && this.#size !== sizeOf($("log"))) return this.toEnd(); // the window did it, not a person
     else if (up) this.#following = false;
     this.#look();
     if (scrollTop < 200) this.#older();
@@ -251,6 +253,7 @@ export class Log {
     $("beginning").textContent = say("beginning");
     this.#drawEmpty();
     log.scrollTop = log.scrollHeight - (this.#following ? 0 : fromEnd);
+    this.#size = sizeOf(log);
     this.#drawLatest();
     if (more && log.scrollHeight <= log.clientHeight) this.#older();
   }
@@ -326,6 +329,8 @@ function reach(answer) {
 }
 
 const isAway = ({ database }) => database?.state === "away";
+
+const sizeOf = ({ clientWidth, clientHeight, scrollHeight }) => [clientWidth, clientHeight, scrollHeight].join();
 
 const asLine = (message) => ({ order: message.id, at: message.at, message });
 
