@@ -1,6 +1,6 @@
 """Makes the pictures of examples/chat for the README: docs/chat-light.png and docs/chat-dark.png.
 
-python tests/browser/screenshot_chat.py [FOLDER]
+PYTHONPATH=tests python tests/browser/screenshot_chat.py [FOLDER]
 
 It starts the chat with a database of its own, lets six people talk in it, and photographs what one of them sees.
 """
@@ -11,8 +11,6 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from chatting import Person, Voice, run_chat, sqlite
 from selenium import webdriver

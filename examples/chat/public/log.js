@@ -8,7 +8,7 @@ import { clock, day, listed, say } from "./texts.js";
 /** @typedef {{ kind: "joined" | "left_" | "entered" | "departed", names: string[], room?: string }} News */
 /** @typedef {{ order: number, at: number, message?: Message, news?: News }} Line */
 
-const KEPT_LINES = 1000;
+const KEPT_LINES = 500;
 const MOST_LINES = 10_000; // while somebody reads what is old
 const TOGETHER = 3 * 60_000; // milliseconds: one after the other, by the same person to the same people, is shown as one
 const CLOSE = 60; // pixels from the end that still are the end
@@ -110,8 +110,7 @@ export class Log {
     const shown = this.#shows(line);
     if (shown && this.#seen()) this.#unread.delete(message.id);
     else this.#mark();
-    this.#forget();
-    if (line.message !== message) this.#draw();
+    if (this.#forget() || line.message !== message) this.#draw();
     else if (shown) this.#append(line);
     this.#asks.changed();
   }
@@ -126,8 +125,8 @@ export class Log {
     }
     const line = { order: (last?.order ?? 0) + 0.25, at: Date.now(), news };
     this.#lines.push(line);
-    this.#forget();
-    if (this.#shows(line)) this.#append(line);
+    if (this.#forget()) this.#draw();
+    else if (this.#shows(line)) this.#append(line);
   }
 
   /** How many messages that a view shows are unread. */
@@ -142,8 +141,7 @@ export class Log {
 
   toEnd() {
     this.#following = true;
-    $("log").scrollTop = $("log").scrollHeight;
-    this.#size = sizeOf($("log"));
+    this.#scrollTo($("log").scrollHeight);
     this.#look();
   }
 
@@ -170,14 +168,14 @@ export class Log {
 
   // A page that is open for weeks does not grow for weeks.
   #forget() {
-    if (this.#lines.length <= (this.#following ? KEPT_LINES * 1.2 : MOST_LINES)) return;
+    if (this.#lines.length <= (this.#following ? KEPT_LINES * 1.2 : MOST_LINES)) return false;
     const gone = this.#lines.splice(0, this.#lines.length - KEPT_LINES);
     for (const { message } of gone) if (message) [this.#known, this.#unread].forEach((ids) => ids.delete(message.id));
     const floor = Math.ceil(this.#lines[0].order);
     for (const state of this.#views.values()) {
       if (state.floor < floor) Object.assign(state, { floor, more: true });
     }
-    this.#draw();
+    return true;
   }
 
   async #older() {
@@ -223,6 +221,12 @@ export class Log {
     if (!marked) this.#first = this.#unreadLines().find((line) => this.#shows(line))?.message.id ?? this.#first;
   }
 
+  #scrollTo(top) {
+    $("log").scrollTop = top;
+    this.#top = $("log").scrollTop;
+    this.#size = sizeOf($("log"));
+  }
+
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = $("log");
     const up = scrollTop < this.#top;
@@ -252,8 +256,7 @@ export class Log {
     $("beginning").hidden = more || lines.length === 0;
     $("beginning").textContent = say("beginning");
     this.#drawEmpty();
-    log.scrollTop = log.scrollHeight - (this.#following ? 0 : fromEnd);
-    this.#size = sizeOf(log);
+    this.#scrollTo(log.scrollHeight - (this.#following ? 0 : fromEnd));
     this.#drawLatest();
     if (more && log.scrollHeight <= log.clientHeight) this.#older();
   }
