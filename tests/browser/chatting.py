@@ -229,9 +229,13 @@ class Voice:
         entered = self.ask("enter", {"name": name, "key": f"the secret of {name}"})
         assert "error" not in entered, entered
 
-    def ask(self, event: str, value: Any) -> dict[str, Any]:
+    def tell(self, event: str, value: Any) -> None:
+        """Sends an event whose answer is not waited for."""
         self._asked += 1
         self._socket.send(f"42{self._asked}{json.dumps([event, value])}")
+
+    def ask(self, event: str, value: Any) -> dict[str, Any]:
+        self.tell(event, value)
         prefix = f"43{self._asked}["
         while not (packet := str(self._socket.recv())).startswith(prefix):
             if packet == "2":
@@ -251,6 +255,8 @@ def fill(port: int, texts: list[str]) -> None:
     """Has these said to everybody: ten by each of so many voices, which nobody slows."""
     for start in range(0, len(texts), 10):
         voice = Voice(port, f"Voice {start // 10}")
-        for text in texts[start : start + 10]:
-            assert "id" in voice.say(text)
+        *first, last = texts[start : start + 10]
+        for text in first:
+            voice.tell("say", {"text": text})
+        assert "id" in voice.say(last)
         voice.leave()

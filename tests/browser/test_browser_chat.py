@@ -320,8 +320,10 @@ def test_who_is_not_there_cannot_be_written_to_and_the_text_is_not_lost(browser:
     ada.until(lambda: ada.notice == "That is you. Write to somebody else.")
     ada.say("  ")
     ada.until(lambda: ada.notice == "There is nothing to send.")
-    ada.say("x" * 2001)
-    ada.until(lambda: ada.notice == "A message has at most 2000 characters.")
+    for length in (2001, 1_000_000):
+        ada.press(Keys.ESCAPE)
+        ada.say("x" * length)
+        ada.until(lambda: ada.notice == "A message has at most 2000 characters.")
     assert ada.messages == []
 
 
@@ -431,6 +433,21 @@ def test_a_room_scrolled_up_leaves_no_gaps_where_everything_is_shown(browser: Ch
     ada.until(lambda: ada.messages == [f"rose {number}" for number in range(5)] + said)
 
 
+def test_a_page_that_is_open_for_long_keeps_what_can_be_read_and_finds_the_rest_again(
+    browser: Chrome, port: int
+) -> None:
+    ada = Person(browser, port, "Ada")
+    said = [f"message {number}" for number in range(700)]
+    fill(port, said)
+    ada.until(lambda: ada.messages[-1:] == said[-1:])
+    kept = ada.messages
+    assert 400 <= len(kept) <= 600
+    assert kept == said[-len(kept) :]
+    ada.run("document.querySelector('#log').scrollTop = 0")
+    ada.until(lambda: len(ada.messages) > len(kept))
+    assert ada.messages == said[-len(ada.messages) :]
+
+
 # ---- what is new
 
 
@@ -508,6 +525,22 @@ def test_a_script_stays_text_wherever_it_is_written(browser: Chrome, port: int) 
     assert ada.marks("violations") == []
     assert "broken" not in browser.title
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_sql_stays_text_wherever_it_is_written(browser: Chrome, database: str) -> None:
+    with run_chat(database) as (_, port):
+        bad = "'; DROP TABLE a; -- \\"
+        voice = Voice(port, bad)
+        voice.ask("join", bad)
+        voice.say(f"in the room {bad}", bad)
+        voice.say(f"to all {bad} %s :name ? {{}}")
+        ada = Person(browser, port, "Ada")
+        ada.say(f"@{bad} and in private {bad}")
+        ada.until(lambda: ada.messages == [f"to all {bad} %s :name ? {{}}", f"and in private {bad}"])
+        ada.enter(bad)
+        assert ada.messages == [f"in the room {bad}"]
+        browser.refresh()
+        ada.until(lambda: ada.messages == [f"to all {bad} %s :name ? {{}}", f"and in private {bad}"])
 
 
 def test_the_policy_stops_what_should_get_in_all_the_same(browser: Chrome, port: int) -> None:

@@ -223,6 +223,15 @@ def test_a_name_that_was_taken_meanwhile_is_asked_for_again(browser: Chrome, tmp
         ada.until(lambda: ada.people == ["Countess", "Ada"])
 
 
+def test_a_page_without_its_client_says_so(browser: Chrome, port: int) -> None:
+    browser.switch_to.new_window("tab")
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*socket.io.min.js*"]})
+    browser.get(f"http://127.0.0.1:{port}/?lang=en")
+    text = "return document.querySelector('#status').textContent"
+    assert "The Socket.IO client could not be loaded" in browser.execute_script(text)
+
+
 # ---- without WebSockets
 
 

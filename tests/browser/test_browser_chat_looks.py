@@ -204,6 +204,17 @@ def test_the_colours_of_all_names_and_rooms_can_be_read(browser: Chrome, port: i
             assert ada.run(FAINT)[1] == [], hue
 
 
+def test_the_end_stays_in_sight_when_the_window_changes(browser: Chrome, port: int) -> None:
+    ada = lively(browser, port)
+    at_end = (
+        "const log = document.querySelector('#log'); return log.scrollHeight - log.scrollTop - log.clientHeight < 2"
+    )
+    for width, height in ((360, 740), (1280, 500), (768, 1000)):
+        with media(browser, width=width, height=height):
+            ada.until(lambda: ada.run(at_end))
+        ada.until(lambda: ada.run(at_end))
+
+
 def test_nothing_moves_for_those_who_do_not_want_it(browser: Chrome, port: int) -> None:
     ada = lively(browser, port)
     moving = (

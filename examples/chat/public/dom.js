@@ -28,11 +28,12 @@ export const roomTag = (room) => coloured(element("span", { class: "tag" }, elem
 /** Gives an element the hue that belongs to a name. */
 export function coloured(node, name) {
   // A custom property set from here is no inline style in the sense of the content security policy.
-  node.style.setProperty("--hue", String(HUES[name] ?? hash(name) % 360));
+  node.style.setProperty("--hue", String(HUES[name] ?? (hash(name) * GOLDEN_ANGLE) % 360));
   return node;
 }
 
 const HUES = { red: 25, green: 150 };
+const GOLDEN_ANGLE = 137.508; // degrees: names that are nearly the same are far apart
 
 function hash(text) {
   let sum = 7;

@@ -8,7 +8,7 @@ import { clock, day, listed, say } from "./texts.js";
 /** @typedef {{ kind: "joined" | "left_" | "entered" | "departed", names: string[], room?: string }} News */
 /** @typedef {{ order: number, at: number, message?: Message, news?: News }} Line */
 
-const KEPT_LINES = 1000;
+const KEPT_LINES = 500;
 const MOST_LINES = 10_000; // while somebody reads what is old
 const TOGETHER = 3 * 60_000; // milliseconds: one after the other, by the same person to the same people, is shown as one
 const CLOSE = 60; // pixels from the end that still are the end
@@ -28,6 +28,7 @@ export class Log {
   #last = null; // the line drawn last
   #following = true;
   #top = 0;
+  #size = "";
   #quiet = 0;
   #asks;
 
@@ -109,8 +110,7 @@ export class Log {
     const shown = this.#shows(line);
     if (shown && this.#seen()) this.#unread.delete(message.id);
     else this.#mark();
-    this.#forget();
-    if (line.message !== message) this.#draw();
+    if (this.#forget() || line.message !== message) this.#draw();
     else if (shown) this.#append(line);
     this.#asks.changed();
   }
@@ -125,8 +125,8 @@ export class Log {
     }
     const line = { order: (last?.order ?? 0) + 0.25, at: Date.now(), news };
     this.#lines.push(line);
-    this.#forget();
-    if (this.#shows(line)) this.#append(line);
+    if (this.#forget()) this.#draw();
+    else if (this.#shows(line)) this.#append(line);
   }
 
   /** How many messages that a view shows are unread. */
@@ -141,7 +141,7 @@ export class Log {
 
   toEnd() {
     this.#following = true;
-    $("log").scrollTop = $("log").scrollHeight;
+    this.#scrollTo($("log").scrollHeight);
     this.#look();
   }
 
@@ -168,14 +168,14 @@ export class Log {
 
   // A page that is open for weeks does not grow for weeks.
   #forget() {
-    if (this.#lines.length <= (this.#following ? KEPT_LINES * 1.2 : MOST_LINES)) return;
+    if (this.#lines.length <= (this.#following ? KEPT_LINES * 1.2 : MOST_LINES)) return false;
     const gone = this.#lines.splice(0, this.#lines.length - KEPT_LINES);
     for (const { message } of gone) if (message) [this.#known, this.#unread].forEach((ids) => ids.delete(message.id));
     const floor = Math.ceil(this.#lines[0].order);
     for (const state of this.#views.values()) {
       if (state.floor < floor) Object.assign(state, { floor, more: true });
     }
-    this.#draw();
+    return true;
   }
 
   async #older() {
@@ -221,12 +221,18 @@ export class Log {
     if (!marked) this.#first = this.#unreadLines().find((line) => this.#shows(line))?.message.id ?? this.#first;
   }
 
+  #scrollTo(top) {
+    $("log").scrollTop = top;
+    this.#top = $("log").scrollTop;
+    this.#size = sizeOf($("log"));
+  }
+
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = $("log");
-    // A window that has become smaller is no reason to stop following; going up is.
     const up = scrollTop < this.#top;
     this.#top = scrollTop;
     if (scrollHeight - scrollTop - clientHeight < CLOSE) this.#following = true;
+    else if (this.#following && this.#size !== sizeOf($("log"))) return this.toEnd(); // the window did it, not a person
     else if (up) this.#following = false;
     this.#look();
     if (scrollTop < 200) this.#older();
@@ -250,7 +256,7 @@ export class Log {
     $("beginning").hidden = more || lines.length === 0;
     $("beginning").textContent = say("beginning");
     this.#drawEmpty();
-    log.scrollTop = log.scrollHeight - (this.#following ? 0 : fromEnd);
+    this.#scrollTo(log.scrollHeight - (this.#following ? 0 : fromEnd));
     this.#drawLatest();
     if (more && log.scrollHeight <= log.clientHeight) this.#older();
   }
@@ -326,6 +332,8 @@ function reach(answer) {
 }
 
 const isAway = ({ database }) => database?.state === "away";
+
+const sizeOf = ({ clientWidth, clientHeight, scrollHeight }) => [clientWidth, clientHeight, scrollHeight].join();
 
 const asLine = (message) => ({ order: message.id, at: message.at, message });
 

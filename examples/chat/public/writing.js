@@ -4,7 +4,8 @@ import { $, coloured, element, redraw } from "./dom.js";
 import { say } from "./texts.js";
 
 const TYPING_EVERY = 2000; // milliseconds
-const FEW_LEFT = 200; // characters
+const LONGEST = 2000; // characters
+const FEW_LEFT = 200;
 
 export class Writing {
   /** The rooms that one writes to; none is everybody. @type {Set<string>} */
@@ -62,8 +63,8 @@ export class Writing {
     const chips = [null, ...rooms].map((room) => this.#chip(room));
     redraw($("to"), alone === null ? chips : [this.#aloneChip(alone)]);
     $("say").classList.toggle("private", alone !== null);
-    const left = $("text").maxLength - $("text").value.length;
-    $("left").textContent = left < FEW_LEFT ? say("left", { count: left }) : "";
+    const left = LONGEST - $("text").value.length;
+    $("left").textContent = left < FEW_LEFT ? say("left", { count: Math.max(left, 0) }) : "";
   }
 
   #send() {
