@@ -758,8 +758,8 @@ async def test_state_recovery_is_not_for_the_page(serve: Serve) -> None:
     io = SocketIo(hub, connection_state_recovery=True)
     io.instrument(auth=ADA)
     async with serve(hub) as server, looking(server) as page, joining(server) as peer:
-        assert page.peer.pid is None
-        assert peer.pid is not None
+        assert io.of("/admin").sockets[page.peer.sid]._session is None
+        assert io.sockets.sockets[peer.sid]._session is not None
         await has_begun(page)
         io.emit("x")
         # Without the offset that its client is sent.
