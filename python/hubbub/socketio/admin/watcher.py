@@ -123,7 +123,7 @@ class Watcher:
         if self._is_stale:
             # A page that is being given the list may have got what is old: it gets another one.
             self._is_stale = bool(self._listing)
-            for page in self._admin.sockets.values():
+            for page in list(self._admin.sockets.values()):
                 self._server._await(self.list_to(page), "all_sockets")
             return
         for socket in list(islice(self._told, MAX_COMPARED)):
@@ -142,7 +142,7 @@ class Watcher:
 
     async def list_to(self, page: Socket) -> None:
         """Tells one page which sockets there are: as many as its outbox bears in a list, the others one by one."""
-        if page in self._listing:
+        if page in self._listing or not page.connected:
             return
         self._listing.add(page)
         try:
@@ -180,7 +180,7 @@ class Watcher:
         is_for_all = how._rooms is None and not how._except
         receivers: Iterable[Socket]
         receivers = nsp.sockets.values() if is_for_all else nsp.adapter.select(how._rooms, how._except)
-        for socket in receivers:
+        for socket in list(islice(receivers, self._details_left + 1)):
             if not self._has_room():
                 return
             self._tell_event("event_sent", socket, shown)
@@ -198,7 +198,7 @@ class Watcher:
             return
         if self._has_room():
             messages = admin._encode(EVENT, admin.name, None, (what, *args))
-            size = sum(map(len, messages))
+            size = sum(map(size_of, messages))
             if size <= self._bytes_left:
                 self._details_left -= 1
                 self._bytes_left -= size
@@ -265,6 +265,11 @@ def described(socket: Socket) -> dict[str, Any]:
 
 def state_of(socket: Socket) -> State:
     return socket.conn.transport, preview(socket._data) if socket._data is not None else {}
+
+
+def size_of(message: str | bytes) -> int:
+    """What a message takes on the wire, about."""
+    return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
 
 
 def now() -> str:
