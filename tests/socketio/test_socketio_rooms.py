@@ -11,6 +11,7 @@ import pytest
 
 from hubbub import Hub, Limits, TooManyRooms
 from hubbub.socketio import AckTimeout, Server, Socket
+from support.push import listening
 from support.server import Serve, until
 from support.socketio import Peer, joining
 
@@ -398,3 +399,23 @@ async def test_beyond_the_limit_of_rooms_join_raises_and_the_socket_goes_on(serv
         assert (socket.rooms, second.rooms) == ({socket.id, "a", "b"}, {second.id, "a", "c"})
         await io.to("c").emit("heard")
         assert await other.event() == ["heard"]
+
+
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+async def test_packets_have_no_place_among_what_rooms_remember(serve: Serve) -> None:
+    hub = Hub(limits=Limits(history_messages=5))
+    io = Server(hub)
+    hub.eventsource("/stream")(lambda es: es.join("news"))
+    async with serve(hub) as server, joining(server) as peer:
+        await hub.room("news").broadcast("one")
+        for number in range(3):
+            await io.emit("packet", number)
+            assert await peer.event() == ["packet", number]
+        async with listening(server, "/stream") as stream:
+            # Its place, before anything is said.
+            place = await stream.next()
+            assert place is not None
+            assert str(place.id).endswith("-1")
+            await hub.room("news").broadcast("two")
+            assert await stream.data() == "two"
+            assert str(stream.last_id).endswith("-2")
