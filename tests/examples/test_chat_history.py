@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from importlib import util
@@ -19,6 +20,7 @@ import pytest
 from support.chat import CHAT, Person, chatting, key_of
 from support.cutting import cutting
 from support.databases import mariadb, postgresql
+from support.program import PATIENCE
 
 DATABASES = ["sqlite", "mariadb", "postgresql"]
 
@@ -179,6 +181,25 @@ def test_since_gives_what_was_said_meanwhile_and_the_last_two_hundred_of_it(tmp_
 # ---- a database that goes away
 
 
+def wait_written(url: str, count: int) -> None:
+    """Until so many messages are in the tables: the program tells nobody."""
+
+    async def main() -> None:
+        engine = history.create_async_engine(url)
+        query = history.sql.select(history.sql.func.count()).select_from(history.messages)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            async with engine.connect() as connection:
+                if await connection.scalar(query) == count:
+                    break
+            await asyncio.sleep(0.01)
+        else:
+            raise AssertionError(f"{count} messages were not written")
+        await engine.dispose()
+
+    asyncio.run(main())
+
+
 def waits_until(person: Person, state: str) -> dict[str, Any]:
     while (notice := dict(person.hears("notice")))["code"] != "database" or notice["state"] != state:
         pass
@@ -193,17 +214,19 @@ def test_a_server_that_goes_away_does_not_stop_the_chat_and_is_written_to_when_i
         with chatting(through) as (program, port):
             ada, grace = Person(port, name="Ada"), Person(port, name="Grace")
             ada.say("before")
-            assert texts(grace.ask("older", {"before": (1 << 53) - 1})) == ["before"]
+            wait_written(url, 1)
             way.refuse()
             ada.say("meanwhile")
             notice = waits_until(grace, "away")
-            assert (notice["lost"], notice["waiting"]) == (0, 1)
+            assert notice["lost"] == 0
+            # Two, if the way was cut when the first was written and the program had not been told so.
+            assert notice["waiting"] in (1, 2)
             assert grace.hears("message")["text"] == "before"
             assert grace.hears("message")["text"] == "meanwhile"
             told = Person(port, name="Alan").told
             assert told["database"] == {"state": "away", "lost": 0}
             # Only what waits is there.
-            assert (texts(told), told["more"]) == (["meanwhile"], False)
+            assert (texts(told), told["more"]) == (["before", "meanwhile"][-notice["waiting"] :], False)
             assert grace.ask("join", "red") == {
                 "room": "red",
                 "people": ["Grace"],
@@ -227,7 +250,7 @@ def test_a_server_that_does_not_answer_any_more_is_away_too(url: str) -> None:
         with chatting(through) as (_, port):
             ada = Person(port, name="Ada")
             ada.say("before")
-            assert texts(ada.ask("older", {"before": (1 << 53) - 1})) == ["before"]
+            wait_written(url, 1)
             way.hold()
             ada.say("meanwhile")
             assert ada.ask("older", {"before": 1})["database"]["state"] == "away"
@@ -242,10 +265,10 @@ def test_a_file_whose_folder_goes_and_comes_back(tmp_path: Path) -> None:
     with chatting(folder / "chat.db") as (_, port):
         ada = Person(port, name="Ada")
         ada.say("before")
-        assert texts(ada.ask("older", {"before": (1 << 53) - 1})) == ["before"]
+        wait_written(f"sqlite+aiosqlite:///{folder / 'chat.db'}", 1)
         folder.rename(tmp_path / "elsewhere")
         ada.say("meanwhile")
-        assert waits_until(ada, "away")["waiting"] == 1
+        assert waits_until(ada, "away")["waiting"] in (1, 2)  # two, as above
         (tmp_path / "elsewhere").rename(folder)
         waits_until(ada, "well")
         assert texts(ada.ask("older", {"before": (1 << 53) - 1})) == ["before", "meanwhile"]
@@ -276,7 +299,7 @@ def test_a_disk_that_is_full_and_has_room_again(tmp_path: Path) -> None:
         with chatting(mounted / "chat.db") as (program, port):
             people = [Person(port, name=f"Ada {number}") for number in range(3)]
             people[0].say("first")
-            assert texts(people[0].ask("older", {"before": (1 << 53) - 1})) == ["first"]
+            wait_written(f"sqlite+aiosqlite:///{mounted / 'chat.db'}", 1)
             fill(mounted / "filling")
             said = 0
             while not any(notice["code"] == "database" for notice in people[0].all_heard("notice")):
