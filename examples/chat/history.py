@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -24,8 +25,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 MAX_WAITING = 1000
 #: Messages in one transaction.
 MAX_BATCH = 200
+#: Queries at a time: when everybody comes back at once, they stand in line.
+MAX_READERS = 8
 #: Seconds for one transaction; then the database is taken for away.
-TIMEOUT = 5.0
+TIMEOUT = 10.0
 #: Seconds from one try to the next while the database is away: the first, and the longest.
 RETRY = (0.25, 5.0)
 #: Seconds to write what waits when the program ends.
@@ -115,14 +118,13 @@ class History:
         self.lost = 0
         self._waiting: deque[Message] = deque()
         self._work = asyncio.Event()
+        self._readers = asyncio.Semaphore(MAX_READERS)
         self._last_id = 0
         self._closing = self._losing = False
-        sqlite = self.url.get_backend_name() == "sqlite"
-        # A connection to SQLite goes on writing into a file that was deleted; a new one notices.
-        options: dict[str, Any] = {"poolclass": sql.NullPool} if sqlite else {"pool_pre_ping": True}
-        self._engine = create_async_engine(self.url, **options)
-        if sqlite:
-            sql.event.listen(self._engine.sync_engine, "connect", write_ahead)
+        self._engine = create_async_engine(self.url, pool_pre_ping=True)
+        if self.url.get_backend_name() == "sqlite":
+            sql.event.listen(self._engine.sync_engine, "connect", self._opened)
+            sql.event.listen(self._engine.sync_engine, "checkout", self._taken)
 
     async def __aenter__(self) -> History:
         try:
@@ -236,8 +238,10 @@ class History:
         ]
         stored: Iterable[Message] = ()
         if self.state == "well":
+            query = newest(audience, before, since, limit + 1)
             try:
-                stored = await asyncio.wait_for(self._find(newest(audience, before, since, limit + 1)), TIMEOUT)
+                async with self._readers:
+                    stored = await asyncio.wait_for(self._find(query), TIMEOUT)
             except Exception as error:
                 self._is_away(error)
         found = {message.id: message for message in (*stored, *waiting)}
@@ -247,6 +251,27 @@ class History:
     async def _find(self, query: sql.Select[Any]) -> list[Message]:
         async with self._engine.connect() as connection:
             return [Message(*row) for row in await connection.execute(query)]
+
+    # ---- SQLite
+
+    def _opened(self, connection: Any, record: Any) -> None:
+        """Readers do not wait for the writer, and a commit for the disk only now and then."""
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+        record.info["file"] = self._file()
+
+    def _taken(self, _connection: Any, record: Any, _proxy: Any) -> None:
+        """A connection goes on writing into a file that was deleted: then another one is made."""
+        if record.info["file"] != self._file():
+            raise sql.exc.DisconnectionError
+
+    def _file(self) -> tuple[int, int] | None:
+        with suppress(OSError):
+            found = os.stat(self.url.database or "")
+            return found.st_dev, found.st_ino
+        return None
 
 
 def newest(audience: Collection[str], before: int | None, since: int | None, limit: int) -> sql.Select[Any]:
@@ -290,11 +315,3 @@ def checked(url: str) -> sql.URL:
     if importlib.util.find_spec(driver) is None:
         raise BadDatabase(f"{read.drivername} needs {driver}: pip install {driver}")
     return read
-
-
-def write_ahead(connection: Any, _: object) -> None:
-    """SQLite: readers do not wait for the writer, and a commit for the disk only now and then."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()

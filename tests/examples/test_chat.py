@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from support.chat import CHAT, Person, chatting, key_of
-from support.program import ROOT
+from support.program import ROOT, running
 
 ATTACKS = ["<script>alert(1)</script>", "'; DROP TABLE chat_messages; --", '" OR 1=1 --', "${7*7}{{7*7}}%s%n"]
 
@@ -436,6 +436,13 @@ def test_half_of_a_character_ends_its_sender_alone(shared: int, ada: Person) -> 
     assert "id" in ada.say("still here")
 
 
+def test_three_megabytes_end_their_sender_alone(shared: int, ada: Person) -> None:
+    huge = Person(shared, name="Huge")
+    with pytest.raises(ConnectionClosed):
+        huge.say("x" * 3_000_000)
+    assert "id" in ada.say("still here")
+
+
 @pytest.mark.parametrize("text", ATTACKS)
 def test_an_attack_is_a_text_like_any_other(shared: int, ada: Person, grace: Person, text: str) -> None:
     mallory = Person(shared, name=text[:24])
@@ -654,6 +661,27 @@ def test_the_official_client_gets_along_with_it(shared: int, node: Path, ada: Pe
 
 
 # ---- the command line
+
+
+def test_the_environment_says_where_and_which_database(tmp_path: Path) -> None:
+    environment = {"HOST": "localhost", "PORT": "0", "DATABASE": f"sqlite+aiosqlite:///{tmp_path / 'mine.db'}"}
+    with running([sys.executable, str(CHAT / "app.py")], environment=environment) as program:
+        program.wait_for(r"Open http://(127\.0\.0\.1|\[::1\]):\d+/ in two tabs")
+        assert program.stop() == 0
+    assert (tmp_path / "mine.db").exists()
+    assert "Traceback" not in program.output
+
+
+def test_the_network_may_be_in_the_event_loops_thread(tmp_path: Path) -> None:
+    with chatting(tmp_path / "chat.db", "--io-threads", "0") as (_, port):
+        ada, grace = Person(port, name="Ada"), Person(port, name="Grace")
+        grace.ask("join", "red")
+        ada.say("hello")
+        grace.hears("message")
+        grace.lose_connection()
+        ada.say("@Grace hello")
+        back = Person(port, auth={"pid": grace.pid, "offset": grace.offset})
+        assert back.hears("message")["kind"] == "private"
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(shared: int, tmp_path: Path) -> None:

@@ -337,6 +337,15 @@ def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
     assert rows(tmp_path / "chat.db") == 500
 
 
+def test_what_cannot_be_written_at_the_end_is_counted(tmp_path: Path) -> None:
+    with chatting(tmp_path / "data" / "chat.db") as (program, port):
+        ada = Person(port, name="Ada")
+        for number in range(3):
+            ada.say(str(number))
+        assert program.stop() == 0
+    assert "3 messages were not written to the database" in program.output
+
+
 def rows(file: Path) -> int:
     with closing(sqlite3.connect(file)) as connection:
         return int(connection.execute("SELECT count(*) FROM chat_messages").fetchone()[0])
