@@ -481,7 +481,7 @@ def test_F25_sessions_by_polls_whose_clients_do_not_come_back_leave_nothing(serv
             opened = [json.loads(answer(wire)[1][1:])["sid"] for _ in range(50)]
             wire.send(b"".join(post(f"{ENGINE}&sid={sid}", b"40\x1e42[0]") for sid in opened))
             assert {answer(wire) for _ in opened} == {(200, b"ok")}
-    assert eventually(lambda: server.report()["sessions"] == 1)
+    assert eventually(lambda: server.report()["sessions"] == 1, timeout=30)
     after = server.report()
     assert after["seen"]["disconnect ping timeout"] == 1000
     assert not any(after["socketio"][what] for what in ("clients", "unjoined", "sockets", "rooms"))
