@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/done
 export PIP_ROOT_USER_ACTION := ignore
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
-SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path 'python/hubbub/client/*.ts' -o -path 'python/hubbub/client/*.js')
+SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -path python/hubbub/projects -prune -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path 'python/hubbub/client/*.ts' -o -path 'python/hubbub/client/*.js')
 PYTHON_CODE := python tests examples benches
 NODE := tests/clients/node
 # The Socket.IO client that the wheel brings along, and where it comes from.

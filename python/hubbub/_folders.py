@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hubbub._fields import header_fields
+
 __all__ = ["Folder", "folder"]
 
 #: Seconds: a year, beyond which RFC 9111 has no use for it.
@@ -19,8 +21,6 @@ _OURS = re.compile(
     "transfer-encoding|upgrade|x-content-type-options",
     re.IGNORECASE,
 )
-
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def folder(
         raise ValueError(f"an index is the name of a file, or None, not {index!r}")
     if not isinstance(cache_bytes, int) or cache_bytes < 0:
         raise ValueError(f"cache_bytes is a whole number from 0 on, not {cache_bytes!r}")
-    fields = _fields(headers or {})
+    fields = header_fields(headers or {}, _OURS)
     if max_age is not None:
         if not isinstance(max_age, (int, float)) or not 0 <= max_age <= MAX_AGE:
             raise ValueError(f"max_age is seconds from 0 to a year, or None, not {max_age!r}")
@@ -61,14 +61,3 @@ def folder(
             raise ValueError("max_age is said by Cache-Control: give one of them")
         fields.append(("Cache-Control", f"max-age={int(max_age)}"))
     return Folder(path, index, fields, bool(dotfiles), bool(follow_symlinks), cache_bytes)
-
-
-def _fields(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    for name, value in headers.items():
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f"a header's name is a token, not {name!r}")
-        if _OURS.fullmatch(name):
-            raise ValueError(f"{name} is said for each file by itself")
-        if not value.isascii() or not value.replace("\t", " ").isprintable():
-            raise ValueError(f"a header's value is printable ASCII, not {value!r}")
-    return list(headers.items())

@@ -546,6 +546,10 @@ async def test_details_are_bounded_in_bytes_as_well(serve: Serve) -> None:
         assert watching is not None
         # Of 20,000 bytes each has more than 3,000.
         assert 94 <= watching.left_out < 100
+        # What is for many is left out as one, and not even written for each of them.
+        before = watching.left_out
+        io.emit("x", "\u20ac" * 5_000)
+        assert watching.left_out == before + 1
         # The page is still there.
         assert await page.ask("join", "/", "x") == []
 

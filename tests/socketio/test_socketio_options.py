@@ -84,6 +84,11 @@ def test_flags_are_true_or_false(name: str) -> None:
         ({"origins": ["*"]}, "an origin is written as in 'https://example.org'"),
         ({"origins": ["https://example.org/"]}, "an origin is written as in 'https://example.org'"),
         ({"path": "socket.io"}, "a path is a str that begins with '/'"),
+        ({"headers": "x"}, "headers is a dict of names and values, not 'x'"),
+        ({"headers": {"a b": "x"}}, "a header's name is a token, not 'a b'"),
+        ({"headers": {"X": "a\r\nb"}}, "a header's value is printable ASCII"),
+        ({"headers": {"Content-Length": "5"}}, "Content-Length is said by the network itself"),
+        ({"cors": {"origin": "*", "credentials": "no"}}, "credentials is True or False, not 'no'"),
         ({"path": None}, "a path is a str that begins with '/'"),
     ],
 )

@@ -181,21 +181,9 @@ def _add_output(group: Any) -> None:
 def settings(options: argparse.Namespace) -> dict[str, Any]:
     """What the generator is told: the keys are those of rust/load/src/settings.rs."""
     names = (
-        *("mode", "url", "connections", "threads", "size", "binary", "in_flight", "rate", "senders", "storm", "warmup"),
-        *(
-            "protocol",
-            "transport",
-            "duration",
-            "timeout",
-            "headers",
-            "subprotocols",
-            "origin",
-            "deflate",
-            "sources",
-            "ca",
-            "server_pids",
-            "spin",
-        ),
+        *("mode", "protocol", "transport", "url", "connections", "threads", "size", "binary", "in_flight", "rate"),
+        *("senders", "storm", "warmup", "duration", "timeout", "headers", "subprotocols", "origin", "deflate"),
+        *("sources", "ca", "server_pids", "spin"),
     )
     given = {name: getattr(options, name, None) for name in names}
     if given["mode"] == "polling":

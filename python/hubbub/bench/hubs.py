@@ -13,7 +13,7 @@ _LIMITS = Limits(max_message_bytes=256 << 20, outbox_bytes=256 << 20)
 echo = Hub(limits=_LIMITS, compression=Compression())
 broadcast = Hub(limits=_LIMITS, compression=Compression())
 socketio = Hub(limits=_LIMITS)
-_io = Server(socketio)
+_io = Server(socketio, max_http_buffer_size=256 << 20)
 
 
 @echo.on_message

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from hubbub._fields import TOKEN
+
 __all__ = ["read_cookie"]
 
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 #: Of a path or domain.
 VALUE = re.compile(r"[\x20-\x3a\x3c-\x7e]+")
 

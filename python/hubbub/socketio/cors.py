@@ -48,6 +48,8 @@ class Cors:
             origins_list(origin)
         elif isinstance(origin, str) and origin != "*":
             origins_list([origin])
+        if not isinstance(self.credentials, bool):
+            raise TypeError(f"credentials is True or False, not {self.credentials!r}")
         if origin == "*" and self.credentials:
             raise ValueError('credentials are for pages that are known: "*" is every page')
         for name, fields in (("allowed_headers", self.allowed_headers), ("exposed_headers", self.exposed_headers)):

@@ -50,7 +50,6 @@ class Deadlines:
     def _look(self, bridge: Bridge) -> None:
         self._armed = None
         now = time.monotonic()
-        # All at once: the first one of a dict is farther to find the more of them were taken out before it.
         late = [client for client, until in itertools.takewhile(lambda item: item[1] <= now, self._until.items())]
         for client in late:
             if self._until.pop(client, None) is not None:

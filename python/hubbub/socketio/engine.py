@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hubbub._handlers import in_turn
 from hubbub.request import Request, Response
 from hubbub.socketio.cors import Cors
-from hubbub.socketio.emitter import Emitter, Handler
+from hubbub.socketio.emitter import Emitter, Handler, fitting
 from hubbub.socketio.steps import must_wait
 
 if TYPE_CHECKING:
@@ -92,7 +92,18 @@ class Engine(Emitter):
         self._endpoint["asks"] = in_turn(in_turn(self._judge, self._allow), self._head)
 
     def _judge(self, request: Request) -> Any:
-        return self._answer(request, self._cors.admits(request), "This origin may not connect.")
+        admitted: Any = self._cors.admits(request)
+        return self._judge_later(request, admitted) if must_wait(admitted) else self._judged(request, admitted)
+
+    async def _judge_later(self, request: Request, admitted: Awaitable[Any]) -> Response | None:
+        return self._judged(request, await admitted)
+
+    def _judged(self, request: Request, admitted: Any) -> Response | None:
+        """A rule lets in by nothing but ``True``: one that finds nothing often says ``None``."""
+        if admitted is not True and admitted is not False and admitted is not None:
+            raise TypeError(f"the origin of cors is a function that returns True or False, not {admitted!r}")
+        answer: Response | None = self._answer(request, admitted is True, "This origin may not connect.")
+        return answer
 
     def _allow(self, request: Request) -> Any:
         if self._allow_request is None:
@@ -123,12 +134,19 @@ class Engine(Emitter):
         return answer
 
     def _head(self, request: Request) -> Awaitable[None] | None:
-        waiting = []
-        for handler in self._heard("initial_headers"):
-            result = handler(request.response_headers, request)
+        handlers = iter(self._heard("initial_headers"))
+        for handler in handlers:
+            result = handler(*fitting(handler, request.response_headers, request))
             if must_wait(result):
-                waiting.append(result)
-        return all_of(waiting) if waiting else None
+                return self._head_later(request, result, handlers)
+        return None
+
+    async def _head_later(self, request: Request, result: Any, others: Iterator[Handler]) -> None:
+        await result
+        for handler in others:
+            result = handler(*fitting(handler, request.response_headers, request))
+            if must_wait(result):
+                await result
 
     # ---- how: telling
 
@@ -146,8 +164,3 @@ class Engine(Emitter):
 
     def __repr__(self) -> str:
         return f"<Engine of {self.server!r}>"
-
-
-async def all_of(waiting: list[Awaitable[Any]]) -> None:
-    for each in waiting:
-        await each

@@ -61,7 +61,7 @@ class NamespaceMethods(Broadcasting):
         return self._operator().emit_with_ack(event, *args)
 
     def compress(self, compress: bool) -> BroadcastOperator:
-        """``False``: what is sent by this is not compressed, even for clients that agreed to compression."""
+        """As in JavaScript. It changes nothing: messages of Socket.IO are not compressed here."""
         return self._operator().compress(compress)
 
     @property
@@ -188,9 +188,16 @@ class Namespace(Emitter, NamespaceMethods):
         claim = None if recovery is None else recovery.claim(socket, auth)
         self._asking += 1
         refusal: dict[str, Any] | None = None
-        if claim is None or recovery is None or not recovery.options.skip_middlewares:
-            refusal = yield from self._ask(socket)
-        self._asking -= 1
+        try:
+            if claim is None or recovery is None or not recovery.options.skip_middlewares:
+                refusal = yield from self._ask(socket)
+        except BaseException:
+            # It was cancelled: the hub ends.
+            if recovery is not None and claim is not None:
+                recovery.unclaim(claim)
+            raise
+        finally:
+            self._asking -= 1
         if refusal is not None or client.closed:
             if recovery is not None and claim is not None:
                 recovery.unclaim(claim)
@@ -323,7 +330,9 @@ class Namespace(Emitter, NamespaceMethods):
             self._watcher.sent(self, how, event, args)
         if self._outgoing:
             # Those who listen are few: whether each of them gets it, not who else does.
-            for socket in [one for one in self._outgoing if self.adapter.reaches(one, how._rooms, how._except)]:
+            # From any thread, so of what there is now.
+            listening = tuple(self._outgoing)
+            for socket in [one for one in listening if self.adapter.reaches(one, how._rooms, how._except)]:
                 socket._tell_outgoing(event, args)
 
     def __repr__(self) -> str:

@@ -85,7 +85,7 @@ class BroadcastOperator:
     # ---- how
 
     def compress(self, compress: bool) -> BroadcastOperator:
-        """``False``: not compressed, even for clients that agreed to compression."""
+        """As in JavaScript. It changes nothing: messages of Socket.IO are not compressed here."""
         return self._with(compress=compress)
 
     @property
@@ -208,7 +208,7 @@ class SocketOperator:
         self._timeout = timeout
 
     def compress(self, compress: bool) -> SocketOperator:
-        """``False``: not compressed, even if compression was agreed on."""
+        """As in JavaScript. It changes nothing: messages of Socket.IO are not compressed here."""
         return SocketOperator(self._socket, compress=compress, volatile=self._volatile, timeout=self._timeout)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection
 from dataclasses import replace
@@ -10,6 +11,7 @@ from hubbub.limits import Limits
 
 __all__ = [
     "DEFAULT_BUFFER_SIZE",
+    "OUR_FIELDS",
     "check_choice",
     "check_flag",
     "check_number",
@@ -20,6 +22,11 @@ __all__ = [
 
 #: Bytes of one message: that of the JavaScript server.
 DEFAULT_BUFFER_SIZE = 1_000_000
+
+#: Fields that are said by the network: those of the protocols, and what `cors` is for.
+OUR_FIELDS = re.compile(
+    "access-control-.*|connection|content-(length|type)|sec-websocket-.*|transfer-encoding|upgrade", re.IGNORECASE
+)
 
 MAX_SECONDS = 86_400.0 * 365
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub._engineio import EngineIo
+from hubbub._fields import header_fields
 from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
 from hubbub.socketio import served
@@ -24,6 +25,7 @@ from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, Pare
 from hubbub.socketio.operators import BroadcastOperator
 from hubbub.socketio.options import (
     DEFAULT_BUFFER_SIZE,
+    OUR_FIELDS,
     check_choice,
     check_flag,
     check_number,
@@ -84,7 +86,8 @@ class Server(NamespaceMethods):
         allow_request: is asked about each connection that is to be opened: a function or coroutine function
             ``(request)``. ``None`` and ``True`` let the client in; ``False`` and ``(False, "why")`` refuse it with 403,
             and a `Response` with that.
-        headers: further fields of every response, but files.
+        headers: further fields of every response, but files, and refusals of pages that may not connect and of what
+            is no request.
         transports: ``"polling"``, ``"websocket"`` or both.
         allow_upgrades: clients may go on from polls to a WebSocket.
         ping_interval, ping_timeout: seconds from one ping to the next, and for its answer.
@@ -172,7 +175,7 @@ class Server(NamespaceMethods):
             max_payload=max_http_buffer_size,
             cookie=read_cookie(cookie),
             cors=pages.spoken(),
-            fields=tuple((headers or {}).items()),
+            fields=tuple(header_fields({} if headers is None else headers, OUR_FIELDS)),
         )
         self.hub = hub
         self.path = path

@@ -237,7 +237,7 @@ class Socket(Emitter, Broadcasting):
         return SocketOperator(self).timeout(seconds)
 
     def compress(self, compress: bool) -> SocketOperator:
-        """``False``: what is sent by this is not compressed, even if compression was agreed on."""
+        """As in JavaScript. It changes nothing: messages of Socket.IO are not compressed here."""
         return SocketOperator(self, compress=compress)
 
     @property
@@ -404,9 +404,9 @@ class Socket(Emitter, Broadcasting):
     def _tell_error(self, error: Exception) -> None:
         self._run_in_order(self._error_steps(error))
 
-    def _run_in_order(self, steps: Steps) -> None:
+    def _run_in_order(self, steps: Steps, size: int = 0) -> None:
         if self._lane is not None:
-            self._lane.take(steps, 0)
+            self._lane.take(steps, size)
         else:
             self._run(steps)
 

@@ -14,7 +14,7 @@ use crate::buffers;
 use crate::core::{Core, User, lock};
 use crate::errors;
 use crate::exchange::Exchange;
-use crate::inbox::{Batch, Data, Event};
+use crate::inbox::{Batch, Data, Event, Refusal};
 use crate::opening::{Asked, Opening, Pending};
 use crate::session::Session;
 use crate::waiting::Waiter;
@@ -103,7 +103,7 @@ impl Pass<'_, '_> {
         let result = match event {
             Event::Message { .. } => Ok(()),
             Event::Request(link, request) => self.request(link, *request),
-            Event::Refused(link, request, code, message) => self.refused(link, *request, code, message),
+            Event::Refused(refusal) => self.refused(*refusal),
             Event::Exchange(link, request) => self.exchange(link, *request),
             Event::Content { id, data, last } => self.content(id, data, last, batch),
             Event::HungUp(id) => {
@@ -217,7 +217,8 @@ impl Pass<'_, '_> {
         self.survive(decide.call1(self.py, (pending,)).map(drop))
     }
 
-    fn refused(&mut self, link: Arc<Link>, request: Request, code: u8, message: &str) -> PyResult<()> {
+    fn refused(&mut self, refusal: Refusal) -> PyResult<()> {
+        let Refusal { link, request, code, message, .. } = refusal;
         let endpoint = request.endpoint as usize;
         let Some(refused) = &self.user.endpoints[endpoint].refused else { return Ok(()) };
         let opening = Opening::new(link, Arc::new(request));

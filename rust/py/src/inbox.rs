@@ -23,6 +23,8 @@ const KEEP_BATCHES: usize = 4;
 const FULL_BYTES: usize = 128 << 10;
 /// Messages from this size on become Python objects at once where that is possible.
 const OBJECT_BYTES: usize = 1 << 10;
+/// Refusals of one shard that wait to be told; further ones are not.
+const MAX_REFUSALS: usize = 1000;
 /// Buffers of large messages that are kept for the next ones, and the largest that is.
 const KEEP_BUFFERS: usize = 4;
 const KEEP_BUFFER_BYTES: usize = 4 << 20;
@@ -44,7 +46,7 @@ pub(crate) struct Batch {
 pub(crate) enum Event {
     Message { id: SessionId, kind: Kind, data: Data },
     Request(Arc<Link>, Box<Request>),
-    Refused(Arc<Link>, Box<Request>, u8, &'static str),
+    Refused(Box<Refusal>),
     Exchange(Arc<Link>, Box<Request>),
     Content { id: SessionId, data: Data, last: bool },
     HungUp(SessionId),
@@ -55,6 +57,16 @@ pub(crate) enum Event {
     Delivered(Arc<Delivery>),
     Notice(Box<Notice>),
     Stopped,
+}
+
+/// A request that an Engine.IO endpoint has refused, with a code and its words.
+pub(crate) struct Refusal {
+    pub(crate) link: Arc<Link>,
+    pub(crate) request: Request,
+    pub(crate) code: u8,
+    pub(crate) message: &'static str,
+    /// Counts those that are still to be told.
+    _untold: Option<Arc<()>>,
 }
 
 /// Where a message's bytes are.
@@ -122,7 +134,7 @@ impl Handler for Batch {
     }
 
     fn refused(&mut self, link: Arc<Link>, request: Request, code: u8, message: &'static str) {
-        self.events.push(Event::Refused(link, Box::new(request), code, message));
+        self.events.push(Event::Refused(Box::new(Refusal { link, request, code, message, _untold: None })));
     }
 
     fn exchange(&mut self, link: Arc<Link>, request: Request) {
@@ -204,6 +216,8 @@ pub(crate) struct Batcher {
     bell: UnixStream,
     rung: Arc<AtomicBool>,
     empties: Receiver<Batch>,
+    /// One for each refusal that is still to be told, and this.
+    refusals: Arc<()>,
 }
 
 /// An inbox, and a batcher for each shard.
@@ -225,6 +239,7 @@ pub(crate) fn inbox(shards: usize) -> std::io::Result<(Inbox, Vec<Batcher>)> {
             bell: button.try_clone()?,
             rung: rung.clone(),
             empties: returned,
+            refusals: Arc::new(()),
         });
     }
     Ok((Inbox { batches, bell, rung, empties }, batchers))
@@ -277,7 +292,11 @@ impl Handler for Batcher {
     }
 
     fn refused(&mut self, link: Arc<Link>, request: Request, code: u8, message: &'static str) {
-        self.batch.refused(link, request, code, message);
+        // Whoever is refused comes again at once, with a head of its choice, while the loop may be busy.
+        if Arc::strong_count(&self.refusals) <= MAX_REFUSALS {
+            let _untold = Some(self.refusals.clone());
+            self.batch.events.push(Event::Refused(Box::new(Refusal { link, request, code, message, _untold })));
+        }
     }
 
     fn exchange(&mut self, link: Arc<Link>, request: Request) {

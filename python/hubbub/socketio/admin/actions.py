@@ -1,4 +1,4 @@
-"""What the page may do to sockets. Whatever else it sends changes nothing, and is answered with why."""
+"""What the page may do to sockets. What is asked for in a wrong way changes nothing, and is answered with why."""
 
 from __future__ import annotations
 

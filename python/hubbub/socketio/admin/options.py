@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 __all__ = ["AdminOptions", "Auth", "Mode"]
@@ -32,7 +32,7 @@ BCRYPT = re.compile(r"\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}")
 class AdminOptions:
     """Checked when they are made: `ValueError` and `TypeError` say what is allowed."""
 
-    auth: Auth | None
+    auth: Auth | None = field(repr=False)
     namespace_name: str = "/admin"
     mode: Mode = "development"
     read_only: bool = False
@@ -62,7 +62,8 @@ class AdminOptions:
             return [self.auth]
         if isinstance(self.auth, (list, tuple)) and self.auth:
             return list(self.auth)
-        raise ValueError(f"{ALLOWED}; not {self.auth!r}")
+        # Not what it is: there may be a password in it.
+        raise ValueError(f"{ALLOWED}; not {type(self.auth).__name__}")
 
 
 def _check(one: object) -> None:

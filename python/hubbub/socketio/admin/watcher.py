@@ -58,9 +58,13 @@ class Watcher:
     def __init__(self, server: Server, admin: Namespace) -> None:
         self._server = server
         self._admin = admin
+        #: Kinds of sockets, and those of their kind that are watched.
+        self._kinds: dict[type[Socket], type[Socket]] = {}
         self._max_bytes = server.hub.limits.outbox_bytes // 2
         self._bytes_left = self._max_bytes
         self._details_left = MAX_DETAILS
+        #: An event was too much for the bytes that are left: further ones are not even written.
+        self._is_spent = False
         self.left_out = 0
         #: Something was left out that changes what there is: the page is to be given the list again.
         self._is_stale = False
@@ -77,7 +81,10 @@ class Watcher:
         nsp.adapter.on("join-room", lambda room, sid: self._tell_room("room_joined", nsp, room, sid))
         nsp.adapter.on("leave-room", lambda room, sid: self._tell_room("room_left", nsp, room, sid))
         if nsp is not self._admin:
-            nsp._socket_type = watched(nsp._socket_type, self)
+            kind = nsp._socket_type
+            if kind not in self._kinds:
+                self._kinds[kind] = watched(kind, self)
+            nsp._socket_type = self._kinds[kind]
 
     @property
     def is_looked_at(self) -> bool:
@@ -100,18 +107,18 @@ class Watcher:
 
     def received(self, socket: Socket, args: Sequence[Any]) -> None:
         """An event has come."""
-        if self._admin.sockets and args and self._has_room():
+        if self._admin.sockets and args and self._has_room(is_event=True):
             self._tell_event("event_received", socket, preview(args))
 
     def sent_to(self, socket: Socket, event: str, args: Sequence[Any]) -> None:
         """An event is sent to one socket."""
-        if self.is_looked_at and socket.nsp is not self._admin and self._has_room():
+        if self.is_looked_at and socket.nsp is not self._admin and self._has_room(is_event=True):
             shown = preview((event, *args))
             self._here(lambda: self._tell_event("event_sent", socket, shown))
 
     def sent(self, nsp: Namespace, how: BroadcastOperator, event: str, args: Sequence[Any]) -> None:
         """An event is sent to many."""
-        if self.is_looked_at and nsp is not self._admin and self._has_room():
+        if self.is_looked_at and nsp is not self._admin and self._has_room(is_event=True):
             shown = preview((event, *args))
             self._here(lambda: self._tell_broadcast(nsp, how, shown))
 
@@ -119,7 +126,7 @@ class Watcher:
 
     def next_interval(self) -> None:
         """Further details may be told. Tells what has changed unseen."""
-        self._bytes_left, self._details_left = self._max_bytes, MAX_DETAILS
+        self._bytes_left, self._details_left, self._is_spent = self._max_bytes, MAX_DETAILS, False
         if self._is_stale:
             # A page that is being given the list may have got what is old: it gets another one.
             self._is_stale = bool(self._listing)
@@ -173,30 +180,30 @@ class Watcher:
         if self.is_looked_at and len(room) <= MAX_NAME_CHARS:
             self._tell(what, nsp.name, room, sid, now())
 
-    def _tell_event(self, what: str, socket: Socket, shown: Any) -> None:
-        self._tell(what, socket.nsp.name, socket.id, shown, now(), is_event=True)
+    def _tell_event(self, what: str, socket: Socket, shown: Any) -> bool:
+        return self._tell(what, socket.nsp.name, socket.id, shown, now(), is_event=True)
 
     def _tell_broadcast(self, nsp: Namespace, how: BroadcastOperator, shown: Any) -> None:
         is_for_all = how._rooms is None and not how._except
         receivers: Iterable[Socket]
         receivers = nsp.sockets.values() if is_for_all else nsp.adapter.select(how._rooms, how._except)
         for socket in list(islice(receivers, self._details_left + 1)):
-            if not self._has_room():
+            if not self._tell_event("event_sent", socket, shown):
                 return
-            self._tell_event("event_sent", socket, shown)
 
-    def _has_room(self) -> bool:
+    def _has_room(self, is_event: bool) -> bool:
         """Something may still be told in this interval; if not, what was to be told is counted."""
-        if self._details_left > 0:
+        if self._details_left > 0 and not (is_event and self._is_spent):
             return True
         self.left_out += 1
         return False
 
-    def _tell(self, what: str, *args: Any, is_event: bool = False, but: Socket | None = None) -> None:
+    def _tell(self, what: str, *args: Any, is_event: bool = False, but: Socket | None = None) -> bool:
+        """``False``: it was not, nor would be what comes after it."""
         admin = self._admin
         if not admin.sockets:
-            return
-        if self._has_room():
+            return False
+        if self._has_room(is_event):
             messages = admin._encode(EVENT, admin.name, None, (what, *args))
             size = sum(map(size_of, messages))
             if size <= self._bytes_left:
@@ -205,9 +212,11 @@ class Watcher:
                 # A page that goes is in its namespace no more, though it is in its rooms.
                 except_ = (but.id,) if but is not None and but.nsp is admin else ()
                 admin.adapter.broadcast(messages, None, except_, compress=True, volatile=False)
-                return
+                return True
             self.left_out += 1
+            self._is_spent |= is_event
         self._is_stale |= not is_event
+        return False
 
     def _here(self, work: Any) -> None:
         """Does it in the event loop's thread: emitting is for all threads."""

@@ -342,6 +342,8 @@ class BaseServer(Registry):
             return None
         args = arguments(data)
         rooms = None if room is None else wire_rooms(room)
+        if rooms is not None and not rooms:
+            return None  # a list that turned out empty: nobody, and not everyone
         skip = [skip_sid] if isinstance(skip_sid, str) else list(skip_sid or ())
         self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", name)
         if callback is not None:

@@ -57,7 +57,7 @@ class Carried(Socket):
             carrier.early.add(self)
 
     def _take_event(self, args: list[Any], ack_id: int | None, size: int) -> None:
-        self._run_in_order(self._event_steps(args, ack_id))
+        self._run_in_order(self._event_steps(args, ack_id), size)
 
     def _event_steps(self, args: list[Any], ack_id: int | None) -> Steps:
         if self._reason == DISMISSED or not args:

@@ -123,6 +123,8 @@ def make_environ(scope: MutableMapping[str, Any], body: BytesIO) -> dict[str, An
         "wsgi.run_once": False,
     }
     for name, value in scope["headers"]:
+        if b"_" in name:
+            continue  # it would pass for another field, one that a proxy has set perhaps
         key = name.decode("latin-1").upper().replace("-", "_")
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         text = value.decode("latin-1")
