@@ -8,12 +8,13 @@ from hubbub.socketio import Server, Socket
 __all__ = ["broadcast", "echo", "socketio"]
 
 # As large as the generator's largest message, so that no option runs into a limit of the hub.
-_LIMITS = Limits(max_message_bytes=256 << 20, outbox_bytes=256 << 20)
+_LARGEST = 256 << 20
+_LIMITS = Limits(max_message_bytes=_LARGEST, max_body_bytes=_LARGEST, outbox_bytes=_LARGEST)
 
 echo = Hub(limits=_LIMITS, compression=Compression())
 broadcast = Hub(limits=_LIMITS, compression=Compression())
 socketio = Hub(limits=_LIMITS)
-_io = Server(socketio, max_http_buffer_size=256 << 20)
+_io = Server(socketio, max_http_buffer_size=_LARGEST)
 
 
 @echo.on_message
