@@ -154,7 +154,9 @@ async def test_what_is_volatile_is_left_out_for_a_client_that_does_not_read(serv
         socket = io.sockets.sockets[peer.sid]
         while socket.conn.buffered_amount == 0:
             socket.emit("filling", "x" * 50_000)
-            await anyio.sleep(0.01)
+            # When this has arrived, the network has written what it could of that.
+            io.sockets.sockets[other.sid].emit("turn")
+            assert await other.event() == ["turn"]
         for number in range(3):
             socket.volatile.emit("volatile", number)
             await io.volatile.emit("volatile", number)
