@@ -521,7 +521,7 @@ def test_a_script_stays_text_wherever_it_is_written(browser: Chrome, port: int) 
     voice.leave()
     ada.sees(f"{bad} left")
     ada.click("#language")
-    assert ada.run("return document.querySelectorAll('body img:not([src=\"chat/icon.svg\"]), body script').length") == 0
+    assert ada.run("return document.querySelectorAll('body img:not([src=\"icon.svg\"]), body script').length") == 0
     assert ada.marks("violations") == []
     assert "broken" not in browser.title
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

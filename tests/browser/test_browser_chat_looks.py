@@ -132,7 +132,7 @@ def test_both_languages_have_every_text_with_the_same_values_and_the_page_has_a_
 ) -> None:
     ada = Person(browser, port)
     texts = ada.browser.execute_async_script(
-        "const [done] = arguments; import('/chat/texts.js').then(({ LANGUAGES }) => done(LANGUAGES))"
+        "const [done] = arguments; import('/texts.js').then(({ LANGUAGES }) => done(LANGUAGES))"
     )
     english, chinese = texts["en"], texts["zh"]
     assert english.keys() == chinese.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -600,7 +601,7 @@ def test_others_do_not_wait_for_who_sends_too_fast(port: int) -> None:
 
 
 def test_the_page_comes_with_its_policy(shared: int) -> None:
-    for path in ("/", "/chat/index.html"):
+    for path in ("/", "/index.html"):
         with urllib.request.urlopen(f"http://127.0.0.1:{shared}{path}") as answer:
             assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
             assert answer.headers["Content-Security-Policy"] == (
@@ -612,7 +613,7 @@ def test_the_page_comes_with_its_policy(shared: int) -> None:
             assert answer.read() == (CHAT / "public" / "index.html").read_bytes()
 
 
-@pytest.mark.parametrize("path", ["/app.py", "/chat/../app.py", "/chat/%2e%2e/app.py", "/chat.db", "/nothing"])
+@pytest.mark.parametrize("path", ["/app.py", "/../app.py", "/%2e%2e/app.py", "/chat.db", "/nothing", "/chat/"])
 def test_nothing_else_is_served(shared: int, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{shared}{path}")
@@ -684,6 +685,23 @@ def test_the_network_may_be_in_the_event_loops_thread(tmp_path: Path) -> None:
         assert back.hears("message")["kind"] == "private"
 
 
+@pytest.mark.parametrize(("name", "kind"), [("PORT", "int"), ("IO_THREADS", "int"), ("CHAT_PATIENCE", "float")])
+def test_an_environment_that_makes_no_sense_is_said_in_a_line(name: str, kind: str) -> None:
+    done = start(**{name: "abc"})
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"invalid {kind} value: 'abc'\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "is it? 100% #1"
+    shutil.copytree(CHAT, folder, ignore=shutil.ignore_patterns("chat.db*", "__pycache__"))
+    with running([sys.executable, str(folder / "app.py"), "--port", "0"], environment={"DATABASE": ""}) as program:
+        program.wait_for("Open http")
+        assert program.stop() == 0
+    assert (folder / "chat.db").exists()
+
+
 def test_a_port_that_is_taken_is_said_in_a_line(shared: int, tmp_path: Path) -> None:
     done = start("--port", str(shared), "--database", f"sqlite+aiosqlite:///{tmp_path / 'chat.db'}")
     assert done.returncode == 1
@@ -708,5 +726,6 @@ def test_a_database_that_cannot_be_used_is_said_with_what_can(url: str, says: st
     assert "Traceback" not in done.stderr
 
 
-def start(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(CHAT / "app.py"), *options], capture_output=True, text=True, timeout=30)
+def start(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(CHAT / "app.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ | environment)

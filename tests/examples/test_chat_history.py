@@ -430,6 +430,57 @@ async def written(store: Any) -> None:
         await asyncio.sleep(0.01)
 
 
+def test_a_database_that_hangs_is_waited_for_once_however_many_stand_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("asyncpg")
+    monkeypatch.setattr(history, "TIMEOUT", 0.5)
+    asked = []
+
+    async def main() -> None:
+        # Whoever connects is never answered.
+        async with await asyncio.start_server(lambda _, writer: asked.append(writer), "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            store = history.History(f"postgresql+asyncpg://somebody@127.0.0.1:{port}/chat")
+            found = await asyncio.gather(*(store.read(["*"]) for _ in range(40)))
+            assert found == [([], False)] * 40
+            assert store.state == "away"
+            await store._engine.dispose()
+            for writer in asked:
+                writer.close()
+
+    asyncio.run(main())
+    assert len(asked) == history.MAX_READERS
+
+
+def test_while_the_queue_stays_full_it_is_told_once_that_messages_are_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MAX_WAITING", 50)
+    monkeypatch.setattr(history, "MAX_BATCH", 1)
+    changes: list[int] = []
+
+    async def overflow(store: Any, ids: Iterator[int]) -> None:
+        for _ in range(history.MAX_WAITING - store.waiting + 1):
+            store.add(message(next(ids)))
+
+    async def main() -> None:
+        ids = iter(range(1, 1000))
+        async with history.History(f"sqlite+aiosqlite:///{tmp_path / 'chat.db'}") as store:
+            store.changed = lambda: changes.append(store.lost)
+            for lost in (1, 2, 3):
+                await overflow(store, ids)
+                assert store.lost == lost
+                while store.waiting == history.MAX_WAITING:
+                    await asyncio.sleep(0)
+                assert store.waiting > 0
+            assert changes == [1]
+            await written(store)
+            await asyncio.sleep(0)
+            await overflow(store, ids)
+            assert changes == [1, 4]
+
+    asyncio.run(main())
+
+
 def test_ids_go_on_behind_those_in_the_database(url: str) -> None:
     async def main() -> None:
         async with history.History(url) as store:
