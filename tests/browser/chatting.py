@@ -12,17 +12,18 @@ from typing import Any
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-from websockets.sync.client import connect
 
 from support.program import ROOT, Program, running
+from support.talking import talking_to
 
-__all__ = ["APP", "MARKS", "Person", "Voice", "fill", "run_chat", "sqlite"]
+__all__ = ["APP", "MARKS", "PUBLIC", "Person", "Voice", "fill", "run_chat", "sqlite"]
 
 APP = ROOT / "examples/chat/app.py"
+PUBLIC = APP.parent / "public"
 
 #: Run before a page's own scripts: keeps what would otherwise have gone by when a test looks.
 MARKS = """
-window.marks = { statuses: [], violations: [], additions: [], sockets: 0 };
+window.marks = { statuses: [], violations: [], additions: [], sockets: 0, sent: [] };
 addEventListener("securitypolicyviolation", ({ blockedURI, violatedDirective }) =>
   marks.violations.push(`${blockedURI} ${violatedDirective}`));
 addEventListener("DOMContentLoaded", () => {
@@ -37,6 +38,10 @@ addEventListener("DOMContentLoaded", () => {
 });
 if (window.WebSocket) window.WebSocket = class extends WebSocket {
   constructor(...given) { super(...given); marks.sockets += 1; }
+  send(data) { marks.sent.push(data); super.send(data); }
+};
+window.XMLHttpRequest = class extends XMLHttpRequest {
+  send(data) { marks.sent.push(data ?? ""); super.send(data); }
 };
 """
 
@@ -47,9 +52,9 @@ def sqlite(folder: Path) -> str:
 
 
 @contextmanager
-def run_chat(database: str, port: int = 0) -> Iterator[tuple[Program, int]]:
+def run_chat(database: str, port: int = 0, *options: str) -> Iterator[tuple[Program, int]]:
     """examples/chat on every address of this machine, and its port."""
-    command = [sys.executable, str(APP), "--host", "0.0.0.0", "--port", str(port), "--database", database]
+    command = [sys.executable, str(APP), "--host", "0.0.0.0", "--port", str(port), "--database", database, *options]
     with running(command) as program:
         yield program, int(program.wait_for(r"Open http://[^ ]+:(\d+)/")[1])
     assert "Traceback" not in program.output, program.output
@@ -208,6 +213,10 @@ class Person:
         row = "#rooms li:first-child" if room is None else f'#rooms .to-room[data-room="{room}"]'
         return "".join(self.texts(f"{row} .unread"))
 
+    def sent(self, event: str) -> int:
+        """How often the page has sent this event, since it was opened."""
+        return "".join(self.marks("sent")).count(f'["{event}"')
+
     def marks(self, name: str) -> Any:
         """What the scripts of `MARKS` have kept."""
         return self.run("return marks[arguments[0]]", name)
@@ -217,10 +226,7 @@ class Voice:
     """Somebody without a page, who says what a page would not let them, and faster."""
 
     def __init__(self, port: int, name: str) -> None:
-        url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
-        self._socket = connect(
-            url, proxy=None, ping_interval=None
-        ).__enter__()  # until `leave`, or the end of the server
+        self._socket = talking_to(port)  # until `leave`, or the end of the server
         self._asked = 0
         assert str(self._socket.recv()).startswith("0{")
         self._socket.send("40")
@@ -238,8 +244,7 @@ class Voice:
         self.tell(event, value)
         prefix = f"43{self._asked}["
         while not (packet := str(self._socket.recv())).startswith(prefix):
-            if packet == "2":
-                self._socket.send("3")
+            pass
         answer: dict[str, Any] = json.loads(packet[len(prefix) - 1 :])[0]
         return answer
 

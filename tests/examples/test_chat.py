@@ -32,8 +32,8 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """One program for tests that do not mind what others have said."""
-    with chatting(tmp_path_factory.mktemp("chat") / "chat.db") as (_, port):
+    """One program for tests that do not mind what others have said. Whoever is lost keeps the name for ten minutes."""
+    with chatting(tmp_path_factory.mktemp("chat") / "chat.db", "--patience", "600") as (_, port):
         yield port
 
 
@@ -175,7 +175,9 @@ def test_who_closes_the_page_is_gone_at_once(shared: int, ada: Person) -> None:
     grace = Person(shared, name="Grace")
     grace.ws.close(1001)
     assert ada.hears("left")["name"] == "Grace"
-    assert "people" in Person(shared).ask("enter", {"name": "Grace", "key": key_of("somebody else")})
+    again = Person(shared)
+    assert "people" in again.ask("enter", {"name": "Grace", "key": key_of("somebody else")})
+    again.leave()
 
 
 def test_a_lost_connection_keeps_the_name_for_five_seconds(port: int) -> None:
@@ -543,9 +545,10 @@ def test_typing_is_told_to_those_whom_it_is_for(shared: int, ada: Person, grace:
 
 
 def test_typing_goes_on_once_a_second(ada: Person, grace: Person) -> None:
+    began = time.monotonic()
     for _ in range(8):
         assert ada.ask("typing", {}) == {}
-    assert len(grace.all_heard("typing")) == 1
+    assert 1 <= len(grace.all_heard("typing")) <= 1 + (time.monotonic() - began)
 
 
 def test_typing_in_a_room_is_for_those_in_it(ada: Person, grace: Person) -> None:
@@ -652,8 +655,11 @@ def test_the_official_client_gets_along_with_it(shared: int, node: Path, ada: Pe
         timeout=30,
     )
     assert client.returncode == 0, client.stderr
-    assert json.loads(client.stdout) == {
-        "people": ["Ada", f"Node {transport}"],
+    told = json.loads(client.stdout)
+    # Those whose connections were broken in other tests are still waited for.
+    assert [name for name in told["people"] if name not in ("Broken", "Huge")] == ["Ada", f"Node {transport}"]
+    assert told == {
+        "people": told["people"],
         "id": "number",
         "heard": [f"hello from Node {transport}"],
     }
