@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+from websockets.exceptions import ConnectionClosed
 
 from support.program import ROOT, Program, running
 from support.talking import talking_to
 
-__all__ = ["APP", "MARKS", "PUBLIC", "Person", "Voice", "fill", "run_chat", "sqlite"]
+__all__ = ["APP", "MARKS", "PUBLIC", "Person", "Voice", "emptied", "fill", "run_chat", "sqlite"]
 
 APP = ROOT / "examples/chat/app.py"
 PUBLIC = APP.parent / "public"
@@ -225,7 +228,11 @@ class Person:
 class Voice:
     """Somebody without a page, who says what a page would not let them, and faster."""
 
+    #: Those that have not left.
+    here: ClassVar[list[Voice]] = []
+
     def __init__(self, port: int, name: str) -> None:
+        self.port = port
         self._socket = talking_to(port)  # until `leave`, or the end of the server
         self._asked = 0
         assert str(self._socket.recv()).startswith("0{")
@@ -234,6 +241,8 @@ class Voice:
             pass
         entered = self.ask("enter", {"name": name, "key": f"the secret of {name}"})
         assert "error" not in entered, entered
+        self._others = {*entered["people"]} - {name}
+        Voice.here.append(self)
 
     def tell(self, event: str, value: Any) -> None:
         """Sends an event whose answer is not waited for."""
@@ -251,9 +260,35 @@ class Voice:
     def say(self, text: str, *rooms: str) -> dict[str, Any]:
         return self.ask("say", {"text": text, "rooms": rooms})
 
+    def until_alone(self) -> None:
+        """Waits for those to leave who were there first."""
+        while self._others:
+            packet = str(self._socket.recv(30))
+            if packet.startswith('42["left"'):
+                self._others.discard(json.loads(packet[2:])[1]["name"])
+
     def leave(self) -> None:
-        self._socket.send("41")
+        Voice.here.remove(self)
+        with suppress(ConnectionClosed):  # with its program
+            self._socket.send("41")
         self._socket.close()
+
+
+def emptied(port: int, file: Path) -> int:
+    """Makes a program, with this file of SQLite, one in which nobody is and nothing was said. No tab is open."""
+    for voice in [voice for voice in Voice.here if voice.port == port]:
+        voice.leave()
+    last = Voice(port, "The last")
+    last.until_alone()
+    end = last.say("the end")["id"]  # What was said before is written before.
+    with closing(sqlite3.connect(file)) as connection:
+        while connection.execute("SELECT id FROM chat_messages WHERE id = ?", [end]).fetchone() is None:
+            time.sleep(0.01)
+        with connection:
+            connection.execute("DELETE FROM chat_messages")
+            connection.execute("DELETE FROM chat_audiences")
+    last.leave()
+    return port
 
 
 def fill(port: int, texts: list[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chatting import MARKS, Person, Voice, fill, run_chat, sqlite
+from chatting import MARKS, Person, Voice, emptied, fill, run_chat, sqlite
 from selenium.webdriver import Chrome, Keys
 
 pytest.importorskip("sqlalchemy", reason="examples/chat needs SQLAlchemy")
@@ -18,9 +18,8 @@ ATTACK = "<img src=x onerror=\"document.title='broken'\"><script>document.title=
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    with run_chat(sqlite(tmp_path)) as (_, port):
-        yield port
+def port(one_chat: tuple[int, Path]) -> int:
+    return emptied(*one_chat)
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
@@ -202,6 +201,7 @@ def test_rooms_have_their_number_of_people_and_tell_who_is_in_them(browser: Chro
 def test_many_who_enter_at_once_are_asked_for_once(browser: Chrome, port: int) -> None:
     ada = Person(browser, port, "Ada")
     Voice(port, "Grace").ask("join", "garden")
+    ada.until(lambda: "garden" in ada.rooms)
     ada.click('[data-key="who garden"]')
     ada.until(lambda: ada.texts("#rooms .inside") == ["Grace"])
     before = ada.sent("who")

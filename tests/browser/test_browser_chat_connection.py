@@ -115,13 +115,12 @@ def test_a_connection_that_is_cut_again_and_again_loses_and_doubles_nothing(brow
         ada, grace = Person(browser, way.port, "Ada", host="127.0.0.1"), Person(browser, port, "Grace")
         said = []
         for number in range(4):
-            before = len(ada.marks("statuses"))
             for person, name in ((ada, "Ada"), (grace, "Grace")):
                 person.say(f"{name} {number}")
                 said.append(f"{name} {number}")
             ada.until(lambda: ada.state == "open")
             assert way.cut() > 0
-            ada.until(lambda: ada.state == "lost" or LOST in ada.marks("statuses")[before:])
+            ada.until(lambda number=number: ada.marks("statuses").count(LOST) > number)
         for person in (ada, grace):
             person.until(lambda person=person: len(person.messages) >= len(said))
             assert sorted(person.messages) == sorted(said)

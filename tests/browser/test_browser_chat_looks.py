@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from chatting import PUBLIC, Person, Voice, fill, run_chat, sqlite
+from chatting import PUBLIC, Person, Voice, emptied, fill, run_chat, sqlite
 from selenium.webdriver import Chrome, Keys
 
 pytest.importorskip("sqlalchemy", reason="examples/chat needs SQLAlchemy")
@@ -54,9 +54,8 @@ return [looked, faint];
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    with run_chat(sqlite(tmp_path)) as (_, port):
-        yield port
+def port(one_chat: tuple[int, Path]) -> int:
+    return emptied(*one_chat)
 
 
 VOICES: list[Voice] = []
