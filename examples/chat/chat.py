@@ -59,9 +59,10 @@ class User:
 class Chat:
     """Who is here, and what they may do."""
 
-    def __init__(self, io: Server, history: History) -> None:
+    def __init__(self, io: Server, history: History, patience: float = PATIENCE) -> None:
         self.io = io
         self.history = history
+        self.patience = patience
         history.changed = self.database_changed
         #: By name, whatever its case; and by what it looks like.
         self.users: dict[str, User] = {}
@@ -105,7 +106,7 @@ class Chat:
         if on_purpose:
             self.depart(user)
         else:
-            user.leaving = asyncio.get_running_loop().call_later(PATIENCE, self.depart, user)
+            user.leaving = asyncio.get_running_loop().call_later(self.patience, self.depart, user)
 
     # ---- names
 

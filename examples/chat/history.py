@@ -106,10 +106,10 @@ class History:
 
     Args:
         url: SQLAlchemy's, with one of the asynchronous drivers.
-        changed: called when `state` has changed, and when the first message is lost.
+        changed: called when `state` has changed, and when the first message is lost since nothing waited.
     """
 
-    def __init__(self, url: str, changed: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, url: str | sql.URL, changed: Callable[[], object] = lambda: None) -> None:
         self.url = checked(url)
         self.changed = changed
         #: "well", or "away": then messages wait, and the past cannot be read.
@@ -189,7 +189,8 @@ class History:
                 self.lost += 1
             for _ in batch:
                 self._waiting.popleft()
-            delay, size, self._losing = RETRY[0], MAX_BATCH, False
+            delay, size = RETRY[0], MAX_BATCH
+            self._losing = self._losing and bool(self._waiting)
             if self.state == "away":
                 logger.info("the database is back")
                 self.state = "well"
@@ -241,7 +242,8 @@ class History:
             query = newest(audience, before, since, limit + 1)
             try:
                 async with self._readers:
-                    stored = await asyncio.wait_for(self._find(query), TIMEOUT)
+                    if self.state == "well":  # Whoever was before us in line has perhaps waited in vain.
+                        stored = await asyncio.wait_for(self._find(query), TIMEOUT)
             except Exception as error:
                 self._is_away(error)
         found = {message.id: message for message in (*stored, *waiting)}
@@ -297,7 +299,7 @@ def is_unwanted(error: Exception) -> bool:
     return refused or str(getattr(getattr(error, "orig", None), "sqlstate", "")).startswith("22")
 
 
-def checked(url: str) -> sql.URL:
+def checked(url: str | sql.URL) -> sql.URL:
     """The address of a database that can be used.
 
     Raises:

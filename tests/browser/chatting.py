@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from support.program import ROOT, Program, running
+from support.talking import talking_to
 
-__all__ = ["APP", "MARKS", "Person", "Voice", "fill", "run_chat", "sqlite"]
+__all__ = ["APP", "MARKS", "PUBLIC", "Person", "Voice", "emptied", "fill", "run_chat", "sqlite"]
 
 APP = ROOT / "examples/chat/app.py"
+PUBLIC = APP.parent / "public"
 
 #: Run before a page's own scripts: keeps what would otherwise have gone by when a test looks.
 MARKS = """
-window.marks = { statuses: [], violations: [], additions: [], sockets: 0 };
+window.marks = { statuses: [], violations: [], additions: [], sockets: 0, sent: [] };
 addEventListener("securitypolicyviolation", ({ blockedURI, violatedDirective }) =>
   marks.violations.push(`${blockedURI} ${violatedDirective}`));
 addEventListener("DOMContentLoaded", () => {
@@ -37,6 +41,10 @@ addEventListener("DOMContentLoaded", () => {
 });
 if (window.WebSocket) window.WebSocket = class extends WebSocket {
   constructor(...given) { super(...given); marks.sockets += 1; }
+  send(data) { marks.sent.push(data); super.send(data); }
+};
+window.XMLHttpRequest = class extends XMLHttpRequest {
+  send(data) { marks.sent.push(data ?? ""); super.send(data); }
 };
 """
 
@@ -47,9 +55,9 @@ def sqlite(folder: Path) -> str:
 
 
 @contextmanager
-def run_chat(database: str, port: int = 0) -> Iterator[tuple[Program, int]]:
+def run_chat(database: str, port: int = 0, *options: str) -> Iterator[tuple[Program, int]]:
     """examples/chat on every address of this machine, and its port."""
-    command = [sys.executable, str(APP), "--host", "0.0.0.0", "--port", str(port), "--database", database]
+    command = [sys.executable, str(APP), "--host", "0.0.0.0", "--port", str(port), "--database", database, *options]
     with running(command) as program:
         yield program, int(program.wait_for(r"Open http://[^ ]+:(\d+)/")[1])
     assert "Traceback" not in program.output, program.output
@@ -208,6 +216,10 @@ class Person:
         row = "#rooms li:first-child" if room is None else f'#rooms .to-room[data-room="{room}"]'
         return "".join(self.texts(f"{row} .unread"))
 
+    def sent(self, event: str) -> int:
+        """How often the page has sent this event, since it was opened."""
+        return "".join(self.marks("sent")).count(f'["{event}"')
+
     def marks(self, name: str) -> Any:
         """What the scripts of `MARKS` have kept."""
         return self.run("return marks[arguments[0]]", name)
@@ -216,11 +228,12 @@ class Person:
 class Voice:
     """Somebody without a page, who says what a page would not let them, and faster."""
 
+    #: Those that have not left.
+    here: ClassVar[list[Voice]] = []
+
     def __init__(self, port: int, name: str) -> None:
-        url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
-        self._socket = connect(
-            url, proxy=None, ping_interval=None
-        ).__enter__()  # until `leave`, or the end of the server
+        self.port = port
+        self._socket = talking_to(port)  # until `leave`, or the end of the server
         self._asked = 0
         assert str(self._socket.recv()).startswith("0{")
         self._socket.send("40")
@@ -228,6 +241,8 @@ class Voice:
             pass
         entered = self.ask("enter", {"name": name, "key": f"the secret of {name}"})
         assert "error" not in entered, entered
+        self._others = {*entered["people"]} - {name}
+        Voice.here.append(self)
 
     def tell(self, event: str, value: Any) -> None:
         """Sends an event whose answer is not waited for."""
@@ -238,17 +253,42 @@ class Voice:
         self.tell(event, value)
         prefix = f"43{self._asked}["
         while not (packet := str(self._socket.recv())).startswith(prefix):
-            if packet == "2":
-                self._socket.send("3")
+            pass
         answer: dict[str, Any] = json.loads(packet[len(prefix) - 1 :])[0]
         return answer
 
     def say(self, text: str, *rooms: str) -> dict[str, Any]:
         return self.ask("say", {"text": text, "rooms": rooms})
 
+    def until_alone(self) -> None:
+        """Waits for those to leave who were there first."""
+        while self._others:
+            packet = str(self._socket.recv(30))
+            if packet.startswith('42["left"'):
+                self._others.discard(json.loads(packet[2:])[1]["name"])
+
     def leave(self) -> None:
-        self._socket.send("41")
+        Voice.here.remove(self)
+        with suppress(ConnectionClosed):  # with its program
+            self._socket.send("41")
         self._socket.close()
+
+
+def emptied(port: int, file: Path) -> int:
+    """Makes a program, with this file of SQLite, one in which nobody is and nothing was said. No tab is open."""
+    for voice in [voice for voice in Voice.here if voice.port == port]:
+        voice.leave()
+    last = Voice(port, "The last")
+    last.until_alone()
+    end = last.say("the end")["id"]  # What was said before is written before.
+    with closing(sqlite3.connect(file)) as connection:
+        while connection.execute("SELECT id FROM chat_messages WHERE id = ?", [end]).fetchone() is None:
+            time.sleep(0.01)
+        with connection:
+            connection.execute("DELETE FROM chat_messages")
+            connection.execute("DELETE FROM chat_audiences")
+    last.leave()
+    return port
 
 
 def fill(port: int, texts: list[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import chatting
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -70,6 +71,14 @@ def chat() -> Iterator[tuple[Program, int]]:
     """examples/rooms and its port."""
     with run_chat(0) as program:
         yield program, program.wait_for_port()
+
+
+@pytest.fixture(scope="session")
+def one_chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """A port of examples/chat, and its database: for tests that empty it first."""
+    folder = tmp_path_factory.mktemp("chat")
+    with chatting.run_chat(chatting.sqlite(folder)) as (_, port):
+        yield port, folder / "chat.db"
 
 
 @pytest.fixture

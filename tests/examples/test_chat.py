@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,8 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """One program for tests that do not mind what others have said."""
-    with chatting(tmp_path_factory.mktemp("chat") / "chat.db") as (_, port):
+    """One program for tests that do not mind what others have said. Whoever is lost keeps the name for ten minutes."""
+    with chatting(tmp_path_factory.mktemp("chat") / "chat.db", "--patience", "600") as (_, port):
         yield port
 
 
@@ -174,7 +175,9 @@ def test_who_closes_the_page_is_gone_at_once(shared: int, ada: Person) -> None:
     grace = Person(shared, name="Grace")
     grace.ws.close(1001)
     assert ada.hears("left")["name"] == "Grace"
-    assert "people" in Person(shared).ask("enter", {"name": "Grace", "key": key_of("somebody else")})
+    again = Person(shared)
+    assert "people" in again.ask("enter", {"name": "Grace", "key": key_of("somebody else")})
+    again.leave()
 
 
 def test_a_lost_connection_keeps_the_name_for_five_seconds(port: int) -> None:
@@ -542,9 +545,10 @@ def test_typing_is_told_to_those_whom_it_is_for(shared: int, ada: Person, grace:
 
 
 def test_typing_goes_on_once_a_second(ada: Person, grace: Person) -> None:
+    began = time.monotonic()
     for _ in range(8):
         assert ada.ask("typing", {}) == {}
-    assert len(grace.all_heard("typing")) == 1
+    assert 1 <= len(grace.all_heard("typing")) <= 1 + (time.monotonic() - began)
 
 
 def test_typing_in_a_room_is_for_those_in_it(ada: Person, grace: Person) -> None:
@@ -600,7 +604,7 @@ def test_others_do_not_wait_for_who_sends_too_fast(port: int) -> None:
 
 
 def test_the_page_comes_with_its_policy(shared: int) -> None:
-    for path in ("/", "/chat/index.html"):
+    for path in ("/", "/index.html"):
         with urllib.request.urlopen(f"http://127.0.0.1:{shared}{path}") as answer:
             assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
             assert answer.headers["Content-Security-Policy"] == (
@@ -612,7 +616,7 @@ def test_the_page_comes_with_its_policy(shared: int) -> None:
             assert answer.read() == (CHAT / "public" / "index.html").read_bytes()
 
 
-@pytest.mark.parametrize("path", ["/app.py", "/chat/../app.py", "/chat/%2e%2e/app.py", "/chat.db", "/nothing"])
+@pytest.mark.parametrize("path", ["/app.py", "/../app.py", "/%2e%2e/app.py", "/chat.db", "/nothing", "/chat/"])
 def test_nothing_else_is_served(shared: int, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{shared}{path}")
@@ -651,8 +655,11 @@ def test_the_official_client_gets_along_with_it(shared: int, node: Path, ada: Pe
         timeout=30,
     )
     assert client.returncode == 0, client.stderr
-    assert json.loads(client.stdout) == {
-        "people": ["Ada", f"Node {transport}"],
+    told = json.loads(client.stdout)
+    # Those whose connections were broken in other tests are still waited for.
+    assert [name for name in told["people"] if name not in ("Broken", "Huge")] == ["Ada", f"Node {transport}"]
+    assert told == {
+        "people": told["people"],
         "id": "number",
         "heard": [f"hello from Node {transport}"],
     }
@@ -684,6 +691,23 @@ def test_the_network_may_be_in_the_event_loops_thread(tmp_path: Path) -> None:
         assert back.hears("message")["kind"] == "private"
 
 
+@pytest.mark.parametrize(("name", "kind"), [("PORT", "int"), ("IO_THREADS", "int"), ("CHAT_PATIENCE", "float")])
+def test_an_environment_that_makes_no_sense_is_said_in_a_line(name: str, kind: str) -> None:
+    done = start(**{name: "abc"})
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"invalid {kind} value: 'abc'\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "is it? 100% #1"
+    shutil.copytree(CHAT, folder, ignore=shutil.ignore_patterns("chat.db*", "__pycache__"))
+    with running([sys.executable, str(folder / "app.py"), "--port", "0"], environment={"DATABASE": ""}) as program:
+        program.wait_for("Open http")
+        assert program.stop() == 0
+    assert (folder / "chat.db").exists()
+
+
 def test_a_port_that_is_taken_is_said_in_a_line(shared: int, tmp_path: Path) -> None:
     done = start("--port", str(shared), "--database", f"sqlite+aiosqlite:///{tmp_path / 'chat.db'}")
     assert done.returncode == 1
@@ -708,5 +732,6 @@ def test_a_database_that_cannot_be_used_is_said_with_what_can(url: str, says: st
     assert "Traceback" not in done.stderr
 
 
-def start(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(CHAT / "app.py"), *options], capture_output=True, text=True, timeout=30)
+def start(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(CHAT / "app.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ | environment)

@@ -10,14 +10,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import connect
-
 from support.program import PATIENCE, ROOT, Program, running
+from support.talking import talking_to
 
 __all__ = ["CHAT", "Person", "chatting", "key_of"]
 
 CHAT = ROOT / "examples" / "chat"
 
+
+#: Seconds for an answer. The program itself waits ten for its database.
+ANSWER_TIME = 3 * PATIENCE
 
 #: What is left of the connections is closed when the program is.
 OPEN = ExitStack()
@@ -32,9 +34,7 @@ class Person:
     """One connection. Everything that it hears is kept until it is asked for."""
 
     def __init__(self, port: int, *, name: str | None = None, auth: dict[str, Any] | None = None) -> None:
-        url = f"ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket"
-        way = connect(url, proxy=None, open_timeout=PATIENCE, close_timeout=0.5, max_size=None)
-        self.ws = OPEN.enter_context(way)
+        self.ws = OPEN.enter_context(talking_to(port))
         assert str(self.ws.recv(PATIENCE)).startswith("0{")
         self.ws.send(f"40{'' if auth is None else json.dumps(auth)}")
         self.heard: deque[list[Any]] = deque()
@@ -104,9 +104,7 @@ class Person:
         self.ws.close()
 
     def _packet(self) -> str:
-        while (packet := str(self.ws.recv(PATIENCE))) == "2":
-            self.ws.send("3")
-        return packet
+        return str(self.ws.recv(ANSWER_TIME))
 
     def _take(self, packet: str) -> None:
         if packet.startswith("43"):

@@ -30,7 +30,7 @@ export class Connection {
   /**
    * @param {string} key this browser's secret: private messages can be read again with it only
    * @param {boolean} pollingOnly
-   * @param {object} hears who is told: `changed(state, news)`, `welcomed(answer, again)`, `refused(answer)` of a name,
+   * @param {object} hears who is told: `changed(state, news)`, `welcomed(answer, again)`, which is awaited, `refused(answer)` of a name,
    *   `unsaid(waiting, answer)` of a message, `queued()`, and a function for each event of the server
    */
   constructor(key, pollingOnly, hears) {
@@ -68,6 +68,7 @@ export class Connection {
 
   /** Asks for a name, now or as soon as there is a connection; `welcomed` or `refused` is the answer. */
   async enter(name, takeover = false) {
+    if (this.entering && this.#socket.connected) return; // it was asked already
     this.#wanted = name;
     if (this.#socket.connected) await this.#enter(takeover);
   }
@@ -166,8 +167,9 @@ export class Connection {
     } else {
       this.#wanted = this.name = answer.name;
       answer.messages.forEach((message) => this.#note(message));
-      this.#hears.welcomed(answer, again);
-      this.#open(again ? "again" : "first", answer);
+      const { id } = this.#socket;
+      await this.#hears.welcomed(answer, again);
+      if (this.#socket.id === id) this.#open(again ? "again" : "first", answer);
     }
   }
 

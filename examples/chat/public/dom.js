@@ -43,9 +43,11 @@ function hash(text) {
 
 // What a reader takes for one letter may be several code points: flags, accents, families.
 function letters(text) {
-  if (!("Segmenter" in Intl)) return [...text];
-  return [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment);
+  if (segmenter === null) return [...text];
+  return [...segmenter.segment(text)].map(({ segment }) => segment);
 }
+
+const segmenter = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 
 /** Runs a drawing function soon, and once for all that has asked for it until then. */
 export function soon(draw) {

@@ -14,6 +14,7 @@ export class Lists {
   mine = new Map();
 
   #open = new Map(); // rooms whose people are listed below them: names, or null until the server has told
+  #asking = new Map(); // rooms that the server was asked about, and whether to ask again
   #asks;
   #log;
 
@@ -111,9 +112,16 @@ export class Lists {
   async #who(room) {
     this.#open.set(room, this.#open.get(room) ?? null);
     this.#asks.changed();
-    const answer = await this.#asks.who(room);
-    if (!answer.error && this.#open.has(room)) this.#open.set(room, answer.people);
-    this.#asks.changed();
+    const asking = this.#asking.has(room);
+    this.#asking.set(room, asking); // true: once more, when there is an answer
+    if (asking) return;
+    do {
+      this.#asking.set(room, false);
+      const answer = await this.#asks.who(room);
+      if (!answer.error && this.#open.has(room)) this.#open.set(room, answer.people);
+      this.#asks.changed();
+    } while (this.#asking.get(room) && this.#open.has(room));
+    this.#asking.delete(room);
   }
 
   // ---- people

@@ -23,7 +23,8 @@ export class Log {
   #lines = [];
   #known = new Set(); // ids
   #unread = new Set(); // ids
-  #views = new Map(); // view: { floor, more, loading }
+  #views = new Map(); // view: { floor, before, more, loading }; what is older than `before` is to be asked for
+  #since = 0; // id of the last message that was there before we were away
   #first = 0; // id of the first message that was unread when this view was turned to
   #last = null; // the line drawn last
   #following = true;
@@ -63,6 +64,7 @@ export class Log {
   /** Adds what was said while we were away; gives how many messages of others that is. */
   catchUp(answer) {
     const { messages, more } = answer;
+    this.#since = this.#lines.findLast(({ message }) => message)?.message.id ?? 0;
     if (more && messages.length > 0) {
       // There is a gap before them. What was before the gap comes again when somebody scrolls up.
       const rooms = [...this.#views.keys()].filter((view) => view !== null);
@@ -77,14 +79,29 @@ export class Log {
     return news.length;
   }
 
-  /** A room that was entered, with the last that was said in it: after we were away (`again`), perhaps meanwhile. */
-  openRoom(room, answer, again = false) {
+  /** A room that was entered, with the last that was said in it. */
+  openRoom(room, answer) {
     this.#views.set(room, reach(answer));
-    const news = answer.messages.filter((message) => this.#keep(message) && message.from !== this.me);
-    if (again) for (const { id } of news) this.#unread.add(id);
+    for (const message of answer.messages) this.#keep(message);
     this.#mark();
     this.#draw();
     this.#look();
+  }
+
+  /**
+   * The same after `catchUp`, for a room that the server had forgotten. Gives how many messages of others were said in it
+   * while we were away, and whether there are `more` before them.
+   */
+  openRoomAgain(room, answer) {
+    const news = answer.messages.filter(({ id, from }) => id > this.#since && !this.#known.has(id) && from !== this.me);
+    for (const { id } of news) this.#unread.add(id);
+    const [first] = answer.messages;
+    const more = answer.more && first?.id > this.#since;
+    const everything = this.#views.get(null);
+    // A gap before them: as above.
+    if (more && everything.floor < first.id) Object.assign(everything, { floor: first.id, before: first.id, more });
+    this.openRoom(room, answer);
+    return { count: news.length, more };
   }
 
   closeRoom(room) {
@@ -173,7 +190,7 @@ export class Log {
     for (const { message } of gone) if (message) [this.#known, this.#unread].forEach((ids) => ids.delete(message.id));
     const floor = Math.ceil(this.#lines[0].order);
     for (const state of this.#views.values()) {
-      if (state.floor < floor) Object.assign(state, { floor, more: true });
+      if (state.floor < floor) Object.assign(state, { floor, before: floor, more: true });
     }
     return true;
   }
@@ -183,11 +200,12 @@ export class Log {
     const state = this.#views.get(view);
     if (!state?.more || state.loading) return;
     state.loading = true;
-    const answer = await this.#asks.older(state.floor, view);
+    const answer = await this.#asks.older(state.before, view);
     state.loading = false;
     if (answer.error || isAway(answer)) return;
     for (const message of answer.messages) this.#keep(message);
     state.floor = answer.more ? (answer.messages[0]?.id ?? state.floor) : 0;
+    state.before = state.floor;
     state.more = answer.more && answer.messages.length > 0;
     if (this.view === view) this.#draw();
   }
@@ -328,7 +346,8 @@ export class Log {
 // How far a view reaches with what the server has given. Without its database it has not given all, and is asked again.
 function reach(answer) {
   const more = answer.more || isAway(answer);
-  return { floor: more ? (answer.messages[0]?.id ?? Date.now() * 1000) : 0, more, loading: false };
+  const first = answer.messages[0]?.id;
+  return { floor: (more && first) || 0, before: first ?? Number.MAX_SAFE_INTEGER, more, loading: false };
 }
 
 const isAway = ({ database }) => database?.state === "away";

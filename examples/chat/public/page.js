@@ -79,7 +79,7 @@ const hears = {
     drawCome();
   },
 
-  welcomed(answer, again) {
+  async welcomed(answer, again) {
     log.me = answer.name;
     remember("name", answer.name);
     remember("name", answer.name, sessionStorage);
@@ -88,15 +88,15 @@ const hears = {
     // A server that was started anew does not know the rooms that we were in.
     const forgotten = [...lists.mine.keys()].filter((room) => !answer.mine.includes(room));
     lists.mine = new Map([...answer.mine, ...forgotten].map((room) => [room, new Set([answer.name])]));
-    if (again) caughtUp = log.catchUp(answer);
+    if (again) caughtUp = { count: log.catchUp(answer), more: answer.more };
     else log.start(answer, answer.mine);
     answer.mine.forEach(refreshMembers);
-    forgotten.forEach(enterAgain);
     showDatabase(answer.database);
     drawMe();
     draw();
     if ($("welcome").open) $("welcome").close();
     if (!again) writing.focus();
+    await Promise.all(forgotten.map(enterAgain)); // what was said there has been missed, too
   },
 
   refused(answer) {
@@ -114,8 +114,7 @@ const hears = {
   queued: () => drawWaiting(),
 
   message(message) {
-    writers.delete(message.from);
-    drawTyping();
+    hasTyped(message.from);
     log.said(message);
   },
 
@@ -129,6 +128,7 @@ const hears = {
 
   left({ name }) {
     if (name === log.me) return;
+    hasTyped(name);
     lists.people.delete(name);
     for (const members of lists.mine.values()) members.delete(name);
     log.happened({ kind: "left_", names: [name] });
@@ -156,7 +156,7 @@ const hears = {
 
   typing({ name, rooms }) {
     clearTimeout(writers.get(name)?.timer);
-    const timer = setTimeout(() => writers.delete(name) && drawTyping(), TYPING_FADES);
+    const timer = setTimeout(() => hasTyped(name), TYPING_FADES);
     writers.set(name, { timer, rooms });
     drawTyping();
   },
@@ -167,7 +167,7 @@ const hears = {
   },
 };
 
-let caughtUp = 0;
+let caughtUp = { count: 0, more: false }; // what came when we were back
 let settled = 0;
 
 function drawStatus(state, how, answer) {
@@ -176,12 +176,17 @@ function drawStatus(state, how, answer) {
   let text = say(texts[state] ?? state);
   if (state === "open" && how !== "first") {
     if (answer?.database.state === "away") text = say("caughtUpPerhaps");
-    else if (how === "recovered" || (caughtUp === 0 && !answer.more)) text = say("recovered");
-    else text = answer.more ? say("caughtUpMore") : say("caughtUp", { count: caughtUp });
+    else if (how === "recovered" || (caughtUp.count === 0 && !caughtUp.more)) text = say("recovered");
+    else text = caughtUp.more ? say("caughtUpMore") : say("caughtUp", { count: caughtUp.count });
     $("status").dataset.state = "back";
     settled = setTimeout(() => hears.changed("open", { how: "first" }), NOTICE_STAYS);
   }
   $("status").textContent = text;
+}
+
+function hasTyped(name) {
+  clearTimeout(writers.get(name)?.timer);
+  if (writers.delete(name)) drawTyping();
 }
 
 function drawTyping() {
@@ -205,7 +210,7 @@ function showDatabase({ state, lost: now, waiting = 0 }, told = false) {
   $("database").hidden = state === "well";
   $("database").textContent = state === "well" ? "" : say("databaseAway", { count: waiting });
   if (told && state === "well") notice(now > lost ? say("databaseLost", { count: now - lost }) : say("databaseBack"));
-  lost = now;
+  if (state === "well" || !told) lost = now; // one notice more comes while it is away: of the first that is lost
 }
 
 // ---- rooms
@@ -236,7 +241,8 @@ async function enterAgain(room) {
   if (answer.error) left(room);
   else {
     lists.mine.set(room, new Set(answer.people));
-    log.openRoom(room, answer, true);
+    const { count, more } = log.openRoomAgain(room, answer);
+    caughtUp = { count: caughtUp.count + count, more: caughtUp.more || more };
     drawSoon();
   }
 }
@@ -412,7 +418,7 @@ for (const button of document.querySelectorAll(".language")) button.addEventList
 
 // Browsers may keep a page that was left for when one comes back to it; the name is free in the meantime.
 addEventListener("pagehide", () => connection?.leave());
-addEventListener("pageshow", (event) => event.persisted && connection.connect());
+addEventListener("pageshow", (event) => event.persisted && connection?.state !== "moved" && connection?.connect());
 addEventListener("online", () => connection?.retry());
 
 function start() {
