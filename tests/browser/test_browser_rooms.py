@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -39,7 +40,9 @@ class Tab:
 
     def click(self, selector: str) -> None:
         self.turn_to()
-        self.browser.find_element(By.CSS_SELECTOR, selector).click()
+        # The page may draw it anew in between.
+        wait = WebDriverWait(self.browser, 15, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException])
+        wait.until(lambda browser: browser.find_element(By.CSS_SELECTOR, selector).click() is None)
 
     def say(self, text: str) -> None:
         self.type("#text", text, Keys.ENTER)

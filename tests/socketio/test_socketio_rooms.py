@@ -416,6 +416,7 @@ async def test_packets_have_no_place_among_what_rooms_remember(serve: Serve) -> 
             place = await stream.next()
             assert place is not None
             assert str(place.id).endswith("-1")
+            await until(lambda: len(hub.room("news")) == 1)
             await hub.room("news").broadcast("two")
             assert await stream.data() == "two"
             assert str(stream.last_id).endswith("-2")
