@@ -180,7 +180,7 @@ class Hub:
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
         names = _names("subprotocols", subprotocols)
-        allowed = self._origins if origins is None else origins_list(origins)
+        allowed = self._allowed(origins)
         how = self._compression if compression == "hub" else Compression.read(compression)
 
         def register(handler: H) -> H:
@@ -209,7 +209,7 @@ class Hub:
         broadcast since arrives when the session joins them; an event of type ``gap`` says that some of it is not kept
         any more.
         """
-        entry = self._add(path, origins, service="events", session_type=EventStream)
+        entry = self._add(path, self._allowed(origins), service="events", session_type=EventStream)
 
         def register(handler: H) -> H:
             check_handler("eventsource", handler, "es")
@@ -249,7 +249,7 @@ class Hub:
             raise ValueError(f"transports are some of {', '.join(TRANSPORTS)}, not {transports!r}")
         if not isinstance(rooms, bool) and (not callable(rooms) or is_coroutine(rooms)):
             raise TypeError(f"rooms is True, False or a function, not {rooms!r}")
-        entry = self._add(path, origins, service="comet", transports=list(transports), rooms=rooms)
+        entry = self._add(path, self._allowed(origins), service="comet", transports=list(transports), rooms=rooms)
         entry["subprotocols"] = _names("subprotocols", subprotocols)
 
         def register(handler: H) -> H:
@@ -261,12 +261,15 @@ class Hub:
 
         return register
 
-    def _add(self, path: str, origins: Sequence[str] | None, **more: Any) -> dict[str, Any]:
+    def _allowed(self, origins: Sequence[str] | None) -> list[str] | None:
+        """The pages that may connect to an endpoint: those it says, or the hub's. ``None``: every page."""
+        return self._origins if origins is None else origins_list(origins)
+
+    def _add(self, path: str, origins: list[str] | None, **more: Any) -> dict[str, Any]:
         """Notes an endpoint; its handlers may still come."""
         if not isinstance(path, str) or not path.startswith("/"):
             raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
-        allowed = self._origins if origins is None else origins_list(origins)
-        entry = {"path": path, "subprotocols": [], "origins": allowed, **more}
+        entry = {"path": path, "subprotocols": [], "origins": origins, **more}
         self._endpoints.append(entry)
         return entry
 

@@ -49,7 +49,8 @@ class Engine(Emitter):
     - ``initial_headers`` ``(headers, request)``: what is put into the dict are fields of the response that opens a
       connection. Added before the hub runs; may be a coroutine function.
     - ``connection_error`` ``(refusal)``: a request was refused, a `ConnectionRefusal`. Added before the hub runs. What
-      `Hub.on_request` answers, and what is no HTTP, is not told.
+      `Hub.on_request` answers, what is no HTTP, and what is refused for its size or for want of room (413, 417, 503) is
+      not told.
     """
 
     __slots__ = ("_allow_request", "_cors", "_endpoint", "server")
@@ -134,19 +135,20 @@ class Engine(Emitter):
         return answer
 
     def _head(self, request: Request) -> Awaitable[None] | None:
-        handlers = iter(self._heard("initial_headers"))
+        return self._add_fields(request, iter(self._heard("initial_headers")))
+
+    def _add_fields(self, request: Request, handlers: Iterator[Handler]) -> Awaitable[None] | None:
         for handler in handlers:
             result = handler(*fitting(handler, request.response_headers, request))
             if must_wait(result):
-                return self._head_later(request, result, handlers)
+                return self._add_later(request, result, handlers)
         return None
 
-    async def _head_later(self, request: Request, result: Any, others: Iterator[Handler]) -> None:
+    async def _add_later(self, request: Request, result: Awaitable[Any], others: Iterator[Handler]) -> None:
         await result
-        for handler in others:
-            result = handler(*fitting(handler, request.response_headers, request))
-            if must_wait(result):
-                await result
+        rest = self._add_fields(request, others)
+        if rest is not None:
+            await rest
 
     # ---- how: telling
 

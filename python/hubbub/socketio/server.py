@@ -206,7 +206,6 @@ class Server(NamespaceMethods):
             on_message=self._feeding(),
             on_close=self._ended,
         )
-        endpoint["origins"] = pages.listed
         #: Connections, before there are sockets.
         self.engine = Engine(self, endpoint, pages, allow_request)
         if serve_client:

@@ -168,8 +168,7 @@ impl Lasting {
 
     /// What was to be signalled is void, as no poll has come for it. `true`: there was a ping among it.
     pub(crate) fn take_ping(&mut self) -> bool {
-        let signals = std::mem::take(&mut self.signals);
-        signals.split(|byte| *byte == SEPARATOR).any(|packet| packet == [PacketType::Ping as u8])
+        self.take_signals().split(|byte| *byte == SEPARATOR).any(|packet| packet == [PacketType::Ping as u8])
     }
 
     /// What answers a poll that no message is entrusted to.
