@@ -7,11 +7,16 @@ SOAK_SECONDS := $(or $(SECONDS),600)
 SECONDS ?= 5
 # Test processes at a time.
 JOBS ?= 2
+# What the checks and tests look at: the wheel as users get it, or "develop", which is built in seconds.
+BUILD ?= wheel
+# The tests that make t runs: a file, or a test in it.
+T ?= tests
 
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/done
 export PIP_ROOT_USER_ACTION := ignore
+export PIP_QUIET := 1
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -path python/hubbub/projects -prune -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path 'python/hubbub/client/*.ts' -o -path 'python/hubbub/client/*.js')
 PYTHON_CODE := python tests examples benches
@@ -24,10 +29,8 @@ PROJECTS := python/hubbub/projects
 CHAT := $(wildcard $(addprefix examples/chat/,*.py *.md *.txt .gitignore public/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-rust check-python test test-rust test-abuse test-python wheel
+.PHONY: help run develop t check check-rust check-python test stages test-rust test-python test-alone test-matrix wheel
 .PHONY: fuzz soak bench instructions conformance conformance-full browser clean
-# Tests that bound times, and installations into one folder, do not go side by side.
-.NOTPARALLEL:
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +38,13 @@ help: ## Show this list
 run: $(DONE)/wheel $(DONE)/chat ## Start the chat of examples/chat on port 8000 (HOST=..., PORT=..., DATABASE=...)
 	@$(BIN)/python examples/chat/app.py
 
-check: check-rust check-python ## Formatting, lints, types and stubs
+develop: $(DONE)/develop ## Build the extension quickly into .venv and python/hubbub, to try a change
+
+t: $(DONE)/develop ## Run the tests T=tests/test_rooms.py::test_name against what make develop built
+	$(BIN)/python -m pytest -ra $(T)
+
+check: ## Formatting, lints, types and stubs
+	@$(MAKE) check-rust check-python BUILD=develop
 
 # The extension needs a Python to compile against.
 check-rust: $(DONE)/dev
@@ -43,7 +52,7 @@ check-rust: $(DONE)/dev
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
 # stubtest compares the stubs with the extension that is installed, so it runs away from the source tree.
-check-python: $(DONE)/wheel
+check-python: $(DONE)/$(BUILD)
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/mypy --strict
@@ -52,25 +61,29 @@ check-python: $(DONE)/wheel
 	for app in rooms clocks socketio; do $(BIN)/mypy --strict --python-executable $(BIN)/python examples/$$app/app.py || exit; done
 	cd $(VENV) && bin/python -m mypy.stubtest hubbub._core
 
-test: check test-rust instructions conformance test-abuse test-python ## The checks and all tests: cargo's, Autobahn's, pytest's
+# Two stages at a time; then, on a machine that does nothing else, the tests that bound how long things may take.
+test: ## The checks and all tests: cargo's, Autobahn's, pytest's
+	@$(PYTHON) tests/again.py --forget
+	@$(MAKE) --keep-going --jobs 2 --output-sync=target stages; stages=$$?; \
+		$(MAKE) test-alone; alone=$$?; \
+		$(PYTHON) tests/again.py --report; exit $$((stages + alone))
 
-# What fails is run once more by itself, and said: thousands of tests with real sockets, clients and browsers meet a machine that
-# is busy with something else now and then. What is wrong fails twice.
-AGAIN := --last-failed --last-failed-no-failures none
+stages: $(DONE)/$(BUILD) check-rust test-rust check-python test-python instructions conformance
 
-test-rust:
-	cargo test --quiet || cargo test --quiet
+test-rust: $(DONE)/venv
+	$(BIN)/python tests/again.py cargo test --quiet
 
-test-python: $(DONE)/wheel $(DONE)/node browser
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --ignore tests/abuse tests || \
-		$(BIN)/python -m pytest $(AGAIN) --ignore tests/abuse tests
+test-python: $(DONE)/$(BUILD) $(DONE)/node browser
+	$(BIN)/python tests/again.py pytest -ra -n $(JOBS) --dist loadfile -m "not alone" tests
 
-# Alone and one by one: these tests bound how long things may take.
-test-abuse: $(DONE)/wheel
-	$(BIN)/python -m pytest tests/abuse || $(BIN)/python -m pytest $(AGAIN) tests/abuse
+test-alone: $(DONE)/$(BUILD)
+	$(BIN)/python tests/again.py pytest -ra -m alone tests
+
+test-matrix: $(DONE)/$(BUILD) $(DONE)/node browser ## The tests on every event loop and in every thread mode (far longer)
+	$(BIN)/python -m pytest -ra -n $(JOBS) --dist loadfile --matrix -m "not alone" tests
 
 # Autobahn is a program for Python 2.7. Where it cannot be had, that is said and the rest is tested.
-conformance: $(DONE)/wheel ## Autobahn's cases that are quick, against the committed result (a minute)
+conformance: $(DONE)/$(BUILD) ## Autobahn's cases that are quick, against the committed result (a minute)
 	@if tests/conformance/autobahn.sh install; then \
 		$(BIN)/python tests/conformance/run.py --quick; \
 	else \
@@ -96,7 +109,7 @@ wheel: $(DONE)/wheel ## Build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## Remove everything that was built or installed here
-	rm -rf $(VENV) dist target rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
+	rm -rf $(VENV) dist target python/hubbub/_core.*.so rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
 	rm -rf $(CLIENT) $(PROJECTS) $(CLIENT_SOURCE)/node_modules python/hubbub/client/*.gz python/hubbub/client/*.br
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -129,9 +142,15 @@ $(DONE)/projects: $(DONE)/venv $(CHAT)
 	@touch $@
 
 $(DONE)/wheel: $(DONE)/dev $(DONE)/client $(DONE)/projects pyproject.toml Cargo.toml Cargo.lock $(SOURCES)
-	@rm -rf dist
+	@rm -rf dist $(DONE)/develop python/hubbub/_core.*.so
 	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	@touch $@
+
+# The package itself is python/hubbub then.
+$(DONE)/develop: $(DONE)/dev $(DONE)/client $(DONE)/projects pyproject.toml Cargo.toml Cargo.lock $(SOURCES)
+	@rm -f $(DONE)/wheel
+	$(BIN)/maturin develop --quiet
 	@touch $@
 
 # The rivals are installed by benches/compare.py, each by itself.

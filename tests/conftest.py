@@ -1,4 +1,8 @@
-"""Every test runs on each event loop, with the network in the loop's thread and in one of its own."""
+"""Tests that take a server run on one of three event loops, with the network in the loop's thread or in one of its own.
+
+Which of the six forms a test takes is settled by its name, so that all forms are seen and each test always takes the
+same one. Tests with the mark ``matrix``, and all of them with ``--matrix``, take all six.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import faulthandler
 import functools
 import inspect
 import logging
+import re
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +26,30 @@ TEST_TIME = 10.0
 
 #: Clients, and what they are clients of.
 NODE = Path(__file__).parent / "clients" / "node"
+
+#: The forms that a test can take, as they stand in its name.
+FORM = re.compile(r"(?<=[\[-])(?:asyncio|uvloop|trio|inline|threaded)(?=[-\]])")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix", action="store_true", help="run each test in all of its forms, not in one of them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("matrix") or any("[" in argument for argument in config.args):
+        return
+    forms: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if FORM.search(item.nodeid) and item.get_closest_marker("matrix") is None:
+            forms.setdefault(FORM.sub("*", item.nodeid), []).append(item)
+    left_out = {
+        item
+        for test, of_test in forms.items()
+        for number, item in enumerate(of_test)
+        if number != zlib.crc32(test.encode()) % len(of_test)
+    }
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hubbub import ConnectionClosed, Hub, Limits, WebSocket
 from support.server import Serve, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
 
 LEGAL = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
 

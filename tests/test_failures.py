@@ -13,7 +13,7 @@ from hubbub import ConnectionClosedError, Hub, WebSocket
 from support.handlers import KINDS
 from support.server import Serve, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
 
 
 @pytest.mark.parametrize("kind", KINDS)

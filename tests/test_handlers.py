@@ -11,7 +11,7 @@ from hubbub import Hub, WebSocket
 from support.handlers import KINDS
 from support.server import Serve, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
 
 
 @pytest.mark.parametrize("kinds", list(product(KINDS, repeat=3)), ids=lambda kinds: "-".join(k.__name__ for k in kinds))

@@ -11,7 +11,7 @@ import pytest
 from hubbub import ConcurrencyError, ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, Hub, WebSocket
 from support.server import Serve, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hubbub import Hub, Limits, Room, TooManyRooms, WebSocket
 from support.client import Client
 from support.server import Serve, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
 
 
 def naming_hub(**limits: Any) -> tuple[Hub, dict[str, WebSocket]]:

@@ -12,7 +12,7 @@ import pytest
 from hubbub import ConnectionClosed, ConnectionClosedOK, Hub, Limits, WebSocket
 from support.server import Serve, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
 
 #: More than the kernel takes for a peer that does not read.
 FLOOD = 16 << 20

@@ -12,7 +12,7 @@ import sniffio
 from hubbub import Hub, WebSocket
 from support.server import Serve, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
 
 number: ContextVar[int] = ContextVar("number", default=0)
 

@@ -18,7 +18,6 @@ from wire import TEXT, Wire, frame, request
 MEBIBYTE = 1 << 20
 
 
-@pytest.mark.slow
 def test_F4_slow_readers_do_not_hold_up_the_others(serve: Serve) -> None:
     readers, messages = 50, 8000
     server = serve()
@@ -105,7 +104,6 @@ class Crowd:
         del received[:at]
 
 
-@pytest.mark.slow
 def test_F6_resets_during_broadcasts_harm_nobody_else(serve: Serve) -> None:
     server = serve()
     server.is_well()
@@ -135,6 +133,7 @@ def test_F6_resets_during_broadcasts_harm_nobody_else(serve: Serve) -> None:
     server.is_well()
 
 
+@pytest.mark.alone
 def test_F7_without_descriptors_it_waits_and_goes_on_serving(serve: Serve) -> None:
     server = serve()
     with contextlib.ExitStack() as stack:
@@ -190,7 +189,6 @@ def test_F7_as_many_sessions_as_allowed_and_then_the_next(serve: Serve) -> None:
     server.is_well()
 
 
-@pytest.mark.slow
 def test_F24_coming_and_going_leaves_nothing_behind(serve: Serve) -> None:
     cycles = 4000
     server = serve()
@@ -238,7 +236,6 @@ def settled(server: Server) -> dict:
     return server.report()
 
 
-@pytest.mark.slow
 def test_row_13_a_path_is_not_remembered(serve: Serve) -> None:
     server = serve("--access-log")
     server.log.clear()

@@ -43,7 +43,6 @@ def bomb(mebibytes: int) -> bytes:
     return (piece * (mebibytes // 16))[:-4]
 
 
-@pytest.mark.slow
 @MODES
 @pytest.mark.parametrize("mebibytes", [64, 1024])
 def test_F14_a_bomb_is_1009_and_costs_no_more_than_a_message(serve: Serve, mode: str, mebibytes: int) -> None:
@@ -73,7 +72,6 @@ def test_F14_a_bomb_is_1009_and_costs_no_more_than_a_message(serve: Serve, mode:
     server.is_well()
 
 
-@pytest.mark.slow
 @MODES
 def test_F14_a_hundred_legal_messages_in_one_write_do_not_pile_up(serve: Serve, mode: str) -> None:
     """Ninety megabytes in less than a hundred kilobytes, with reference to each other where that is agreed on."""

@@ -33,6 +33,7 @@ def ends_since(server: Server, before: dict[str, int], code: int) -> int:
     return count(now) - count(before)
 
 
+@pytest.mark.alone
 def test_F23_a_client_that_never_answers_close_is_dropped_in_time(closer: Server) -> None:
     before = closer.report()
     wires = [closer.open() for _ in range(COUNT)]
@@ -49,6 +50,7 @@ def test_F23_a_client_that_never_answers_close_is_dropped_in_time(closer: Server
     assert ends_since(closer, before["ends"], 1006) >= COUNT
 
 
+@pytest.mark.alone
 def test_row_25_closing_does_not_wait_for_a_client_that_reads_nothing(closer: Server) -> None:
     before = closer.report()
     wires = [closer.open("/farewell", receive_buffer=4096) for _ in range(20)]
@@ -144,6 +146,7 @@ class Drained:
             self.messages.append(received.payload)
 
 
+@pytest.mark.alone
 def test_F8_sigterm_lets_everyone_finish(io_threads: int) -> None:
     with Server(io_threads, options=("--drain", "2")) as server, contextlib.ExitStack() as stack:
 
@@ -193,6 +196,7 @@ def refuses(server: Server) -> bool:
     return False
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_F8_without_clients_it_ends_at_once_with_0(io_threads: int, number: signal.Signals) -> None:
     with Server(io_threads) as server:
@@ -203,6 +207,7 @@ def test_F8_without_clients_it_ends_at_once_with_0(io_threads: int, number: sign
         assert "Traceback" not in server.text()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_F8_a_second_signal_ends_it_at_once(io_threads: int, number: signal.Signals) -> None:
     with Server(io_threads, options=("--drain", "20")) as server, server.open("/slow/20") as wire:

@@ -69,6 +69,7 @@ def test_row_16_many_fragments_cost_in_proportion(io_threads: int) -> None:
         assert spent[131_072] < 3 * spent[65_536] + 0.05
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
@@ -191,6 +192,7 @@ def test_row_23_pongs_that_nobody_asked_for_are_nothing(server: Server) -> None:
     server.is_well()
 
 
+@pytest.mark.alone
 def test_F21_row_24_a_flood_of_pings_is_not_hoarded_and_does_not_disturb(io_threads: int) -> None:
     flood = frame(PING, b"p" * 125) * 1000
     with Server(io_threads) as server, server.open() as bystander:

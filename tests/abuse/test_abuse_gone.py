@@ -119,7 +119,7 @@ def expect_all_gone(server: Server, since: float) -> None:
     assert report["stats"]["opened"] - report["stats"]["closed"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_F3_peers_behind_a_proxy_that_stops_forwarding_are_given_up(serve: Serve) -> None:
     server = serve(**KEEPALIVE, close_timeout=0.5)
     server.is_well()
@@ -133,7 +133,7 @@ def test_F3_peers_behind_a_proxy_that_stops_forwarding_are_given_up(serve: Serve
     server.is_well()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_F3_peers_that_were_stopped_are_given_up(serve: Serve) -> None:
     server = serve(**KEEPALIVE, close_timeout=0.5)
     server.is_well()
@@ -146,7 +146,7 @@ def test_F3_peers_that_were_stopped_are_given_up(serve: Serve) -> None:
     server.is_well()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_F26_after_it_was_stopped_itself_it_drops_nobody(serve: Serve) -> None:
     server = serve(**KEEPALIVE, handshake_timeout=2.0, message_timeout=2.0)
     with contextlib.ExitStack() as stack, peers(server.port, 100) as here:

@@ -124,6 +124,7 @@ def test_F9_what_is_meant_to_end_the_program_ends_it(io_threads: int, name: str,
     server.__exit__(None, None, None)
 
 
+@pytest.mark.alone
 def test_F10_while_a_handler_blocks_the_network_goes_on(io_threads: int) -> None:
     if io_threads == 0:
         pytest.skip("with io_threads=0 the network shares the loop's thread, as documented")
@@ -178,6 +179,7 @@ def test_F10_nobody_is_given_up_because_a_handler_blocks(serve: Serve) -> None:
         assert server.report()["stats"]["ping_timeouts"] == 0
 
 
+@pytest.mark.alone
 def test_F11_a_handler_that_never_returns_fills_only_its_inbox(serve: Serve) -> None:
     server = serve("--drain", "1")
     count = 200
@@ -220,6 +222,7 @@ def test_messages_before_a_violation_are_answered_before_it_is_punished(serve: S
             assert wire.receive().code == 1002
 
 
+@pytest.mark.alone
 def test_a_violation_behind_a_handler_that_never_returns_is_punished_in_time(serve: Serve) -> None:
     server = serve(close_timeout=0.5)
     with server.open("/forever") as wire:

@@ -44,7 +44,7 @@ def leave(server: Server, wires: list[Wire]) -> None:
     assert eventually(lambda: server.report()["sessions"] == 1, 30)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("options", "few", "bound"),
     [((), 5000, 4096), (("--compression", "shared"), 1000, 4096), (("--tls",), 1000, 8192)],
@@ -73,7 +73,6 @@ def test_F5_an_idle_session_costs_little(serve: Serve, options: tuple[str, ...],
     server.is_well()
 
 
-@pytest.mark.slow
 def test_a_loop_that_was_busy_keeps_nothing_of_what_waited(serve: Serve) -> None:
     """Each time, many small batches of events wait for it; their memory must not stay and go round."""
     server = serve()

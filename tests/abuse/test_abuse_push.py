@@ -202,7 +202,6 @@ class Readers:
                         selector.unregister(key.fileobj)
 
 
-@pytest.mark.slow
 def test_F4_who_takes_nothing_holds_nobody_up(serve: Serve) -> None:
     """Event streams that are not read, comet sessions and Socket.IO's that do not poll; beside them those who do."""
     each, messages = 10, 7000
@@ -364,7 +363,6 @@ def test_bodies_for_nobody_are_not_read(talking: Server, target: str) -> None:
         assert talking.memory() - memory < 8 * MEBIBYTE
 
 
-@pytest.mark.slow
 def test_F25_two_thousand_sessions_whose_clients_do_not_come_back_leave_nothing(serve: Serve) -> None:
     server = serve(session_timeout=0.5)
     before = server.report()

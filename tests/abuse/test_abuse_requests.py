@@ -35,6 +35,7 @@ def test_row_01_a_head_of_the_largest_size_may_come_byte_by_byte(server: Server)
     assert spent < 2
 
 
+@pytest.mark.alone
 def test_row_01_one_byte_more_is_answered_with_431_at_once(server: Server) -> None:
     raw = request("/", {"X-Filler": "f" * (16 << 10)})
     started = time.monotonic()
@@ -210,6 +211,7 @@ def test_row_14_pipelined_requests_pile_up_nowhere(server: Server) -> None:
     server.is_well()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("raw", "status"),
     [

@@ -64,6 +64,7 @@ def watch(wires: list[Wire], dribble: bytes | None) -> tuple[list[float], list[b
     return ended, list(words.values())
 
 
+@pytest.mark.alone
 def test_F1_a_head_that_comes_a_byte_at_a_time_has_its_deadline(serve: Serve) -> None:
     server = serve(handshake_timeout=HANDSHAKE_TIMEOUT)
     server.is_well()
@@ -87,6 +88,7 @@ def test_F1_a_head_that_comes_a_byte_at_a_time_has_its_deadline(serve: Serve) ->
     assert server.report()["stats"]["handshake_timeouts"] == 500
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_F2_silence_has_the_same_deadline(serve: Serve, tls: bool) -> None:
     server = serve(*(["--tls"] if tls else []), handshake_timeout=HANDSHAKE_TIMEOUT)
@@ -106,6 +108,7 @@ def test_F2_silence_has_the_same_deadline(serve: Serve, tls: bool) -> None:
     server.is_well()
 
 
+@pytest.mark.alone
 def test_F2_as_many_handshakes_as_allowed_do_not_shut_out_those_who_come_after(serve: Serve) -> None:
     server = serve(handshake_timeout=1.0, max_handshakes=50)
     silent = [server.wire() for _ in range(60)]

@@ -6,12 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SOAK = Path(__file__).parents[1] / "soak" / "soak.py"
 
 
-@pytest.mark.slow
 def test_soak_leaves_nothing_behind() -> None:
     command = [sys.executable, str(SOAK), "--seconds", "12"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)

@@ -188,6 +188,7 @@ def test_F17_what_follows_a_doubtful_request_is_not_read_as_one(server: Server, 
     assert server.report()["seen"].get("canary", 0) == 0
 
 
+@pytest.mark.alone
 def test_F4_readers_that_do_not_read_hold_no_memory_and_nobody_up(serve: Serve, folder: Path) -> None:
     readers = 50
     for options in (), ("--tls",):
@@ -235,7 +236,6 @@ def test_F7_without_descriptors_files_are_refused_and_then_served_again(serve: S
     server.is_well()
 
 
-@pytest.mark.slow
 def test_F25_names_of_files_are_not_remembered(serve: Serve, folder: Path, tmp_path: Path) -> None:
     public = tmp_path / "public"
     public.mkdir()

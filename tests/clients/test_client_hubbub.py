@@ -41,7 +41,6 @@ def has(name: str) -> bool:
     return subprocess.run(["node", *(flags() or []), "-e", script], check=False, capture_output=True).returncode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(flags() is None or not has("WebSocket"), reason="there is no Node with a WebSocket (22 or later)")
 def test_hubbub_js_keeps_a_session_in_node(comet: int) -> None:
     ran = subprocess.run(
