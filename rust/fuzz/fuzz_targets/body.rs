@@ -6,7 +6,7 @@ use hubbub_proto::body::{LAST_CHUNK, chunk_head};
 use hubbub_proto::head::Body;
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../proto/tests/bodies/mod.rs"]
+#[path = "../../proto/tests/all/bodies/mod.rs"]
 mod bodies;
 
 fuzz_target!(|data: &[u8]| {

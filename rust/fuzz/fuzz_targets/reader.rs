@@ -8,7 +8,7 @@ use hubbub_proto::message::Limits;
 use libfuzzer_sys::fuzz_target;
 use replay::{Replay, Seen};
 
-#[path = "../../proto/tests/replay/mod.rs"]
+#[path = "../../proto/tests/all/replay/mod.rs"]
 mod replay;
 
 /// The most that a message may inflate to.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]
 
+#[path = "all/support/mod.rs"]
 mod support;
 
 use std::fs::File;

@@ -1,7 +1,7 @@
-// What the reference's own parsers make of a table of packets, as JSON. rust/proto/tests/socketio.rs and engineio.rs
+// What the reference's own parsers make of a table of packets, as JSON. rust/proto/tests/all/socketio.rs and engineio.rs
 // compare with it, test_client_socketio_parser.py looks whether it is still what the parsers say. To make it anew:
 //
-//     cd tests/clients/node && npm ci && node parser-transcripts.js > ../../../rust/proto/tests/data/socketio.json
+//     cd tests/clients/node && npm ci && node parser-transcripts.js > ../../../rust/proto/tests/all/data/socketio.json
 //
 // Bytes stand as {"$bytes": base64}, dates as {"$date": milliseconds}.
 import { readFileSync } from "node:fs";
