@@ -97,6 +97,7 @@ fuzz: ## Each fuzz target for SECONDS=5 seconds
 
 soak: $(DONE)/wheel ## Everything at once against real servers for SECONDS=600 seconds, and nothing may be left of it
 	$(BIN)/python tests/soak/soak.py --seconds $(SOAK_SECONDS)
+	$(BIN)/python tests/soak/delivery.py --seconds $(SOAK_SECONDS)
 
 bench: $(DONE)/wheel $(DONE)/bench ## hubbub beside other servers, as ratios (ARGUMENTS=... for benches/compare.py)
 	cargo build --quiet --release -p hubbub-load

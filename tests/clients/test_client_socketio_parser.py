@@ -1,7 +1,7 @@
 """The reference's parsers: what they make of a table of packets, and of packets that were written here.
 
-rust/proto/tests/all/socketio.rs and engineio.rs compare our parsers with it, without Node. Here is shown that the committed
-table is still what node/parser-transcripts.js gets from the packages, which says how it is made anew.
+rust/proto/tests/all/socketio.rs and engineio.rs compare our parsers with it, without Node. Here is shown that the
+committed table is still what node/parser-transcripts.js gets from the packages, which says how it is made anew.
 """
 
 from __future__ import annotations
