@@ -47,7 +47,7 @@ pub(crate) fn tcp(host: &str, port: u16) -> Bind {
 /// A path that no other test and no earlier run has.
 pub(crate) fn fresh_path(name: &str) -> std::path::PathBuf {
     let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    std::env::temp_dir().join(format!("hubbub-{name}-{}-{stamp}", std::process::id()))
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{stamp}", std::process::id()))
 }
 
 /// Numbers that look random and are the same in every run.
