@@ -38,7 +38,8 @@ class Limits:
             older broadcasts that were sent with this policy.
         ping_interval: a ping is sent after so long without a byte from the peer.
         ping_timeout: when nothing came for so long after a ping, the session is closed with 1011.
-        close_timeout: how long the peer may take to answer our Close frame.
+        close_timeout: how long the peer may take to answer our Close frame, from when it has stopped taking what was
+            sent before.
         slow_handler: a handler that keeps the event loop busy for longer is logged, once, with its name. Coroutines
             on trio are not watched: trio runs them when it sees fit.
         max_head_bytes: a request's head; beyond it the answer is 431.

@@ -339,7 +339,7 @@ impl Session {
             latency: Mutex::default(),
             waiter: Mutex::default(),
         });
-        this.waits().get_or_insert_default().pings.push(ping.clone());
+        this.waits().get_or_insert_default().expect_pong(ping.clone());
         this.link.wait_for_pong();
         this.core.post(py, this.id().shard(), Command::Ping(this.id(), payload));
         Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Pong(ping)))?.into_any())

@@ -259,13 +259,13 @@ impl Wait {
                 if ended.is_some() || !self.session.get().link().wait_for_drain(self.session.get().low_water_bytes()) {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().park_draining(waiter))
+                park_in(py, core, |waiter| park(&mut self.session.get().waits().get_or_insert_default().draining, waiter))
             }
             What::Close => {
                 if ended.is_some() {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().closing.push(waiter))
+                park_in(py, core, |waiter| park(&mut self.session.get().waits().get_or_insert_default().closing, waiter))
             }
             What::Pong(ping) => {
                 if let Some(latency) = *lock(&ping.latency) {
@@ -288,11 +288,22 @@ impl Waits {
         self.draining.iter().chain(&self.closing).try_for_each(|waiter| visit.call(waiter))
     }
 
-    fn park_draining(&mut self, waiter: Py<Waiter>) {
-        // Waiters whose task was cancelled are forgotten here, so that they cannot pile up.
-        self.draining.retain(|waiter| waiter.get().is_waiting());
-        self.draining.push(waiter);
+    /// Keeps a ping until its pong comes. Those that nobody awaits any more are forgotten, so that they cannot pile up
+    /// where the peer answers none; the newest ones are kept for `WebSocket.latency`.
+    pub(crate) fn expect_pong(&mut self, ping: Arc<Ping>) {
+        if self.pings.len() == self.pings.capacity() {
+            self.pings.retain(|ping| Arc::strong_count(ping) > 1);
+        }
+        self.pings.push(ping);
     }
+}
+
+/// Adds a waiter. Those whose task was cancelled are forgotten, so that they cannot pile up.
+fn park(waiters: &mut Vec<Py<Waiter>>, waiter: Py<Waiter>) {
+    if waiters.len() == waiters.capacity() {
+        waiters.retain(|waiter| waiter.get().is_waiting());
+    }
+    waiters.push(waiter);
 }
 
 #[pymethods]

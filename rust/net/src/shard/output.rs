@@ -8,7 +8,7 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Header, Opcode};
 
 use super::Shard;
-use super::context::Context;
+use super::context::{Context, millis};
 use crate::broadcast::{Broadcast, Target, compressed_header, opcode};
 use crate::carrier::Carrier;
 use crate::compression::{Form, Packing};
@@ -427,10 +427,13 @@ impl Context {
                 self.counts.bytes_out += taken as u64;
                 // A stream's only sign of life is that its client takes what it is sent.
                 session.pinged &= taken == 0 || !session.carrier.is_stream();
-                if taken > 0
-                    && let Phase::Exchange(exchange) = &mut session.phase
-                {
-                    exchange.progress = self.now;
+                match &mut session.phase {
+                    Phase::Exchange(exchange) if taken > 0 => exchange.progress = self.now,
+                    // Who still takes what was sent before the Close frame is not late with the answer to it.
+                    Phase::Closing | Phase::Lingering if taken > 0 && !session.outbox.is_empty() => {
+                        session.until = self.now + millis(self.limits.close_timeout);
+                    }
+                    _ => {}
                 }
                 self.set_blocked(session, written == Written::Blocked);
                 if taken > 0 && self.answer_late(session) && !session.blocked {
