@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from hubbub import _core
 from hubbub._engineio import EngineIo
+from hubbub._fields import pairs
 from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.request import Request, Response
@@ -277,7 +278,7 @@ class Endpoint:
             response = checked_answer(answer)
             if response is None:
                 # What opens no session is refused by the network, which knows why.
-                pending.accept(request, request.subprotocol, list(request.response_headers.items()))
+                pending.accept(request, request.subprotocol, pairs(request.response_headers))
             else:
                 pending.answer(response.status, response._fields(), response.body)
         except Exception as error:

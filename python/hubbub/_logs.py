@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["LEVELS", "set_up", "set_up_if_missing"]
+__all__ = ["LEVELS", "fill_streams", "set_up", "set_up_if_missing"]
 
 LEVELS = ("critical", "error", "warning", "info", "debug")
 
@@ -29,7 +29,8 @@ def set_up(level: str = "info") -> None:
     logger = logging.getLogger("hubbub")
     logger.setLevel(level.upper())
     if not logger.hasHandlers():
-        logger.addHandler(_handler(sys.stderr))
+        # Without stderr (`2>&-`, pythonw) there is nowhere to log to, and logging's last resort would fail as well.
+        logger.addHandler(logging.NullHandler() if sys.stderr is None else _handler(sys.stderr))
 
 
 def set_up_if_missing() -> None:
@@ -37,6 +38,19 @@ def set_up_if_missing() -> None:
     logger = logging.getLogger("hubbub")
     if not logger.hasHandlers() and logger.level == logging.NOTSET and not logger.disabled:
         set_up()
+
+
+def fill_streams() -> None:
+    """Opens /dev/null in the place of standard streams that are closed.
+
+    Otherwise sockets would come to lie there: what C libraries write to stderr would go to a client, and libuv aborts
+    when it is to close one.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _handler(stream: TextIO) -> logging.Handler:
@@ -49,7 +63,14 @@ def _handler(stream: TextIO) -> logging.Handler:
 
 def _wants_colours(stream: TextIO) -> bool:
     # https://no-color.org: any value but the empty one switches colours off.
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):  # something else in its place, or closed
+        return False
 
 
 class _Formatter(logging.Formatter):

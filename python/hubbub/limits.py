@@ -161,4 +161,14 @@ def _check(name: str, value: object) -> None:
         raise TypeError(f"{name} is {unit}{optional}, not {value!r}")
     most = _MOST_HEAD_FIELDS if name == "max_head_fields" else (1 << 32) - 1 if name in _COUNTS else 1 << 40
     if not (value >= 0 if name in _MAY_BE_ZERO else value > 0) or value > most:
-        raise ValueError(f"{name} is out of range: {value!r}")
+        least = "from 0" if name in _MAY_BE_ZERO else "from 1" if kinds == (int,) else "greater than 0 up"
+        raise ValueError(f"{name} is {unit} {least} to {most}, not {value!r}")
+
+
+def check_room_policy(policy: object) -> None:
+    """Raises for what is no policy of a room."""
+    allowed, words = _POLICIES["outbox_policy"]
+    if not isinstance(policy, str):
+        raise TypeError(f"a room's policy is {words}, or None, not {policy!r}")
+    if policy not in allowed:
+        raise ValueError(f"a room's policy is {words}, not {policy!r}")

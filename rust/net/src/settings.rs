@@ -372,6 +372,10 @@ pub enum Bind {
         path: PathBuf,
         /// Pending connections in the accept queue.
         backlog: i32,
+        /// Its permissions; by umask if not given.
+        mode: Option<u32>,
+        /// The number of its group.
+        group: Option<u32>,
     },
     /// A listening socket that somebody else has opened.
     Descriptor(OwnedFd),

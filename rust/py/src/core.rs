@@ -46,6 +46,8 @@ pub(crate) struct Core {
     numbering: Mutex<()>,
     pub(crate) stopped_shards: AtomicUsize,
     pub(crate) leaving: AtomicBool,
+    /// The process ends: nothing of Python's is called any more.
+    pub(crate) frozen: AtomicBool,
 }
 
 /// What the core calls.
@@ -149,6 +151,7 @@ impl Core {
             numbering: Mutex::default(),
             stopped_shards: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
         }
     }
 
@@ -170,6 +173,11 @@ impl Core {
 
     pub(crate) fn runtime(&self) -> Option<Arc<Runtime>> {
         lock(&self.runtime).clone()
+    }
+
+    /// The event loop, unless it may not be called any more.
+    pub(crate) fn runtime_to_call(&self) -> Option<Arc<Runtime>> {
+        if self.frozen.load(Ordering::Relaxed) { None } else { self.runtime() }
     }
 
     /// Tasks must be parked by `Runtime::park`.
@@ -408,7 +416,7 @@ impl Core {
 
     /// Sees to a flush at the end of the loop's turn.
     fn schedule_flush(&self, py: Python<'_>) {
-        let Some(runtime) = self.runtime() else { return };
+        let Some(runtime) = self.runtime_to_call() else { return };
         if let Err(error) = runtime.call_soon.call1(py, (&runtime.flush,)) {
             // The loop is closed: nothing will be written any more, and the server is about to be told.
             error.write_unraisable(py, None);

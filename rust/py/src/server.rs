@@ -152,6 +152,9 @@ impl Server {
 
     /// Works through what has happened, calls the handlers, and writes what they send.
     fn turn(&self, py: Python<'_>) -> PyResult<()> {
+        if self.core.frozen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let turned = if self.io_threads == 0 { self.turn_inline(py) } else { self.turn_remote(py) };
         // What is fatal to the program leaves through here; until it has ended, the network goes on.
         let come_back = self.come_back(py, turned.as_ref().map_or(Some(Duration::ZERO), |wait| *wait));
@@ -167,7 +170,7 @@ impl Server {
 
     /// Sees how late the loop's timer is, once per second.
     fn beat(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(runtime) = self.core.runtime() else { return Ok(()) };
+        let Some(runtime) = self.core.runtime_to_call() else { return Ok(()) };
         self.core.server.times().lag.beat(Some(BEAT));
         let handle = runtime.call_later.call1(py, (BEAT.as_secs_f64(), &runtime.beat))?;
         let before = lock(&self.beating).replace(handle);
@@ -177,6 +180,9 @@ impl Server {
 
     /// Writes what was sent since the last turn.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        if self.core.frozen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let spoken = tell_spoken(py, &self.core);
         let wait = self.flush_home();
         self.wake_flushed(py)?;
@@ -185,6 +191,12 @@ impl Server {
     }
 
     // ---- the end
+
+    /// The process ends: from now on nothing calls Python. Before 3.14, Python unwinds its threads when they want the GIL
+    /// again, and that must not meet a frame of Rust's.
+    fn freeze(&self) {
+        self.core.frozen.store(true, Ordering::Relaxed);
+    }
 
     /// Takes no further connections, and closes each session with 1001 as soon as its handler is idle.
     fn leave(&self, py: Python<'_>) {

@@ -189,7 +189,7 @@ fn compression(setting: &Bound<'_, PyAny>) -> PyResult<Option<Compression>> {
     }))
 }
 
-/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)`, `("fd", number)` or `("guests", backlog)`.
+/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog, mode, group)`, `("fd", number)` or `("guests", backlog)`.
 pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
     let kind: String = bind.get_item(0)?.extract()?;
     match kind.as_str() {
@@ -199,7 +199,12 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
             backlog: bind.get_item(3)?.extract()?,
             reuse_port: bind.get_item(4)?.extract()?,
         }),
-        "unix" => Ok(Bind::Unix { path: bind.get_item(1)?.extract()?, backlog: bind.get_item(2)?.extract()? }),
+        "unix" => Ok(Bind::Unix {
+            path: bind.get_item(1)?.extract()?,
+            backlog: bind.get_item(2)?.extract()?,
+            mode: bind.get_item(3)?.extract()?,
+            group: bind.get_item(4)?.extract()?,
+        }),
         "fd" => Ok(Bind::Descriptor(adopt(bind.get_item(1)?.extract()?)?)),
         "guests" => Ok(Bind::Guests { backlog: bind.get_item(1)?.extract()? }),
         other => Err(errors::wrong_setting(format!("unknown kind of address {other:?}"))),

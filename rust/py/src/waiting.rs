@@ -72,7 +72,7 @@ impl Waiter {
     /// Lets the task that waits here run in the loop's next turn.
     pub(crate) fn wake_soon(slf: &Py<Self>, py: Python<'_>) -> PyResult<bool> {
         let Some(Wakeup { callback, context }) = lock(&slf.get().state).wakeup.take() else { return Ok(false) };
-        let Some(runtime) = slf.get().core.runtime() else { return Ok(false) };
+        let Some(runtime) = slf.get().core.runtime_to_call() else { return Ok(false) };
         let context = context.map(|context| [("context", context)].into_py_dict(py)).transpose()?;
         runtime.call_soon.bind(py).call((callback, slf), context.as_ref())?;
         Ok(true)

@@ -135,7 +135,7 @@ impl Server {
 
     /// Sees to it that the next turn comes in time.
     pub(super) fn come_back(&self, py: Python<'_>, wait: Option<Duration>) -> PyResult<()> {
-        match (wait, self.core.runtime()) {
+        match (wait, self.core.runtime_to_call()) {
             (None, _) | (_, None) => Ok(()),
             (Some(Duration::ZERO), Some(runtime)) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
             (Some(wait), Some(runtime)) => self.arm(py, &runtime, wait),
