@@ -1,7 +1,7 @@
 """Rooms of one namespace: who is in which, and how an event gets to them.
 
 The members of rooms are kept twice. The core has them by session and hands broadcasts out; here they are by socket, for
-programs that ask. In the core they are rooms of a protocol's, a space that no room of the hub's own is in, and their names
+programs that ask. In the core they are rooms of a protocol's, a space that no room of the hub's own is in; their names
 say which namespace they are of, so that none meets another.
 """
 
@@ -30,6 +30,11 @@ class Adapter(Emitter):
     """
 
     __slots__ = ("_everyone", "_prefix", "_rooms", "nsp")
+
+    _events = (
+        ("create-room", "delete-room", "join-room", "leave-room"),
+        "an adapter tells of {events}, not of {event}",
+    )
 
     def __init__(self, nsp: Namespace) -> None:
         super().__init__()
