@@ -19,6 +19,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from hubbub import _logs
 from support.server import Serve
 
 #: Seconds for one test. What waits longer has failed, and says where.
@@ -108,6 +109,8 @@ class _Failures(list[logging.LogRecord]):
 
 @pytest.fixture(autouse=True)
 def _nothing_fails_unnoticed(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    # What was logged before does not count.
+    _logs.failures.renew()
     yield
     if "failures" not in request.fixturenames:
         errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]

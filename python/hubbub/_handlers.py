@@ -48,7 +48,8 @@ def check_handler(what: str, handler: object, *parameters: str) -> None:
     if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
         raise TypeError(f"{what} takes a function or coroutine function; {_name(handler)} is a generator function")
     try:
-        signature = inspect.signature(handler)
+        # A decorator calls its function with what it likes: what it takes itself is what counts.
+        signature = inspect.signature(handler, follow_wrapped=False)
     except ValueError:  # a builtin that does not say
         return
     try:

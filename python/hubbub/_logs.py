@@ -1,7 +1,10 @@
-"""Logging for programs that have set up none: the command line's, and those that call `Hub.run`.
+"""Logging: for programs that have set up none, the command line's and those that call `Hub.run`; and its bound.
 
 A library that is imported logs through whatever the program has configured; a program that has configured nothing
 would see warnings only, and not even the address that it listens on.
+
+What a client sends may let a handler fail each time. So that no client fills the log, a bounded number of errors is
+written in a second, and then how many were left out.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
+import time
 from typing import TextIO
 
-__all__ = ["LEVELS", "fill_streams", "set_up", "set_up_if_missing"]
+__all__ = ["LEVELS", "failures", "fill_streams", "set_up", "set_up_if_missing"]
 
 LEVELS = ("critical", "error", "warning", "info", "debug")
 
@@ -22,6 +27,58 @@ _COLOURS = {
     logging.ERROR: "31",  # red
     logging.CRITICAL: "91",  # bright red
 }
+
+
+#: Errors that are written in a second, with their tracebacks, in this process.
+MAX_FAILURES = 10
+
+
+class Failures(logging.Filter):
+    """Lets `MAX_FAILURES` errors pass in a second; what is beyond is counted, and told once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Begins anew: as many as ever may pass, and nothing is left to be told."""
+        with self._lock:
+            self._until, self._written, self._left_out = 0.0, 0, 0
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        if record.levelno < logging.ERROR and not record.exc_info:
+            return True
+        now = time.monotonic()
+        with self._lock:
+            if now >= self._until:
+                self._until, self._written = now + 1.0, 0
+            self._written += 1
+            if self._written <= MAX_FAILURES:
+                return True
+            self._left_out += 1
+            if self._timer is None:
+                # A program that is at its end does not wait for it.
+                self._timer = threading.Timer(self._until - now, self._tell)
+                self._timer.daemon = True
+                self._timer.start()
+            return False
+
+    def _tell(self) -> None:
+        with self._lock:
+            left_out, self._left_out, self._timer = self._left_out, 0, None
+        if left_out:
+            logging.getLogger("hubbub").warning("%d further failures within a second were left out here", left_out)
+
+
+#: The bound of this process.
+failures = Failures()
+logging.getLogger("hubbub").addFilter(failures)
 
 
 def set_up(level: str = "info") -> None:

@@ -369,7 +369,7 @@ class Hub:
         return Audience(self, []).to(*rooms)
 
     def skip(self, *sessions: WebSocket) -> Audience:
-        """Everyone but these sessions."""
+        """Everyone but these sessions, for one broadcast. See `broadcast`."""
         return Audience(self, None).skip(*sessions)
 
     def broadcast(
@@ -380,7 +380,10 @@ class Hub:
         compress: bool = True,
         event: str | None = None,
     ) -> _core.Delivery:
-        """Sends a message to every open session. See `Room.broadcast`."""
+        """Sends a message to every open session of the hub's own: WebSockets, event streams and those of `comet`.
+
+        Clients of Socket.IO are none of them: they get events, by `hubbub.socketio.Server.emit`. See `Room.broadcast`.
+        """
         audience = self.skip(*([skip] if isinstance(skip, WebSocket) else skip))
         return audience.broadcast(data, compress=compress, event=event)
 

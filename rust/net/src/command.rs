@@ -12,6 +12,7 @@ use hubbub_proto::close::CloseCode;
 
 use crate::broadcast::Broadcast;
 use crate::compression::Form;
+use crate::directory::Space;
 use crate::exchange::{Piece, Reply};
 use crate::id::SessionId;
 use crate::peer::Peer;
@@ -28,9 +29,9 @@ pub enum Command {
     /// Send a message to many.
     Broadcast(Arc<Broadcast>),
     /// The session has joined a room (the directory knows it already).
-    Join(SessionId, Arc<str>),
+    Join(SessionId, Space, Arc<str>),
     /// The session has left a room (the directory knows it already).
-    Leave(SessionId, Arc<str>),
+    Leave(SessionId, Space, Arc<str>),
     /// Begin the closing handshake.
     Close(SessionId, CloseCode, String),
     /// Drop the connection without a word.
@@ -71,8 +72,8 @@ impl Command {
         match self {
             Command::Send(id, ..)
             | Command::Event(id, _)
-            | Command::Join(id, _)
-            | Command::Leave(id, _)
+            | Command::Join(id, ..)
+            | Command::Leave(id, ..)
             | Command::Close(id, ..)
             | Command::Abort(id)
             | Command::Ping(id, _)

@@ -226,6 +226,11 @@ impl Session {
         self.rare.is_none() && self.carrier == Carrier::WebSocket
     }
 
+    /// Its messages are the program's own, not packets of a protocol that is spoken by it.
+    pub(crate) fn is_the_hubs(&self) -> bool {
+        self.is_plain() || self.lasting().is_none_or(|lasting| lasting.dialect != Dialect::EngineIo)
+    }
+
     /// It is still to be told what it has missed.
     pub(crate) fn misses(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| !rare.missed.is_empty())

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hubbub_net::proto::close::CloseCode;
-use hubbub_net::{Address, Broadcast, Command, Exposition, Form, Policy, Shard, Target, Tls};
+use hubbub_net::{Address, Broadcast, Command, Exposition, Form, Policy, Shard, Space, Target, Tls};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -264,7 +264,7 @@ impl Server {
         let event = event.map(events::checked_type).transpose()?;
         let name = |room: &Bound<'_, PyAny>| PyResult::Ok(room_name(room)?.to_str()?.into());
         let names = rooms.as_ref().map(|rooms| rooms.iter().map(name).collect::<PyResult<_>>()).transpose()?;
-        let mut broadcast = self.encode(names, data, &skip, compress)?;
+        let mut broadcast = self.encode(Space::Hub, names, data, &skip, compress)?;
         broadcast.event = event;
         if self.core.hears_broadcasts {
             for room in rooms.into_iter().flatten() {
@@ -276,7 +276,7 @@ impl Server {
         Ok(self.hand_out(py, broadcast, true))
     }
 
-    /// Hands a text and the attachments that belong to it to the members of rooms. `on_broadcast` does not hear of it, and no
+    /// Hands a text and the attachments that belong to it to the members of rooms of a protocol's. `on_broadcast` does not hear of it, and no
     /// history has it.
     #[allow(clippy::too_many_arguments, reason = "what Python says of a packet for many")]
     fn emit(
@@ -291,7 +291,7 @@ impl Server {
     ) -> PyResult<Delivery> {
         let Some((text, attachments)) = messages.split_first() else { return Err(errors::no_message()) };
         let names = rooms.iter().map(|room| (**room).into()).collect();
-        let mut broadcast = self.encode(Some(names), text, &skip, compress)?;
+        let mut broadcast = self.encode(Space::Protocol, Some(names), text, &skip, compress)?;
         if !attachments.is_empty() {
             let shared = |bytes| Ok(buffers::shared(&buffers::to_bytes(bytes)?));
             broadcast = broadcast.attach(attachments.iter().map(shared).collect::<PyResult<_>>()?);
@@ -406,19 +406,23 @@ impl Server {
     /// A message for the members of these rooms, each of which has one more broadcast then, or for everyone.
     fn encode(
         &self,
+        space: Space,
         rooms: Option<Vec<Arc<str>>>,
         data: &Bound<'_, PyAny>,
         skip: &[Py<Session>],
         compress: bool,
     ) -> PyResult<Broadcast> {
         let server = &self.core.server;
-        let publish = |policy: Option<Policy>, room: &Arc<str>| policy.or(server.directory().publish(room));
+        let publish = |policy: Option<Policy>, room: &Arc<str>| policy.or(server.rooms(space).publish(room));
         let policy = rooms.iter().flatten().fold(None, publish).unwrap_or(server.settings().limits.outbox_policy);
         let target = rooms.map_or(Target::All, Target::Rooms);
         let skip = skip.iter().map(|session| session.get().id()).collect();
         buffers::with_message(data, |message| {
             let form = Form { kind: message.kind(), compress };
-            Broadcast::new(target, skip, policy, form, message.as_slice(), server.handles().len())
+            let shards = server.handles().len();
+            let mut broadcast = Broadcast::new(target, skip, policy, form, message.as_slice(), shards);
+            broadcast.space = space;
+            broadcast
         })
     }
 

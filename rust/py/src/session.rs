@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hubbub_net::proto::close::{CloseCode, MAX_REASON_BYTES};
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId};
+use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId, Space};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
@@ -120,14 +120,20 @@ impl Session {
         self.core.server.settings().limits.high_water_bytes / 2
     }
 
-    fn enter(&self, py: Python<'_>, room: &str, most: Option<usize>) -> PyResult<()> {
-        match self.core.server.directory().join(&self.link, room, most) {
-            Joined::Now(name) => self.core.post_now(py, self.id().shard(), Command::Join(self.id(), name)),
+    fn enter(&self, py: Python<'_>, space: Space, room: &str, most: Option<usize>) -> PyResult<()> {
+        match self.core.server.rooms(space).join(&self.link, room, most) {
+            Joined::Now(name) => self.core.post_now(py, self.id().shard(), Command::Join(self.id(), space, name)),
             Joined::Already => {}
             Joined::Full => return Err(errors::too_many_rooms(py, most.unwrap_or_default())),
             Joined::Ended => return Err(self.closed_error(py)),
         }
         Ok(())
+    }
+
+    fn exit(&self, py: Python<'_>, space: Space, room: &str) {
+        if let Some(name) = self.core.server.rooms(space).leave(&self.link, room) {
+            self.core.post_now(py, self.id().shard(), Command::Leave(self.id(), space, name));
+        }
     }
 
     pub(crate) fn say_goodbye(&self, py: Python<'_>, code: CloseCode, reason: &str) {
@@ -376,22 +382,25 @@ impl Session {
     /// Raises `TooManyRooms` beyond `Limits.rooms_per_session`, `ConnectionClosed` when the session has ended, `TypeError`
     /// if the name is not `str`.
     fn join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.enter(py, room_name(room)?.to_str()?, self.core.server.settings().limits.rooms_per_session)
+        let most = self.core.server.settings().limits.rooms_per_session;
+        self.enter(py, Space::Hub, room_name(room)?.to_str()?, most)
     }
 
-    /// The same, however many rooms it is in: whoever calls it counts them.
-    fn _join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.enter(py, room_name(room)?.to_str()?, None)
+    /// Puts the session into a room of a protocol's, which is none of the hub's; whoever calls it counts them.
+    fn _join(&self, py: Python<'_>, room: &str) -> PyResult<()> {
+        self.enter(py, Space::Protocol, room, None)
+    }
+
+    /// Takes it out of such a room.
+    fn _leave(&self, py: Python<'_>, room: &str) {
+        self.exit(py, Space::Protocol, room);
     }
 
     /// Takes the session out of a room. Leaving a room that it is not in changes nothing.
     ///
     /// Raises `TypeError` if the name is not `str`.
     fn leave(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
-        let name = room_name(room)?;
-        if let Some(name) = self.core.server.directory().leave(&self.link, name.to_str()?) {
-            self.core.post_now(py, self.id().shard(), Command::Leave(self.id(), name));
-        }
+        self.exit(py, Space::Hub, room_name(room)?.to_str()?);
         Ok(())
     }
 

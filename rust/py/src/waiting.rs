@@ -259,13 +259,17 @@ impl Wait {
                 if ended.is_some() || !self.session.get().link().wait_for_drain(self.session.get().low_water_bytes()) {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| park(&mut self.session.get().waits().get_or_insert_default().draining, waiter))
+                park_in(py, core, |waiter| {
+                    park(&mut self.session.get().waits().get_or_insert_default().draining, waiter)
+                })
             }
             What::Close => {
                 if ended.is_some() {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| park(&mut self.session.get().waits().get_or_insert_default().closing, waiter))
+                park_in(py, core, |waiter| {
+                    park(&mut self.session.get().waits().get_or_insert_default().closing, waiter)
+                })
             }
             What::Pong(ping) => {
                 if let Some(latency) = *lock(&ping.latency) {

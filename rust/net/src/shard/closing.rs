@@ -201,7 +201,7 @@ impl Context {
             return;
         }
         let Some(link) = &session.link else { return };
-        let rooms = self.server.directory().leave_all(link);
+        let rooms = self.server.leave_all_rooms(link);
         let farewell = session.rare.as_mut().map(|rare| std::mem::take(&mut rare.farewell)).unwrap_or_default();
         let was_session = !matches!(session.phase, Phase::Deciding(_) | Phase::Exchange(_));
         let cause = cause.map(str::to_owned);

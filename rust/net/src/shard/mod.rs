@@ -39,6 +39,7 @@ use mio::{Events, Poll, Token};
 use self::accept::Acceptor;
 use self::context::Context;
 use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
+use crate::directory::Space;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
 use crate::rooms::Rooms;
@@ -351,8 +352,8 @@ impl Shard {
             Command::Broadcast(broadcast) => {
                 self.broadcast(&broadcast, handler);
             }
-            Command::Join(id, room) => self.join(id, &room),
-            Command::Leave(id, room) => self.leave(id, &room),
+            Command::Join(id, space, room) => self.join(id, space, &room),
+            Command::Leave(id, space, room) => self.leave(id, space, &room),
             Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
             Command::Abort(id) => {
                 if self.sessions.get(id).is_some() {
@@ -428,14 +429,14 @@ impl Shard {
     // ---- rooms
 
     /// Makes the session a member of this shard's part of the room.
-    pub fn join(&mut self, id: SessionId, room: &Arc<str>) {
+    pub fn join(&mut self, id: SessionId, space: Space, room: &Arc<str>) {
         // Who joins while the request is being decided is a member from the 101 on.
         let may = |session: &mut Session| matches!(session.phase, Phase::Open | Phase::Deciding(_));
         if self.sessions.get(id).is_some_and(may) {
-            self.rooms.join(room, id.slot() as u32, &mut self.sessions);
+            self.rooms.join(space, room, id.slot() as u32, &mut self.sessions);
         }
         if let Some(session) = self.sessions.get(id)
-            && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some())
+            && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some() && space == Space::Hub)
         {
             rare.missed.push(room.clone());
             self.cx.mark_dirty(session);
@@ -443,13 +444,13 @@ impl Shard {
     }
 
     /// Ends a membership.
-    pub fn leave(&mut self, id: SessionId, room: &str) {
+    pub fn leave(&mut self, id: SessionId, space: Space, room: &str) {
         let Some(session) = self.sessions.get(id) else { return };
-        if let Some(rare) = session.rare.as_mut() {
+        if let Some(rare) = session.rare.as_mut().filter(|_| space == Space::Hub) {
             rare.missed.retain(|missed| &**missed != room);
             rare.caught_up.retain(|known| &**known != room);
         }
-        self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
+        self.rooms.leave(space, room, id.slot() as u32, &mut self.sessions);
     }
 
     fn resume(&mut self, id: SessionId, handler: &mut impl Handler) {

@@ -133,7 +133,7 @@ impl Shard {
                 session.mark = mark;
             }
         }
-        for slot in broadcast.except.iter().flat_map(|name| self.rooms.members(name)) {
+        for slot in broadcast.except.iter().flat_map(|name| self.rooms.members(broadcast.space, name)) {
             if let Some(session) = self.sessions.at(slot) {
                 session.mark = mark;
             }
@@ -148,7 +148,7 @@ impl Shard {
         match &broadcast.target {
             Target::All => {
                 for slot in 0..sessions.end() {
-                    if let Some(session) = sessions.at(slot) {
+                    if let Some(session) = sessions.at(slot).filter(|session| session.is_the_hubs()) {
                         let fate = cx.deliver(session, broadcast, mark, handler);
                         count(fate, session.outbox.len(), cx.limits.high_water_bytes);
                     }
@@ -159,7 +159,7 @@ impl Shard {
                     // The members are walked over while sessions change, never the room itself: who is
                     // closed for being slow leaves the room when the connection goes.
                     let before = cx.counts.left_out();
-                    for slot in rooms.members(name) {
+                    for slot in rooms.members(broadcast.space, name) {
                         if let Some(session) = sessions.at(slot) {
                             let fate = cx.deliver(session, broadcast, mark, handler);
                             count(fate, session.outbox.len(), cx.limits.high_water_bytes);
@@ -167,7 +167,7 @@ impl Shard {
                     }
                     let left_out = cx.counts.left_out() - before;
                     if left_out > 0 {
-                        cx.server.directory().drop_in(name, left_out);
+                        cx.server.rooms(broadcast.space).drop_in(name, left_out);
                     }
                 }
             }
