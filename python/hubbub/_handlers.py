@@ -168,6 +168,7 @@ class Endpoint:
         self._tasks[ws] = self._bridge.spawn(lambda: self._run(ws))
 
     async def _run(self, ws: WebSocket) -> None:
+        ws._arrive()
         try:
             if self._serve is None:
                 await self._run_handlers(ws)

@@ -387,6 +387,16 @@ class Hub:
         audience = self.skip(*([skip] if isinstance(skip, WebSocket) else skip))
         return audience.broadcast(data, compress=compress, event=event)
 
+    def flush(self) -> None:
+        """Sends what was said so far, without waiting for the handler that says it to return.
+
+        What a handler sends leaves when it returns, or at its next ``await``: many messages are one write then. A
+        function that is about to block (to compute, to sleep, to wait for a thread) calls this first. With
+        ``io_threads=0`` only the event loop's own thread can write: on another thread this does nothing there.
+        """
+        if self._running is not None:
+            self._running.flush_now()
+
     # ---- what there is to know
 
     def stats(self) -> Stats:

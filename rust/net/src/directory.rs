@@ -107,6 +107,19 @@ impl Directory {
         Some(name)
     }
 
+    /// A session that is closing is no member any more, for whoever asks; the names of its rooms are kept for its end.
+    pub fn retire(&self, link: &Link) {
+        link.set_closing();
+        // As below.
+        if link.lock_rooms().is_empty() {
+            return;
+        }
+        let mut inner = self.lock();
+        for (_, name) in link.lock_rooms().iter().filter(|(space, _)| *space == self.space) {
+            inner.exit(name, link.id());
+        }
+    }
+
     /// Ends all memberships in this space of a session that has ended, in time proportional to their number.
     pub(crate) fn leave_all(&self, link: &Link) -> Vec<Arc<str>> {
         link.set_closing();
@@ -325,6 +338,21 @@ mod tests {
 
     fn link_rooms(link: &Link) -> Vec<Arc<str>> {
         link.rooms()
+    }
+
+    #[test]
+    fn who_is_closing_is_in_no_room_and_its_rooms_are_known_at_its_end() {
+        let (directory, a, b) = (Directory::default(), link(1), link(2));
+        for (link, room) in [(&a, "x"), (&b, "x"), (&a, "y")] {
+            directory.join(link, room, None);
+        }
+        directory.retire(&a);
+        directory.retire(&a);
+        assert_eq!((directory.members("x"), directory.len()), (vec![b.id()], 1));
+        assert_eq!(directory.join(&a, "z", None), Joined::Ended);
+        assert_eq!(a.rooms(), ["x".into(), "y".into()] as [Arc<str>; 2]);
+        assert_eq!(directory.leave_all(&a), ["x".into(), "y".into()] as [Arc<str>; 2]);
+        assert_eq!(directory.members("x"), [b.id()]);
     }
 
     #[test]

@@ -78,11 +78,16 @@ impl Server {
                 continue;
             }
             for (listener, address) in transport::listen(bind)? {
+                if let Some(bytes) = settings.limits.unsent_bytes {
+                    listener.bound_unsent(bytes);
+                }
                 listeners.push(listener);
                 addresses.push(address);
             }
         }
-        let seeds = (0..settings.shards.max(1)).map(|_| crate::shard::Seed::new()).collect::<io::Result<Vec<_>>>()?;
+        let seeds = (0..settings.shards.max(1))
+            .map(|_| crate::shard::Seed::new(settings.limits.posted_bytes))
+            .collect::<io::Result<Vec<_>>>()?;
         let server = Arc::new(Server {
             max_sessions: settings.max_sessions.unwrap_or_else(descriptors_to_spare),
             places: settings.max_sessions_per_address.map(Places::new),

@@ -146,6 +146,8 @@ pub(crate) struct Session {
     pub(crate) finished: bool,
     /// The user has been told of the end.
     pub(crate) told: bool,
+    /// It gets what is broadcast to everyone: the user knows it.
+    pub(crate) known: bool,
     /// It counts among the handshakes under way.
     pub(crate) pending: bool,
 }
@@ -208,6 +210,7 @@ impl Session {
             broken: false,
             finished: false,
             told: false,
+            known: false,
             pending: true,
         }
     }
@@ -288,6 +291,11 @@ impl Session {
     /// Bytes that wait for its client.
     pub(crate) fn backlog(&self) -> usize {
         if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.outbox.len() }
+    }
+
+    /// What that keeps in memory, more or less.
+    pub(crate) fn weight(&self) -> usize {
+        if self.is_away() { self.backlog() } else { self.outbox.weight() }
     }
 
     pub(crate) fn slot(&self) -> u32 {

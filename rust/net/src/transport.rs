@@ -228,6 +228,18 @@ impl Listener {
         }
     }
 
+    /// The kernel holds no more than so many bytes unsent on each connection that is accepted here. Where it has no such
+    /// bound, nothing changes.
+    pub(crate) fn bound_unsent(&self, bytes: u32) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Listener::Tcp(listener) = self {
+            // Connections have it from their listener. It fails nowhere; without it, more is held.
+            let _ = socket2::SockRef::from(listener).set_tcp_notsent_lowat(bytes);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = bytes;
+    }
+
     pub(crate) fn accept(&self, nodelay: bool) -> io::Result<(Stream, Peer)> {
         match self {
             Listener::Tcp(listener) => {

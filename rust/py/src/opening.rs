@@ -136,9 +136,12 @@ impl Pending {
 
     /// Lets `callback` be called if the client goes before there is a session.
     fn on_lost(&self, callback: Py<PyAny>) {
+        let mut place = Some(callback);
         if let Some(asked) = lock(&self.core.asked).get_mut(&self.link.id()) {
-            asked.lost = Some(callback);
+            std::mem::swap(&mut asked.lost, &mut place);
         }
+        // What is left in it goes when no lock is held.
+        drop(place);
     }
 
     /// Opens the session; `request` becomes its `ws.request`.
@@ -154,9 +157,11 @@ impl Pending {
         }
         check(&fields)?;
         check_not_ours(&fields)?;
+        let mut place = Some(request);
         if let Some(asked) = lock(&self.core.asked).get_mut(&self.link.id()) {
-            asked.object = Some(request);
+            std::mem::swap(&mut asked.object, &mut place);
         }
+        drop(place);
         self.decide(py, Verdict::Accept { subprotocol, fields })
     }
 

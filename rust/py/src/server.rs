@@ -129,8 +129,7 @@ impl Server {
             let thread = std::thread::Builder::new().name(name).spawn(move || shard.run(&mut batcher));
             lock(&this.threads).push(thread.map_err(errors::os)?);
         }
-        let batches = (0..this.io_threads).map(|_| Default::default()).collect();
-        home::settle(this.core.key(), Way::Remote { batches });
+        home::settle(this.core.key(), Way::Remote);
         Ok(())
     }
 
@@ -190,6 +189,17 @@ impl Server {
         self.come_back(py, wait)
     }
 
+    /// Writes, or hands to the shards, what this thread has said so far. On another thread than the loop's: hands on what was
+    /// collected; what the loop's own thread has to write itself stays there.
+    fn flush_now(&self, py: Python<'_>) -> PyResult<()> {
+        if home::is_here(self.core.key()) {
+            let wait = self.flush_handler();
+            return self.come_back(py, wait);
+        }
+        self.core.post_collected();
+        Ok(())
+    }
+
     // ---- the end
 
     /// The process ends: from now on nothing calls Python. Before 3.14, Python unwinds its threads when they want the GIL
@@ -219,15 +229,15 @@ impl Server {
 
     /// Gives everything back; the shards have stopped, or are dropped now.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(mut home) = home::leave(self.core.key()) {
-            home.way.post_collected(self.core.server.handles());
-        }
+        drop(home::leave(self.core.key()));
+        self.core.post_collected();
         if !self.core.all_stopped() {
             for handle in self.core.server.handles() {
                 handle.post(Command::Stop(CloseCode::GOING_AWAY, String::new(), Duration::ZERO));
             }
         }
-        lock(&self.shards).clear();
+        let shards = std::mem::take(&mut *lock(&self.shards));
+        drop(shards);
         let threads = std::mem::take(&mut *lock(&self.threads));
         py.detach(|| {
             for thread in threads {

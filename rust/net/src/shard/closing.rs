@@ -48,6 +48,7 @@ impl Shard {
     /// Takes the connection away. The user is told, once.
     pub(super) fn drop_session(&mut self, slot: u32, cause: Option<&str>, handler: &mut impl Handler) {
         let Some(mut session) = self.sessions.remove(slot) else { return };
+        self.cx.arriving.remove(&slot);
         self.forget(&mut session, handler);
         let memberships = std::mem::take(&mut session.memberships);
         self.rooms.leave_all(memberships, &mut self.sessions);
@@ -190,7 +191,7 @@ impl Context {
         }
         session.rare.get_or_insert_default().farewell.sent = Some((code, reason.to_owned()));
         if let Some(link) = &session.link {
-            link.set_closing();
+            self.server.directory().retire(link);
         }
         self.mark_dirty(session);
     }

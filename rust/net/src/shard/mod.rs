@@ -7,6 +7,7 @@
 
 mod accept;
 mod answering;
+mod arriving;
 mod body;
 mod calls;
 mod carrying;
@@ -107,11 +108,12 @@ pub(crate) struct Seed {
 }
 
 impl Seed {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// `most`: what may be posted and not obeyed, before those who can wait do.
+    pub(crate) fn new(most: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         let (sender, commands) = channel();
-        Ok(Seed { poll, handle: ShardHandle::new(sender, waker), commands })
+        Ok(Seed { poll, handle: ShardHandle::new(sender, waker, most), commands })
     }
 
     pub(crate) fn handle(&self) -> ShardHandle {
@@ -245,6 +247,9 @@ impl Shard {
     /// Obeys what others have posted so far: what is asked of the shard next comes after it.
     pub fn obey_posted(&mut self, handler: &mut impl Handler) {
         self.obey_commands(handler);
+        while self.commands_left {
+            self.obey_commands(handler);
+        }
     }
 
     /// Drops everything at once.
@@ -318,8 +323,10 @@ impl Shard {
                 self.commands_left = false;
                 return;
             };
+            let weight = batch.weight();
             batch.obey(|command, bytes| self.obey_guarded(command, bytes, handler));
             self.waker.keep(batch);
+            self.waker.obeyed(weight);
         }
     }
 
@@ -352,6 +359,8 @@ impl Shard {
             Command::Broadcast(broadcast) => {
                 self.broadcast(&broadcast, handler);
             }
+            Command::Arrive(id) => self.arrive(id),
+            Command::Introduce(id) => self.introduce(id, handler),
             Command::Join(id, space, room) => self.join(id, space, &room),
             Command::Leave(id, space, room) => self.leave(id, space, &room),
             Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
@@ -466,6 +475,12 @@ impl Shard {
             self.cx.mark_ready(session);
         }
         self.answer_posts(id, handler);
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.waker.end();
     }
 }
 

@@ -397,6 +397,7 @@ impl Context {
         if let Some(interval) = self.heartbeat(session).0 {
             self.arm(session, self.now + interval);
         }
+        session.known = !handler.introduces();
         handler.open(link, request);
     }
 

@@ -32,7 +32,7 @@ const COPY_BYTES: usize = 256;
 pub(super) const SHARE_BYTES: usize = 8 << 10;
 
 /// What a full outbox has come to, for one member of a broadcast.
-enum Fate {
+pub(super) enum Fate {
     Reached,
     Dropped,
     Absent,
@@ -124,10 +124,11 @@ impl Shard {
     /// Hands a broadcast to this shard's members. `true`: some member has more waiting than the high-water mark.
     pub fn broadcast(&mut self, broadcast: &Arc<Broadcast>, handler: &mut impl Handler) -> bool {
         if let (Some(stamp), Target::Rooms(names)) = (broadcast.stamp, &broadcast.target) {
-            self.cx.histories.push(names, stamp, broadcast, &self.cx.limits, self.cx.now);
+            let forgotten = self.cx.histories.push(names, stamp, broadcast, &self.cx.limits, self.cx.now);
+            // Every shard keeps the same.
+            self.cx.counts.forgotten += if self.cx.number == 0 { forgotten } else { 0 };
         }
-        self.cx.mark = self.cx.mark.wrapping_add(1).max(1);
-        let mark = self.cx.mark;
+        let mark = self.cx.next_mark();
         for &id in &broadcast.skip {
             if let Some(session) = self.sessions.get(id) {
                 session.mark = mark;
@@ -149,7 +150,10 @@ impl Shard {
             Target::All => {
                 for slot in 0..sessions.end() {
                     if let Some(session) = sessions.at(slot).filter(|session| session.is_the_hubs()) {
-                        let fate = cx.deliver(session, broadcast, mark, handler);
+                        let fate = match session.known {
+                            true => cx.deliver(session, broadcast, mark, handler),
+                            false => cx.hold(session, broadcast, mark, handler),
+                        };
                         count(fate, session.outbox.len(), cx.limits.high_water_bytes);
                     }
                 }
@@ -257,7 +261,7 @@ impl Shard {
 pub(super) const SLOW: &str = "the client does not read fast enough";
 
 impl Context {
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         session: &mut Session,
         broadcast: &Arc<Broadcast>,
@@ -383,7 +387,7 @@ impl Context {
     /// The outbox can take `len` more bytes. One message is taken however large it is, if nothing else waits.
     pub(super) fn has_room(&mut self, session: &mut Session, len: usize) -> bool {
         let limit = self.limits.outbox_bytes;
-        let fits = |session: &Session| match session.backlog() {
+        let fits = |session: &Session| match session.weight() {
             0 => true,
             waiting => waiting + len <= limit,
         };
@@ -427,13 +431,15 @@ impl Context {
                 self.counts.bytes_out += taken as u64;
                 // A stream's only sign of life is that its client takes what it is sent.
                 session.pinged &= taken == 0 || !session.carrier.is_stream();
-                match &mut session.phase {
-                    Phase::Exchange(exchange) if taken > 0 => exchange.progress = self.now,
-                    // Who still takes what was sent before the Close frame is not late with the answer to it.
-                    Phase::Closing | Phase::Lingering if taken > 0 && !session.outbox.is_empty() => {
-                        session.until = self.now + millis(self.limits.close_timeout);
+                if taken > 0 {
+                    match &mut session.phase {
+                        Phase::Exchange(exchange) => exchange.progress = self.now,
+                        // Whoever takes what was said has the time to take the rest.
+                        Phase::Closing | Phase::Lingering => {
+                            session.until = session.until.max(self.now + millis(self.limits.close_timeout));
+                        }
+                        _ => {}
                     }
-                    _ => {}
                 }
                 self.set_blocked(session, written == Written::Blocked);
                 if taken > 0 && self.answer_late(session) && !session.blocked {
