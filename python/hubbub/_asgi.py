@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,22 @@ class ApplicationFailed(RuntimeError):
 def check_app(app: object) -> None:
     """Raises `TypeError` for what cannot be an application."""
     if not callable(app):
-        raise TypeError(f"an ASGI application is called with (scope, receive, send); {app!r} cannot be called")
+        from hubbub.hub import Hub
+
+        hub = "; a hub becomes one by hub.asgi()" if isinstance(app, Hub) else ""
+        raise TypeError(f"an ASGI application is called with (scope, receive, send); {app!r} cannot be called{hub}")
+    try:
+        # What a decorator's wrapper takes itself, not what it wraps.
+        signature = inspect.signature(app, follow_wrapped=False)
+        signature.bind("scope", "receive", "send")
+    except ValueError:  # a builtin that does not say
+        return
+    except TypeError:
+        wsgi = len(signature.parameters) == 2
+        how = ". A WSGI application (Flask, Django's wsgi.py) becomes one by a2wsgi.WSGIMiddleware(app)" if wsgi else ""
+        raise TypeError(
+            f"an ASGI application is called with (scope, receive, send); {app!r} takes {signature}{how}"
+        ) from None
 
 
 class Application:

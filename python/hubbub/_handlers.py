@@ -66,8 +66,12 @@ def report(ws: WebSocket, error: BaseException) -> None:
     """
     if isinstance(error, ConnectionClosed) and (ws.closed or ws._noticed):
         return
-    logger.error("handler of %r failed", ws, exc_info=error)
+    _log_failure(ws, error)
     ws.close(1011, "internal error")
+
+
+def _log_failure(ws: WebSocket, error: BaseException) -> None:
+    logger.error("handler of %r failed", ws, exc_info=error)
 
 
 class Endpoint:
@@ -121,7 +125,7 @@ class Endpoint:
         self.on_connection = None if in_task else self._handlers[0]
         # Without a handler messages are taken and forgotten: an endpoint that only broadcasts needs none.
         self.on_message = None if in_task else on_message or _ignore
-        self.on_close = None if in_task else on_close
+        self.on_close = None if in_task or on_close is None else _surviving(on_close)
         self.start = self._start if in_task else None
         self.ended = self._ended if in_task else None
         self.decide = self._decide if on_request is not None else None
@@ -207,7 +211,10 @@ class Endpoint:
     async def _tell_close(self, ws: WebSocket, on_close: Handler | None) -> None:
         if on_close is not None:
             await ws.close()
-            await _call(on_close, ws, ws.close_code, ws.close_reason)
+            try:
+                await _call(on_close, ws, ws.close_code, ws.close_reason)
+            except Exception as error:
+                _log_failure(ws, error)
 
     async def _run_messages(self, ws: WebSocket, on_message: Handler) -> None:
         try:
@@ -319,6 +326,18 @@ def in_turn(first: Handler | None, second: Handler | None) -> Handler | None:
         return decided
 
     return decide
+
+
+def _surviving(on_close: Handler) -> Handler:
+    """The handler, whose failures are logged, all of them: that the client has gone is no news to it."""
+
+    def close(ws: WebSocket, code: int, reason: str) -> None:
+        try:
+            on_close(ws, code, reason)
+        except Exception as error:
+            _log_failure(ws, error)
+
+    return close
 
 
 async def _call(handler: Handler, *args: object) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Listening", "Serving"]
 
 logger = logging.getLogger("hubbub")
+#: So many different things that requests suggest are wrong are told.
+MOST_ADVICE = 100
+
 access_logger = logging.getLogger("hubbub.access")
 
 
@@ -82,6 +85,7 @@ class Serving:
         self._apps = hub._make_apps()
         self._endpoints: list[Endpoint | Application] = [*hub._make_endpoints(), *self._apps]
         self._slow: set[str] = set()
+        self._advice: set[str] = set()
         for endpoint in self._endpoints:
             endpoint.bind(bridge)
         self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls, proxies)
@@ -101,6 +105,11 @@ class Serving:
         self.bridge.start(self.server)
 
     def notice(self, kind: str, text: str) -> None:
+        if kind == "advice":
+            # Clients cause it: each is told once, and in all not many of them.
+            if text in self._advice or len(self._advice) >= MOST_ADVICE:
+                return
+            self._advice.add(text)
         logger.warning(_NOTICES[kind], text) if text else logger.warning(_NOTICES[kind])
 
     def name_of(self, endpoint: int, handler: str) -> str:
@@ -149,6 +158,7 @@ class Serving:
 
 
 _NOTICES = {
+    "advice": "%s (told once)",
     "descriptors": "out of file descriptors: accepting pauses until one is free",
     "full": "as many connections as allowed: accepting pauses until one ends",
     "certificate": "%s",

@@ -92,6 +92,8 @@ pub enum Notice {
     WrongLength(String),
     /// The file that a response's content was read from could not be read to its end; the connection was closed.
     FileFailed(String),
+    /// What a request suggests is wrong with the program, or with a proxy before it. In words, printable.
+    Advice(String),
     /// The shard met a bug of its own; the connection concerned was dropped.
     Panicked(String),
 }

@@ -389,6 +389,7 @@ impl Pass<'_, '_> {
             Notice::AcceptFailed(text) => hooks.notice.call1(self.py, ("accept", text)),
             Notice::WrongLength(text) => hooks.notice.call1(self.py, ("length", text)),
             Notice::FileFailed(text) => hooks.notice.call1(self.py, ("file", text)),
+            Notice::Advice(text) => hooks.notice.call1(self.py, ("advice", text)),
             Notice::Panicked(text) => hooks.notice.call1(self.py, ("panic", text)),
         };
         self.survive(told.map(drop))

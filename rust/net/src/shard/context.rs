@@ -46,6 +46,8 @@ pub(super) struct Context {
     pub(super) codecs: Codecs,
     pub(super) date: Date,
     pub(super) folders: Folders,
+    /// What the request that is being opened suggests; for the log.
+    pub(super) advice: Option<String>,
     /// Content of several chunks of one read.
     pub(super) gathered: Vec<u8>,
     /// The server takes no further connections, and ends those that are kept.
@@ -84,6 +86,7 @@ impl Context {
             codecs: Codecs::default(),
             date: Date::new(),
             folders: Folders::new(server.settings()),
+            advice: None,
             gathered: Vec::new(),
             draining: false,
             turn: 1,

@@ -6,6 +6,7 @@
 //! Only the thread that drives the shard touches any of it; everyone else posts commands.
 
 mod accept;
+mod advice;
 mod answering;
 mod arriving;
 mod body;

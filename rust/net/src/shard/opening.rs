@@ -20,7 +20,7 @@ use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
 use crate::figures::Reason;
 use crate::files::FileAnswer;
-use crate::handler::{Handler, Request};
+use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
 use crate::lasting::Lasting;
 use crate::link::Link;
@@ -42,6 +42,16 @@ enum Opening {
     Send { answer: Box<FileAnswer>, exchange: Box<Exchange> },
     /// Answer and close.
     Refuse { answer: Answer, reason: Reason, request_line: String },
+}
+
+impl Opening {
+    fn is_refused_for_its_origin(&self) -> bool {
+        match self {
+            Opening::Refuse { reason, .. } => *reason == Reason::Origin,
+            Opening::Call(call) => matches!(call.wish, Wish::Refused(Reason::Origin, _)),
+            Opening::Serve { .. } | Opening::Send { .. } => false,
+        }
+    }
 }
 
 /// What a handshake has agreed on, beside the subprotocol.
@@ -71,7 +81,11 @@ impl Shard {
             Ok(Some(end)) => {
                 let rest = handshake.received.split_off(end);
                 let head = std::mem::take(&mut handshake.received).into_boxed_slice();
-                (self.cx.open(session, head), rest)
+                let opening = self.cx.open(session, head);
+                if let Some(advice) = self.cx.advice.take() {
+                    handler.notice(Notice::Advice(advice));
+                }
+                (opening, rest)
             }
             Err(error) => {
                 let request_line = request_line(&handshake.received);
@@ -208,10 +222,18 @@ impl Context {
             return Opening::Refuse { answer, reason, request_line: line };
         }
         let upgrade = handshake::is_upgrade(&parsed);
+        if !upgrade {
+            self.advise_on_upgrade(&parsed);
+        }
         let (number, path_params, missed) = match self.route(&parsed, upgrade) {
             Route::Endpoint { number, path_params, missed } => (number, path_params, missed),
             Route::File(answer) => return self.open_file(answer, &parsed, line),
-            Route::Nobody { answer, reason } => return Opening::Refuse { answer, reason, request_line: line },
+            Route::Nobody { answer, reason } => {
+                if self.advice.is_none() {
+                    self.advise(reason, &parsed);
+                }
+                return Opening::Refuse { answer, reason, request_line: line };
+            }
         };
         let endpoint = &self.server.settings().endpoints[number];
         if let Service::Figures(readers) = &endpoint.service {
@@ -222,7 +244,11 @@ impl Context {
             return Opening::Refuse { answer, reason, request_line: line };
         }
         if endpoint.service.opens_by_http() {
-            return self.call(&parsed, (number, path_params), upgrade, line, &head);
+            let opening = self.call(&parsed, (number, path_params), upgrade, line, &head);
+            if opening.is_refused_for_its_origin() {
+                self.advise(Reason::Origin, &parsed);
+            }
+            return opening;
         }
         if !upgrade && matches!(endpoint.service, Service::Http) {
             return match self.exchange(&parsed, line, self.limits.max_body_bytes) {
@@ -250,7 +276,10 @@ impl Context {
                 Ok((agreed, subprotocol)) => {
                     (agreement, request.subprotocol) = (Some(agreed), subprotocol.map(String::into_boxed_str));
                 }
-                Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line: line },
+                Err((reason, answer)) => {
+                    self.advise(reason, &parsed);
+                    return Opening::Refuse { answer, reason, request_line: line };
+                }
             }
         } else if parsed.has_body() {
             return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line: line };
