@@ -325,7 +325,7 @@ fn what_is_sent_between_two_turns_leaves_with_the_flush_in_order() {
     let (mut client, link) = turns.guest();
     let (id, room) = (link.id(), Arc::from("hall"));
     turns.server.directory().join(&link, "hall", None);
-    turns.shard.join(id, &room);
+    turns.shard.join(id, hubbub_net::Space::Hub, &room);
     let broadcast = |text: &[u8]| {
         Arc::new(Broadcast::new(Target::Rooms(vec![room.clone()]), vec![], Policy::Close, Kind::Text, text, 1))
     };

@@ -5,13 +5,15 @@
 
 use std::cell::RefCell;
 
-use hubbub_net::{Command, CommandBatch, Shard, ShardHandle};
+use hubbub_net::{Command, CommandBatch, SessionId, Shard, ShardHandle};
 
 use crate::inbox::Batch;
 
 /// What the loop's thread holds for one server.
 pub(crate) struct Home {
     pub(crate) way: Way,
+    /// Sessions that have come back and join rooms: at the next flush they have joined all.
+    pub(crate) joining: Vec<SessionId>,
     /// A flush will come without being asked for.
     pub(crate) scheduled: bool,
 }
@@ -45,7 +47,7 @@ pub(crate) fn with<R>(key: usize, work: impl FnOnce(&mut Home) -> R) -> Option<R
 
 /// Makes this thread the server's home.
 pub(crate) fn settle(key: usize, way: Way) {
-    HOMES.with(|homes| homes.borrow_mut().push((key, Home { way, scheduled: false })));
+    HOMES.with(|homes| homes.borrow_mut().push((key, Home { way, joining: Vec::new(), scheduled: false })));
 }
 
 /// Ends it.
@@ -66,6 +68,26 @@ impl Home {
             Way::Remote { batches } => batches[shard].push(command),
         }
         self.wants_flush()
+    }
+
+    /// A session joins a room. What it has missed there is told together with that of further rooms. `true`: it is the
+    /// first one.
+    pub(crate) fn begin_joining(&mut self, id: SessionId) -> bool {
+        let begins = !self.joining.contains(&id);
+        if begins {
+            self.joining.push(id);
+        }
+        begins
+    }
+
+    /// Says of all those sessions that they have joined all.
+    pub(crate) fn end_joining(&mut self) {
+        for id in std::mem::take(&mut self.joining) {
+            match &mut self.way {
+                Way::Inline { shard, events } => shard.obey(Command::Joining(id, false), events),
+                Way::Remote { batches } => batches[id.shard()].push(Command::Joining(id, false)),
+            }
+        }
     }
 
     /// `true`, once: somebody must see to a flush.

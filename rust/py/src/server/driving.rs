@@ -119,6 +119,7 @@ impl Server {
     pub(super) fn flush_home(&self) -> Option<Duration> {
         let flushed = home::with(self.core.key(), |home| {
             home.scheduled = false;
+            home.end_joining();
             home.way.post_collected(self.core.server.handles());
             match &mut home.way {
                 Way::Remote { .. } => None,
