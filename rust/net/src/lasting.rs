@@ -266,6 +266,8 @@ impl Lasting {
         // be lost. So the end has a poll of its own there.
         if !self.ending.is_empty() && (self.resumes() || body.is_empty()) {
             join(&mut body, &self.ending);
+            // Who has heard of it has nothing more to ask for.
+            self.forfeited = !self.resumes();
         }
         body
     }
