@@ -168,6 +168,7 @@ OPTIONAL = {
     "slow_handler",
     "max_sessions",
     "max_sessions_per_address",
+    "polling_sessions_per_address",
     "messages_per_second",
     "messages_burst",
     "handshakes_per_second",
@@ -187,7 +188,14 @@ RATES = {"messages_per_second", "handshakes_per_second"}
 MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments", "history_messages", "resume_bytes"}
 NAMES = [field.name for field in fields(Limits) if field.name not in ("outbox_policy", "rate_policy")]
 COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
-COUNTS |= {"rooms_per_session", "max_sessions_per_address", "messages_burst", "history_messages", *RATES}
+COUNTS |= {
+    "polling_sessions_per_address",
+    "rooms_per_session",
+    "max_sessions_per_address",
+    "messages_burst",
+    "history_messages",
+    *RATES,
+}
 MOST = {name: 10_000 if name == "max_head_fields" else (1 << 32) - 1 if name in COUNTS else 1 << 40 for name in NAMES}
 
 

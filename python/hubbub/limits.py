@@ -54,6 +54,10 @@ class Limits:
         max_handshakes: handshakes under way at a time; further connections wait in the accept queue.
         max_sessions_per_address: connections at a time from one IPv4 address or one IPv6 /64 network; beyond it the
             answer is 429. Behind a trusted proxy the client's address counts, not the proxy's.
+        polling_sessions_per_address: sessions at a time that one address (as above) has by polls, of Socket.IO or
+            `Hub.comet`; ``None`` is half of ``max_sessions``. Beyond it the oldest of them that has not sent a message
+            and is in no room goes; if there is none, the answer is 429. A client behind whom nobody stands could take
+            all places otherwise, as polls need no connection that stays.
         session_timeout: a session of a `Hub.comet` endpoint that has lost its connection waits so long for the next
             one; a client that polls may wait so long between two polls.
         resume_bytes: what such a session keeps of the messages that a connection was given already, for a client that
@@ -101,6 +105,7 @@ class Limits:
     max_sessions: int | None = None
     max_handshakes: int = 1024
     max_sessions_per_address: int | None = None
+    polling_sessions_per_address: int | None = None
     handshakes_per_second: float | None = None
 
     def __post_init__(self) -> None:
@@ -119,6 +124,7 @@ _OPTIONAL = {
     "slow_handler",
     "max_sessions",
     "max_sessions_per_address",
+    "polling_sessions_per_address",
     "messages_per_second",
     "messages_burst",
     "handshakes_per_second",
@@ -145,6 +151,7 @@ _COUNTS = {
     "max_sessions",
     "max_handshakes",
     "max_sessions_per_address",
+    "polling_sessions_per_address",
     "messages_burst",
     *_RATES,
 }

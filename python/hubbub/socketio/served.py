@@ -36,7 +36,8 @@ def serve_client(hub: Hub, path: str) -> None:
     folder, prefix = client_folder(), path.rstrip("/")
     if folder is not None:
         # Clients ask each time whether it is still the same, as they do with the JavaScript server.
-        hub.static(prefix or "/", folder, index=None, max_age=0)
+        # They are the same for everyone, so any page may have them as a module, or with their hash.
+        hub.static(prefix or "/", folder, index=None, max_age=0, headers={"Access-Control-Allow-Origin": "*"})
     else:
         hub.mount(prefix, _missing)
 

@@ -292,6 +292,7 @@ class Socket(Emitter, Broadcasting):
         """
         if not self.connected:
             return
+        self.nsp.server._take_over()
         if close:
             for socket in self._client.sockets:
                 socket.disconnect()

@@ -37,6 +37,8 @@ pub enum Command {
     Join(SessionId, Space, Arc<str>),
     /// The session has left a room (the directory knows it already).
     Leave(SessionId, Space, Arc<str>),
+    /// Further rooms will be joined before what was missed in them is told; or these were all.
+    Joining(SessionId, bool),
     /// Begin the closing handshake.
     Close(SessionId, CloseCode, String),
     /// Drop the connection without a word.
@@ -81,6 +83,7 @@ impl Command {
             | Command::Introduce(id)
             | Command::Join(id, ..)
             | Command::Leave(id, ..)
+            | Command::Joining(id, _)
             | Command::Close(id, ..)
             | Command::Abort(id)
             | Command::Ping(id, _)

@@ -86,6 +86,8 @@ pub enum Notice {
         /// What was wrong.
         reason: String,
     },
+    /// A client speaks Engine.IO 3, and was refused. Told once for each shard.
+    OldClient,
     /// So many further connections whose TLS failed within a second were not told one by one.
     TlsFailuresLeftOut(u64),
     /// A response's content was not as long as its Content-Length said; the connection was closed. In words.

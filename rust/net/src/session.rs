@@ -166,6 +166,10 @@ pub(crate) struct Rare {
     pub(crate) since: Option<Since>,
     /// Rooms of which it is still to be told what it has missed.
     pub(crate) missed: Vec<Arc<str>>,
+    /// Further rooms are being joined: all that was missed is told together, in one order.
+    pub(crate) joining: bool,
+    /// The number of the last broadcast that it was given, or has seen; none before it can be given any more.
+    pub(crate) given: u64,
     /// Rooms of which it has been told.
     pub(crate) caught_up: Vec<Arc<str>>,
 }
@@ -239,6 +243,11 @@ impl Session {
         self.rare.as_ref().is_some_and(|rare| !rare.missed.is_empty())
     }
 
+    /// That may be told now.
+    pub(crate) fn has_joined_all(&self) -> bool {
+        self.rare.as_ref().is_none_or(|rare| !rare.joining)
+    }
+
     /// What it is still to be told includes this broadcast.
     pub(crate) fn misses_this(&self, broadcast: &Broadcast) -> bool {
         let missed = self.rare.as_ref().map(|rare| &rare.missed);
@@ -274,7 +283,7 @@ impl Session {
     /// It has ended, and its client, which has no connection just now, may still fetch the last words.
     pub(crate) fn has_last_words(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.lasting().is_some_and(Lasting::has_news)
+        ends && self.lasting().is_some_and(|lasting| !lasting.forfeited && lasting.has_news())
     }
 
     /// It has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.

@@ -324,6 +324,9 @@ pub struct Settings {
     pub max_handshakes: usize,
     /// Connections at a time from one address (of IPv6: from one /64 network). Beyond: 429.
     pub max_sessions_per_address: Option<u32>,
+    /// Sessions on polls at a time from one address; `None` for half of all sessions. Beyond, the oldest that has said
+    /// nothing goes, and if there is none: 429.
+    pub polling_sessions_per_address: Option<u32>,
     /// Connections accepted in a second; further ones wait in the accept queue.
     pub handshake_rate: Option<Rate>,
     /// The proxies before the server.
@@ -350,6 +353,7 @@ impl Default for Settings {
             max_sessions: None,
             max_handshakes: 1024,
             max_sessions_per_address: None,
+            polling_sessions_per_address: None,
             handshake_rate: None,
             proxies: Proxies::default(),
             server_field: Some("hubbub".into()),

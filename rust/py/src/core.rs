@@ -383,6 +383,9 @@ impl Core {
 
     /// On the loop's thread: whoever was arriving has arrived.
     pub(crate) fn introduce(&self, home: &mut Home) {
+        for id in std::mem::take(&mut home.joining) {
+            self.let_obey(home, id.shard(), Command::Joining(id, false));
+        }
         for id in std::mem::take(&mut home.arriving) {
             self.let_obey(home, id.shard(), Command::Introduce(id));
         }

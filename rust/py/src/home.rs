@@ -12,6 +12,8 @@ use crate::inbox::Batch;
 /// What the loop's thread holds for one server.
 pub(crate) struct Home {
     pub(crate) way: Way,
+    /// Sessions that have come back and join rooms: at the next flush they have joined all.
+    pub(crate) joining: Vec<SessionId>,
     /// A flush will come without being asked for.
     pub(crate) scheduled: bool,
     /// Sessions that the user is just getting to know: until the next flush, broadcasts to everyone are held for them.
@@ -52,7 +54,10 @@ pub(crate) fn is_here(key: usize) -> bool {
 
 /// Makes this thread the server's home.
 pub(crate) fn settle(key: usize, way: Way) {
-    HOMES.with(|homes| homes.borrow_mut().push((key, Home { way, scheduled: false, arriving: Vec::new() })));
+    HOMES.with(|homes| {
+        let home = Home { way, joining: Vec::new(), scheduled: false, arriving: Vec::new() };
+        homes.borrow_mut().push((key, home));
+    });
 }
 
 /// Ends it.
@@ -65,6 +70,16 @@ pub(crate) fn leave(key: usize) -> Option<Home> {
 }
 
 impl Home {
+    /// A session joins a room. What it has missed there is told together with that of further rooms. `true`: it is the
+    /// first one.
+    pub(crate) fn begin_joining(&mut self, id: SessionId) -> bool {
+        let begins = !self.joining.contains(&id);
+        if begins {
+            self.joining.push(id);
+        }
+        begins
+    }
+
     /// `true`, once: somebody must see to a flush.
     #[must_use]
     pub(crate) fn wants_flush(&mut self) -> bool {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hubbub_net::proto::close::{CloseCode, MAX_REASON_BYTES};
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId, Space};
+use hubbub_net::{Carrier, Closed, Command, Joined, Link, Request, SessionId, Space};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
@@ -18,7 +18,7 @@ use crate::core::{Core, lock};
 use crate::opening::{Opening, proxy_address, remote_address};
 use crate::place::Place;
 use crate::waiting::{Done, Ping, Recv, Wait, Waits, What};
-use crate::{errors, events, objects};
+use crate::{errors, events, home, objects};
 
 /// One session. Made by the server only.
 ///
@@ -123,7 +123,13 @@ impl Session {
 
     fn enter(&self, py: Python<'_>, space: Space, room: &str, most: Option<usize>) -> PyResult<()> {
         match self.core.server.rooms(space).join(&self.link, room, most) {
-            Joined::Now(name) => self.core.post(py, self.id().shard(), Command::Join(self.id(), space, name)),
+            Joined::Now(name) => {
+                let (id, streams) = (self.id(), space == Space::Hub && self.link.carrier() == Carrier::Events);
+                if streams && home::with(self.core.key(), |home| home.begin_joining(id)) == Some(true) {
+                    self.core.post(py, id.shard(), Command::Joining(id, true));
+                }
+                self.core.post(py, id.shard(), Command::Join(id, space, name));
+            }
             Joined::Already => {}
             Joined::Full => return Err(errors::too_many_rooms(py, most.unwrap_or_default())),
             Joined::Ended => return Err(self.closed_error(py)),

@@ -48,6 +48,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
         max_sessions: limits.getattr("max_sessions")?.extract()?,
         max_handshakes: limits.getattr("max_handshakes")?.extract()?,
         max_sessions_per_address: limits.getattr("max_sessions_per_address")?.extract()?,
+        polling_sessions_per_address: limits.getattr("polling_sessions_per_address")?.extract()?,
         handshake_rate: rate(limits, "handshakes_per_second", None)?,
         proxies: Proxies::default(),
         server_field: None,

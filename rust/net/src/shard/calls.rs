@@ -13,13 +13,17 @@ use super::wishes::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown}
 use crate::carrier::Carrier;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
-use crate::handler::{Handler, Request};
+use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
 use crate::lasting::{Lasting, Terms};
 use crate::link::Link;
 use crate::server::Full;
 use crate::session::{Deciding, Phase, Plan, Session};
 use crate::settings::Service;
+
+/// What a client is told that speaks Engine.IO 3.
+const OLD_CLIENT: &str =
+    "Unsupported protocol version: the client speaks Engine.IO 3 (socket.io-client 2), use its version 3 or 4";
 
 /// A request for a session, with all that is needed to open one.
 pub(super) struct Call {
@@ -148,7 +152,15 @@ impl Shard {
     ) {
         let Some(session) = self.sessions.at(slot) else { return };
         let New { plan, mut request, request_line, .. } = opening;
-        let message = if reason == Reason::Origin { NO_ORIGIN } else { code.message() };
+        let is_old = code == ErrorCode::UnsupportedProtocolVersion && request_line.contains("EIO=3");
+        if is_old && !std::mem::replace(&mut self.cx.told_old_client, true) {
+            handler.notice(Notice::OldClient);
+        }
+        let message = match reason {
+            Reason::Origin => NO_ORIGIN,
+            _ if is_old => OLD_CLIENT,
+            _ => code.message(),
+        };
         let endpoint = &self.cx.server.settings().endpoints[request.endpoint as usize];
         let upgrade = if matches!(&endpoint.service, Service::EngineIo(settings) if settings.tells) {
             session.describe_transport(&mut request);
@@ -247,12 +259,13 @@ impl Shard {
         let poll = session.id;
         let away = self.sessions.get(id)?;
         // It counts beside its connections: otherwise one of them could open any number.
-        if !self.cx.seat(away) {
+        if !self.cx.seat(away) || !self.seat_polling(id, handler) {
             let fields = plan.fields.clone();
             self.drop_session(id.slot() as u32, None, handler);
             self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields, handler);
             return None;
         }
+        let away = self.sessions.get(id)?;
         if let Some(lasting) = away.lasting_mut() {
             lasting.poll = Some(poll);
         }

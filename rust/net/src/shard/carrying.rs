@@ -136,6 +136,9 @@ impl Context {
     /// Tells an event stream its place, so that nothing is missed before the first broadcast.
     pub(super) fn write_place(&mut self, session: &mut Session) {
         if self.limits.history_messages > 0 || self.server.directory().remembers() {
+            if let Some(rare) = session.rare.as_mut() {
+                rare.given = self.histories.newest;
+            }
             let place = Since { epoch: self.server.epoch(), offset: self.histories.newest }.text();
             session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(format!("id: {place}\n\n").as_bytes()));
         }
@@ -153,13 +156,20 @@ impl Context {
         let earlier = rare.caught_up.clone();
         rare.caught_up.extend_from_slice(&names);
         let epoch = self.server.epoch();
-        if !self.histories.is_gapless(&names, since, epoch) {
-            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(b"event: gap\ndata:\n\n"));
-        }
+        let given = rare.given;
         let mut kept = self.histories.kept(&names, since, epoch);
         // What it has got as a member of another room does not come again.
         kept.retain(|broadcast| !broadcast.is_for_any(&earlier));
-        let late = !earlier.is_empty() && !kept.is_empty();
+        // Nor what lies before that: the last id that the client sees would go back.
+        let is_behind = |broadcast: &Arc<Broadcast>| broadcast.stamp.is_some_and(|stamp| stamp.offset <= given);
+        let all = kept.len();
+        kept.retain(|broadcast| !is_behind(broadcast));
+        if kept.len() < all || !self.histories.is_gapless(&names, since, epoch) {
+            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(b"event: gap\ndata:\n\n"));
+        }
+        if let Some(last) = kept.last().and_then(|broadcast| broadcast.stamp) {
+            rare.given = last.offset;
+        }
         if since.epoch != epoch && kept.is_empty() {
             // From here on it has a place, so that it does not come with the same id again.
             self.write_place(session);
@@ -168,10 +178,6 @@ impl Context {
             let block = broadcast.carried(Carrier::Events).clone();
             session.outbox.push_shared(&mut self.pool, block);
             self.counts.replayed += 1;
-        }
-        if late {
-            // The last id that the client sees must not lie before what it had already.
-            self.write_place(session);
         }
         self.mark_dirty(session);
     }
@@ -199,10 +205,10 @@ impl Context {
 
     /// Keeps a message for a session that may change connections.
     pub(super) fn keep(&mut self, session: &mut Session, entry: Entry) {
-        let (away, unwritten) = (session.is_away(), session.outbox.len());
+        let (away, unwritten, now) = (session.is_away(), session.outbox.len(), self.now);
         let most = self.limits.resume_bytes + unwritten;
         match session.lasting_mut() {
-            Some(lasting) if away => lasting.queue(entry),
+            Some(lasting) if away => lasting.queue(entry, now),
             Some(lasting) if lasting.resumes() => lasting.remember(entry, most),
             _ => {}
         }
@@ -240,6 +246,12 @@ impl Context {
                 };
                 let len = payload.as_slice().len();
                 handler.message(session.id, Kind::Text, payload);
+                return Some(len);
+            }
+            Ok(Packet::Binary(bytes)) => {
+                // A client that has no binary frames, or does not want them.
+                let (len, payload) = (bytes.len(), Payload::Owned(bytes.into_owned()));
+                handler.message(session.id, Kind::Binary, payload);
                 return Some(len);
             }
             Ok(Packet::Text { kind: PacketType::Pong, .. }) => self.heed_heartbeat(session),

@@ -11,6 +11,7 @@ use super::context::{Context, millis};
 use super::{Shard, State};
 use crate::handler::{Closed, Handler, Notice};
 use crate::id::SessionId;
+use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
 
 /// How long a connection that was answered with HTTP may take to go away.
@@ -157,6 +158,9 @@ impl Context {
     pub(super) fn fail(&mut self, session: &mut Session, code: CloseCode, reason: &str, handler: &mut impl Handler) {
         if session.is_open() {
             self.say_goodbye(session, code, reason);
+        }
+        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.dialect == Dialect::EngineIo) {
+            lasting.forfeited = true;
         }
         let cause = format!("closed with {}: {reason}", code.0);
         self.tell_closed(session, Some(&cause), handler);

@@ -40,6 +40,8 @@ pub(super) struct Context {
     pub(super) shaking: Shaking,
     /// For the log: TLS that failed.
     pub(super) tls_lines: Quota,
+    /// The log knows that clients of an older protocol come.
+    pub(super) told_old_client: bool,
     pub(super) pool: Pool,
     /// Buffers of large messages that the user has done with.
     pub(super) spare: Vec<Vec<u8>>,
@@ -97,6 +99,7 @@ impl Context {
             ready: Vec::new(),
             shaking: Shaking::default(),
             tls_lines: Quota::default(),
+            told_old_client: false,
             pool: Pool::default(),
             spare: Vec::new(),
             counts: Counts::default(),

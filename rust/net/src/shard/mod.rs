@@ -30,6 +30,7 @@ mod shaking;
 mod upgrading;
 mod wishes;
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
 use crate::directory::Space;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
+use crate::places::Household;
 use crate::rooms::Rooms;
 use crate::server::Server;
 use crate::session::{Phase, Session, Sessions};
@@ -79,6 +81,10 @@ pub struct Shard {
     /// Readiness events taken since some turn saw all that there were.
     unseen: usize,
     due: Vec<Entry>,
+    /// Sessions on polls whose clients have not sent a message, by address, the oldest first; others may be among them.
+    silent: HashMap<Household, VecDeque<SessionId>>,
+    /// New ones since the others were looked for.
+    unswept: usize,
     state: State,
 }
 
@@ -138,6 +144,8 @@ impl Seed {
             waker: self.handle.waker(),
             unseen: 0,
             due: Vec::new(),
+            silent: HashMap::new(),
+            unswept: 0,
             state: State::Running,
         })
     }
@@ -364,6 +372,7 @@ impl Shard {
             Command::Introduce(id) => self.introduce(id, handler),
             Command::Join(id, space, room) => self.join(id, space, &room),
             Command::Leave(id, space, room) => self.leave(id, space, &room),
+            Command::Joining(id, more) => self.joining(id, more),
             Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
             Command::Abort(id) => {
                 if self.sessions.get(id).is_some() {
@@ -449,6 +458,15 @@ impl Shard {
             && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some() && space == Space::Hub)
         {
             rare.missed.push(room.clone());
+            self.cx.mark_dirty(session);
+        }
+    }
+
+    /// Says whether a session that has come back will join further rooms now.
+    pub fn joining(&mut self, id: SessionId, more: bool) {
+        let Some(session) = self.sessions.get(id) else { return };
+        if let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some()) {
+            rare.joining = more;
             self.cx.mark_dirty(session);
         }
     }

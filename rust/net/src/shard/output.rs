@@ -31,6 +31,9 @@ const COPY_BYTES: usize = 256;
 /// From this size on a compressed message is not copied into the gathered bytes.
 pub(super) const SHARE_BYTES: usize = 8 << 10;
 
+/// How many times a full outbox may be sent to a client on polls before it could have asked for any of it.
+const FRESH_OUTBOXES: usize = 16;
+
 /// What a full outbox has come to, for one member of a broadcast.
 pub(super) enum Fate {
     Reached,
@@ -101,7 +104,7 @@ impl Shard {
             cx.counts.late_sends += 1;
             return 0;
         };
-        if !cx.has_room(session, len) {
+        if !cx.has_room(session, len) && !cx.had_no_chance(session, len) {
             cx.counts.slow_closed += 1;
             cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
             return 0;
@@ -252,7 +255,7 @@ impl Shard {
         let Some(session) = self.sessions.at(slot) else { return };
         if session.is_away() {
             self.serve_poll(slot, handler);
-        } else if session.misses() {
+        } else if session.misses() && session.has_joined_all() {
             self.cx.catch_up(session);
         }
     }
@@ -281,7 +284,9 @@ impl Context {
         let is_plain = session.is_plain();
         if !is_plain && session.misses() {
             let included = session.misses_this(broadcast);
-            self.catch_up(session);
+            if session.has_joined_all() {
+                self.catch_up(session);
+            }
             if included {
                 return Fate::Reached;
             }
@@ -349,6 +354,9 @@ impl Context {
         }
         if !is_plain {
             self.keep_broadcast(session, broadcast);
+            if let (Some(stamp), Some(rare)) = (broadcast.stamp, session.rare.as_mut()) {
+                rare.given = rare.given.max(stamp.offset);
+            }
         }
         self.mark_dirty(session);
         self.relieve(session);
@@ -395,6 +403,13 @@ impl Context {
             self.write(session);
         }
         fits(session)
+    }
+
+    /// The client of a session on polls could not have fetched any of what waits, as all of it was sent just now: what a
+    /// program sends to a client that has come is more than one answer, maybe. A WebSocket has the kernel's buffer for that.
+    fn had_no_chance(&self, session: &Session, len: usize) -> bool {
+        let fresh = session.is_away() && session.lasting().is_some_and(|lasting| lasting.is_fresh(self.now));
+        fresh && session.backlog() + len <= FRESH_OUTBOXES * self.limits.outbox_bytes
     }
 
     /// Writes early when much has gathered: memory stays small however much one turn sends.

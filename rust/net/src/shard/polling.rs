@@ -2,7 +2,7 @@
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, Packet};
-use hubbub_proto::engineio::PacketType;
+use hubbub_proto::engineio::{ErrorCode, PacketType};
 use hubbub_proto::message::Payload;
 
 use super::Shard;
@@ -139,6 +139,15 @@ impl Shard {
         }
     }
 
+    /// Answers a request of Engine.IO's for a session that has ended.
+    fn say_unknown(&mut self, id: SessionId, handler: &mut impl Handler) {
+        let code = ErrorCode::SessionIdUnknown;
+        if self.sessions.get(id).is_some_and(|session| session.waits_for_answer()) {
+            let fields = vec![("Content-Type".into(), "application/json".into())];
+            self.answer_own(id, code.status(), code.body().into(), fields, handler);
+        }
+    }
+
     /// The body of a POST may be there: then its packets are handed on, in their turn.
     pub(super) fn posted(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(connection) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
@@ -179,9 +188,10 @@ impl Shard {
         let (strict, terms) = (lasting.dialect == Dialect::EngineIo, lasting.terms);
         if !open {
             // A client of Engine.IO gives up at the first error, and would never fetch the last words.
-            return match strict && has_last_words {
-                true => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
-                false => self.say(connection, 404, UNKNOWN, handler),
+            return match (strict, has_last_words) {
+                (true, true) => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
+                (true, false) => self.say_unknown(connection, handler),
+                (false, _) => self.say(connection, 404, UNKNOWN, handler),
             };
         }
         if strict && body.len() > terms.max_payload {
@@ -212,6 +222,7 @@ impl Shard {
         }
         session.pinged = false;
         if let Some(lasting) = session.lasting_mut() {
+            lasting.has_spoken = true;
             lasting.posts.push_front(connection);
             // How long a poll has waited is counted from its beginning.
             if lasting.poll.is_none() {
@@ -228,6 +239,9 @@ impl Shard {
                 }
                 Packet::Close { code, reason } => {
                     if strict {
+                        if let Some(lasting) = session.lasting_mut() {
+                            lasting.forfeited = true;
+                        }
                         let received = Some((code, reason));
                         session.rare.get_or_insert_default().farewell.received = received;
                         self.cx.tell_closed(session, None, handler);
