@@ -327,8 +327,7 @@ impl ShardHandle {
         waker.waiting.fetch_add(1, Ordering::SeqCst);
         while waker.is_full() {
             let before = waker.posted.load(Ordering::SeqCst);
-            let (locked, waited) =
-                waker.freed.wait_timeout(room, patience).unwrap_or_else(PoisonError::into_inner);
+            let (locked, waited) = waker.freed.wait_timeout(room, patience).unwrap_or_else(PoisonError::into_inner);
             room = locked;
             if waited.timed_out() && waker.posted.load(Ordering::SeqCst) >= before {
                 break;

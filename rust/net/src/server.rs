@@ -82,7 +82,9 @@ impl Server {
                 addresses.push(address);
             }
         }
-        let seeds = (0..settings.shards.max(1)).map(|_| crate::shard::Seed::new(settings.limits.posted_bytes)).collect::<io::Result<Vec<_>>>()?;
+        let seeds = (0..settings.shards.max(1))
+            .map(|_| crate::shard::Seed::new(settings.limits.posted_bytes))
+            .collect::<io::Result<Vec<_>>>()?;
         let server = Arc::new(Server {
             max_sessions: settings.max_sessions.unwrap_or_else(descriptors_to_spare),
             places: settings.max_sessions_per_address.map(Places::new),

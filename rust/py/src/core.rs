@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hubbub_net::{
-    Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId, ShardHandle, Target,
+    Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId, ShardHandle,
+    Target,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;

@@ -89,7 +89,8 @@ impl Guest {
         upgrade: bool,
     ) -> Self {
         let reader = Reader::new(&method);
-        let state = State { reader: Some(reader), chunked: false, continued: false, closed: false, replies: Vec::new() };
+        let state =
+            State { reader: Some(reader), chunked: false, continued: false, closed: false, replies: Vec::new() };
         Guest { method, target, fields: headers, host, http1, upgrade, state: Mutex::new(state) }
     }
 
