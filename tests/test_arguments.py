@@ -157,6 +157,7 @@ async def test_paths_that_cannot_be_served_raise_when_the_hub_starts(serve: Serv
 
 
 OPTIONAL = {
+    "unsent_bytes",
     "rooms_per_session",
     "max_message_bytes",
     "max_body_bytes",

@@ -18,6 +18,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hubbub import _core
@@ -298,7 +299,8 @@ class TrioBridge:
 
         task = _TrioTask(trio.CancelScope())
         self._tasks.add(task)
-        self._system_task(self._run, task, work)
+        # As a task of asyncio's does, it begins with a copy of the context that it is started in.
+        trio.lowlevel.spawn_system_task(self._run, task, work, context=copy_context())
         return task
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:

@@ -231,6 +231,14 @@ class Session:
         Where no Close frame came, it says what happened.
         """
 
+    @property
+    def close_sent(self) -> tuple[int, str] | None:
+        """Code and reason of our own Close frame; ``None`` while the session is open, and if none was sent.
+
+        Where the server has ended the session (the peer broke the protocol, or did not read), ``close_code`` is 1006
+        unless the peer has answered; this is what it was told.
+        """
+
 @final
 class Delivery:
     """What has come of a broadcast; await it to know that every shard has handed it out.

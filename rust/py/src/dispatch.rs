@@ -11,6 +11,7 @@ use hubbub_net::{Closed, Link, Notice, Request, SessionId, Slowest};
 use pyo3::prelude::*;
 
 use crate::buffers;
+use crate::contexts::Contexts;
 use crate::core::{Core, User, lock};
 use crate::errors;
 use crate::exchange::Exchange;
@@ -45,7 +46,7 @@ impl Progress {
     pub(crate) fn dispatch(&mut self, py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
         let Some(user) = core.user() else { return Ok(()) };
         let started = Instant::now();
-        let mut pass = Pass { py, core, user: &user, run: None, clock: started };
+        let mut pass = Pass { py, core, user: &user, run: None, clock: started, contexts: Contexts::new(py) };
         let before = self.next;
         let mut result = Ok(());
         while result.is_ok() && self.next < self.batch.events.len() {
@@ -73,6 +74,7 @@ struct Pass<'a, 'py> {
     run: Option<Run>,
     /// When a handler was last seen to return.
     clock: Instant,
+    contexts: Contexts<'py>,
 }
 
 /// Messages of one session that stand together in the batch: looked up, accounted for and woken once.
@@ -138,6 +140,9 @@ impl Pass<'_, '_> {
         if self.run.as_ref().is_none_or(|run| run.session.get().id() != id) {
             let ended = self.end_run();
             let Some(session) = self.core.session(self.py, id) else { return ended };
+            if self.user.endpoints[session.get().endpoint()].on_message.is_some() {
+                self.enter(session.get())?;
+            }
             self.run = Some(Run { session, messages: 0, bytes: 0 });
             if ended.is_err() {
                 return ended.and(self.message(id, data, len));
@@ -174,6 +179,7 @@ impl Pass<'_, '_> {
     fn end_run(&mut self) -> PyResult<()> {
         let Some(run) = self.run.take() else { return Ok(()) };
         let this = run.session.get();
+        self.leave(this);
         if run.messages > 0 {
             this.consumed(self.py, run.messages, run.bytes);
         }
@@ -182,6 +188,18 @@ impl Pass<'_, '_> {
             None => self.wake_receiver(this),
         };
         result.and(self.look_at_clock(this.endpoint(), "on_message"))
+    }
+
+    /// What is called next runs in the session's context.
+    fn enter(&mut self, session: &Session) -> PyResult<()> {
+        let entered = self.contexts.enter(session.context(self.py));
+        self.survive(entered)
+    }
+
+    fn leave(&mut self, session: &Session) {
+        if let Some(context) = self.contexts.leave() {
+            session.keep_context(context);
+        }
     }
 
     /// Tells when the handlers of one session have kept the loop busy for too long.
@@ -211,11 +229,23 @@ impl Pass<'_, '_> {
     fn request(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {
         let Some(decide) = &self.user.endpoints[request.endpoint as usize].decide else { return Ok(()) };
         let request = Arc::new(request);
-        let asked = Asked { request: request.clone(), object: None, lost: None };
+        let asked = Asked { request: request.clone(), object: None, lost: None, context: None };
         let before = lock(&self.core.asked).insert(link.id(), asked);
         drop(before);
+        let id = link.id();
         let pending = Pending::new(self.core.clone(), link, request);
-        self.survive(decide.call1(self.py, (pending,)).map(drop))
+        let entered = self.contexts.enter(None);
+        self.survive(entered)?;
+        let decided = decide.call1(self.py, (pending,)).map(drop);
+        if let Some(context) = self.contexts.leave() {
+            // The session has it from the beginning, if there will be one.
+            let mut place = Some(context);
+            if let Some(asked) = lock(&self.core.asked).get_mut(&id) {
+                std::mem::swap(&mut asked.context, &mut place);
+            }
+            drop(place);
+        }
+        self.survive(decided)
     }
 
     fn refused(&mut self, refusal: Refusal) -> PyResult<()> {
@@ -248,12 +278,12 @@ impl Pass<'_, '_> {
     }
 
     fn open(&mut self, link: Arc<Link>, request: Option<Box<Request>>) -> PyResult<()> {
-        let (request, object) = match request {
-            Some(request) => (Arc::from(request), None),
+        let (request, object, context) = match request {
+            Some(request) => (Arc::from(request), None, None),
             None => {
                 let asked = lock(&self.core.asked).remove(&link.id());
                 let Some(asked) = asked else { return Ok(()) };
-                (asked.request, asked.object)
+                (asked.request, asked.object, asked.context)
             }
         };
         let id = link.id();
@@ -261,6 +291,9 @@ impl Pass<'_, '_> {
         let session = Session::make(self.py, self.core, session_type, link, request, object)?;
         self.core.enter(self.py, id, &session);
         let this = session.get();
+        if let Some(context) = context {
+            this.keep_context(context);
+        }
         if self.core.leaving.load(Ordering::SeqCst) {
             this.take_leave(self.py);
         }
@@ -272,12 +305,13 @@ impl Pass<'_, '_> {
         if callbacks.start.is_none() {
             self.core.arrive(self.py, id);
         }
-        let begun = match callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) {
-            None => return Ok(()),
-            Some(begin) => match begin.call1(self.py, (&session,)) {
-                Ok(_) => Ok(()),
-                Err(error) => self.failed(&session, error),
-            },
+        let Some(begin) = callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) else { return Ok(()) };
+        self.enter(this)?;
+        let begun = begin.call1(self.py, (&session,));
+        self.leave(this);
+        let begun = match begun {
+            Ok(_) => Ok(()),
+            Err(error) => self.failed(&session, error),
         };
         begun.and(self.look_at_clock(this.endpoint(), "on_connection"))
     }
@@ -308,7 +342,10 @@ impl Pass<'_, '_> {
             return self.survive(ended.call1(self.py, (session,)).map(drop));
         }
         let (Some(on_close), Some(closed)) = (&callbacks.on_close, this.end()) else { return Ok(()) };
-        let told = match on_close.call1(self.py, (session, closed.code().0, errors::reason(closed))) {
+        self.enter(this)?;
+        let told = on_close.call1(self.py, (session, closed.code().0, errors::reason(closed)));
+        self.leave(this);
+        let told = match told {
             Ok(_) => Ok(()),
             Err(error) => self.failed(session, error),
         };

@@ -18,6 +18,8 @@ pub(crate) struct Asked {
     pub(crate) object: Option<Py<PyAny>>,
     /// `()`: the client has gone before there was a session.
     pub(crate) lost: Option<Py<PyAny>>,
+    /// The context of whoever decides, if it has set variables.
+    pub(crate) context: Option<Py<PyAny>>,
 }
 
 /// A request head, as it came.

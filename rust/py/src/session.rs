@@ -37,6 +37,8 @@ struct Rare {
     state: Place<PyAny>,
     /// The user's `hubbub.Request`.
     request: Place<PyAny>,
+    /// What its handlers run in, once one of them has set a variable.
+    context: Place<PyAny>,
     end: OnceLock<Box<Closed>>,
     /// The Close frame that was asked for here.
     goodbye: OnceLock<(CloseCode, String)>,
@@ -115,6 +117,14 @@ impl Session {
     /// The handler has turned away from this session: what still comes from it is not delivered.
     pub(crate) fn said_goodbye(&self) -> bool {
         self.goodbye().is_some()
+    }
+
+    pub(crate) fn context(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rare.get()?.context.get(py)
+    }
+
+    pub(crate) fn keep_context(&self, context: Py<PyAny>) {
+        self.rare().context.put(context);
     }
 
     pub(crate) fn low_water_bytes(&self) -> usize {
@@ -549,9 +559,16 @@ impl Session {
         self.end().map(errors::reason)
     }
 
+    /// Code and reason of the Close frame that was sent from here, `None` if none was, or not yet.
+    #[getter]
+    fn close_sent(&self) -> Option<(u16, &str)> {
+        let sent = self.end()?.sent.as_ref();
+        sent.map(|(code, reason)| (code.0, reason.as_str()))
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(rare) = self.rare.get() else { return Ok(()) };
-        for place in [&rare.state, &rare.request] {
+        for place in [&rare.state, &rare.request, &rare.context] {
             place.traverse(&visit)?;
         }
         match rare.waits.try_lock().as_deref() {
@@ -562,10 +579,10 @@ impl Session {
 
     fn __clear__(&self) {
         let Some(rare) = self.rare.get() else { return };
-        let (state, request) = (rare.state.take(), rare.request.take());
+        let objects = (rare.state.take(), rare.request.take(), rare.context.take());
         let waits = lock(&rare.waits).take();
         // Not under the locks: what goes may run code of its own.
-        drop((state, request, waits));
+        drop((objects, waits));
     }
 }
 
