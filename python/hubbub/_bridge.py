@@ -489,11 +489,31 @@ def park(awaitable: Any) -> Generator[Any, Any, Any]:
             waiter = next(awaitable)
         except StopIteration as done:
             return done.value
-        task = trio.lowlevel.current_task()
-        waiter.add_done_callback(lambda _, task=task: trio.lowlevel.reschedule(task))
+        parked = _Parked(trio.lowlevel.current_task(), waiter)
+        waiter.add_done_callback(parked.wake)
+        yield from trio.lowlevel.wait_task_rescheduled(parked.abort).__await__()
 
-        def abort(_: Any, waiter: Any = waiter) -> trio.lowlevel.Abort:
-            waiter.forget()
-            return trio.lowlevel.Abort.SUCCEEDED
 
-        yield from trio.lowlevel.wait_task_rescheduled(abort).__await__()
+class _Parked:
+    """A task of trio's that waits here: woken once, or cancelled once, and never both."""
+
+    __slots__ = ("_task", "_waiter")
+
+    def __init__(self, task: trio.lowlevel.Task, waiter: _core.Waiter) -> None:
+        self._task: trio.lowlevel.Task | None = task
+        self._waiter = waiter
+
+    def wake(self, _: object) -> None:
+        import trio
+
+        # It may have been cancelled after the waking was put in the loop's queue.
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        import trio
+
+        self._task = None
+        self._waiter.forget()
+        return trio.lowlevel.Abort.SUCCEEDED

@@ -3,8 +3,11 @@
 use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::response::FieldError;
 use hubbub_net::{Closed, TlsError};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyBaseException, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError,
+};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::objects;
 
@@ -55,6 +58,37 @@ pub(crate) fn concurrent_recv(py: Python<'_>) -> PyErr {
 /// The session is in as many rooms as it may.
 pub(crate) fn too_many_rooms(py: Python<'_>, most: usize) -> PyErr {
     objects::too_many_rooms(py).and_then(|class| class.call1((most,))).map_or_else(|error| error, PyErr::from_value)
+}
+
+/// A coroutine of ours that has ended is awaited again.
+pub(crate) fn awaited_before() -> PyErr {
+    PyRuntimeError::new_err("cannot reuse already awaited coroutine")
+}
+
+/// What `throw` was given, as an exception: an instance, or a class with an instance or an argument.
+pub(crate) fn thrown(
+    kind: &Bound<'_, PyAny>,
+    value: Option<&Bound<'_, PyAny>>,
+    traceback: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let given = value.filter(|value| !value.is_none());
+    let error = match given {
+        Some(value) if kind.is_instance_of::<PyType>() && !value.is_instance(kind)? => kind.call1((value,))?,
+        Some(value) if kind.is_instance_of::<PyType>() => value.clone(),
+        Some(_) => return Err(PyTypeError::new_err("instance exception may not have a separate value")),
+        None if kind.is_instance_of::<PyType>() => kind.call0()?,
+        None => kind.clone(),
+    };
+    if !error.is_instance_of::<PyBaseException>() {
+        return Err(PyTypeError::new_err(format!(
+            "exceptions must be classes or instances deriving from BaseException, not {}",
+            type_name(&error)
+        )));
+    }
+    if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
+        error.call_method1("with_traceback", (traceback,))?;
+    }
+    Ok(PyErr::from_value(error))
 }
 
 /// The awaiting task was cancelled.

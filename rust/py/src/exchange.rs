@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hubbub_net::proto::message::Kind;
@@ -236,7 +237,7 @@ impl Exchange {
     /// ASGI's `receive`: the result awaits `http.request`, or `http.disconnect` once the client has gone or the response
     /// is complete.
     fn receive(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<Receiving>> {
-        Py::new(py, Receiving(slf))
+        Py::new(py, Receiving { exchange: slf, over: AtomicBool::new(false) })
     }
 
     /// ASGI's `send`, for `http.response.start`, `http.response.body` and `http.response.pathsend`. It takes effect at
@@ -315,12 +316,16 @@ impl Exchange {
 
 /// Awaits the next event of a request. It is a coroutine to whoever asks, so that a task can be made of it.
 #[pyclass(frozen, module = "hubbub._core")]
-pub struct Receiving(Py<Exchange>);
+pub struct Receiving {
+    exchange: Py<Exchange>,
+    /// It has given an event, or was told to end: as a coroutine, it is of no further use.
+    over: AtomicBool,
+}
 
 impl Receiving {
     /// `Ok(None)`: nothing has come yet.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let exchange = self.0.get();
+        let exchange = self.exchange.get();
         let mut state = exchange.state();
         if !matches!(state.answer, Answer::Complete) {
             if let Some((data, len)) = state.queue.pop_front() {
@@ -365,7 +370,7 @@ fn request<'py>(py: Python<'py>, body: Bound<'py, PyAny>, more: bool) -> PyResul
 #[pymethods]
 impl Receiving {
     fn __await__(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let core = slf.get().0.get().core.clone();
+        let core = slf.get().exchange.get().core.clone();
         iterate(&core, py, slf.into_any())
     }
 
@@ -374,10 +379,16 @@ impl Receiving {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+        if self.over.load(Ordering::Relaxed) {
+            return Err(errors::awaited_before());
+        }
         match self.poll(py)? {
-            Some(event) => Err(PyStopIteration::new_err((event.unbind(),))),
+            Some(event) => {
+                self.over.store(true, Ordering::Relaxed);
+                Err(PyStopIteration::new_err((event.unbind(),)))
+            }
             None => {
-                let exchange = self.0.get();
+                let exchange = self.exchange.get();
                 park_in(py, &exchange.core, |waiter| {
                     let mut state = exchange.state();
                     state.receivers.retain(|waiter| waiter.get().is_waiting());
@@ -391,12 +402,25 @@ impl Receiving {
         self.__next__(py)
     }
 
-    #[pyo3(signature = (error, *_rest))]
-    fn throw(&self, error: Bound<'_, PyAny>, _rest: Bound<'_, PyAny>) -> PyErr {
-        PyErr::from_value(error)
+    /// Nothing is caught here: what is thrown in comes out again. INVARIANT: it is raised; an exception that is
+    /// returned is a value to Python, and a task that was cancelled would go on for ever.
+    #[pyo3(signature = (kind, value = None, traceback = None))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let over = self.over.swap(true, Ordering::Relaxed);
+        if over {
+            return Err(errors::awaited_before());
+        }
+        Err(errors::thrown(kind, value, traceback)?)
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Awaits room in the outbox; an exchange that is over has room.
