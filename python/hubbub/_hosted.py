@@ -83,8 +83,7 @@ class Hosted:
     # ---- the run
 
     async def _start(self) -> Serving:
-        if self._hub._running is not None:
-            raise RuntimeError("this hub is running already")
+        self._hub._check_free()
         bridge = current_bridge()
         serving = Serving(self._hub, bridge, ("guests", _BACKLOG), 0, self._access_log, None)
         self._settled = settled = bridge.flag()
@@ -103,16 +102,15 @@ class Hosted:
         """The hub's run, which the first client begins if nobody else has."""
         while True:
             serving = self._serving
-            if serving is None and self._settled is not None:
+            if serving is not None and serving.bridge.is_over():
+                # Without a lifespan nobody has stopped it; somebody may have begun the next run.
+                self._serving = self._settled = None
+            elif serving is None and self._settled is not None:
                 await self._settled.wait()
             elif serving is None:
                 return await self._start()
             elif serving.bridge.is_here():
                 return serving
-            elif serving.bridge.is_over():
-                # Without a lifespan nobody has stopped it.
-                serving.server.release()
-                self._serving = self._settled = self._hub._running = self._hub._serving = None
             else:
                 raise RuntimeError("this hub runs in another event loop")
 

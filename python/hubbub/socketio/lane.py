@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from hubbub._failures import ends_task
 from hubbub.socketio.steps import Steps, begin, finish
 
 if TYPE_CHECKING:
@@ -51,18 +52,27 @@ class Lane:
     def go_on(self, steps: Steps, awaitable: Awaitable[object]) -> None:
         """Takes over steps that have begun, and wait."""
         self._running += 1
-        self._socket._client.server._spawn(lambda: self._run(steps, awaitable))
+        self._socket._client.server._spawn(lambda: self._run(steps, awaitable), self._socket)
+
+    async def _finish(self, steps: Steps, awaitable: Awaitable[object] | None = None) -> None:
+        try:
+            await finish(steps, begin(steps) if awaitable is None else awaitable)
+        except BaseException as error:
+            # What handlers raise is dealt with in the steps, but for a function that raises what is no Exception.
+            if ends_task(error):
+                raise
+            self._socket._failed("an event", error)
 
     async def _run(self, steps: Steps, awaitable: Awaitable[object]) -> None:
         try:
-            await finish(steps, awaitable)
+            await self._finish(steps, awaitable)
             while self._waiting:
                 steps, size = self._waiting.popleft()
                 self._socket._client.ws._release(1, size)
-                await finish(steps, begin(steps))
+                await self._finish(steps)
             if self._running == 1 and self._last is not None:
                 last, self._last = self._last, None
-                await finish(last, begin(last))
+                await self._finish(last)
         finally:
             self._running -= 1
             if self._running == 0 and not self._waiting:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub._engineio import EngineIo
+from hubbub._failures import failure_of, tell_hidden
 from hubbub._fields import header_fields
 from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
@@ -391,8 +392,8 @@ class Server(NamespaceMethods):
             raise AssertionError
         return serving.bridge
 
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._bridge.spawn(work)
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], whom: object) -> None:
+        self._bridge.spawn(work, "a handler", whom)
 
     def _telling(self, handlers: Sequence[Handler], event: str, *args: Any) -> Steps:
         """Steps that call each of the handlers with as many of the arguments as it takes."""
@@ -402,7 +403,7 @@ class Server(NamespaceMethods):
                 if must_wait(result):
                     yield result
             except Exception as error:
-                report(event, error)
+                report(event, error, args[0] if args else None)
 
     def _tell(self, handlers: Sequence[Handler], event: str, *args: Any) -> None:
         """Calls each of the handlers; nothing waits for those that are coroutines."""
@@ -410,7 +411,7 @@ class Server(NamespaceMethods):
             steps = self._telling(handlers, event, *args)
             awaitable = begin(steps)
             if awaitable is not None:
-                self._spawn(lambda: finish(steps, awaitable))
+                self._spawn(lambda: finish(steps, awaitable), self)
 
     def _await(self, result: Any, event: str) -> None:
         def steps() -> Steps:
@@ -420,7 +421,7 @@ class Server(NamespaceMethods):
                 report(event, error)
 
         waiting = steps()
-        self._spawn(lambda: finish(waiting, begin(waiting)))
+        self._spawn(lambda: finish(waiting, begin(waiting)), self)
 
     # ---- how: threads
 
@@ -436,10 +437,18 @@ class Server(NamespaceMethods):
         return f"<Server {self.path!r}>"
 
 
-def report(event: str, error: Exception) -> None:
-    """A handler has raised."""
-    if not isinstance(error, (AckLost, ConnectionClosed)):  # That a client has gone is no error of the handler's.
-        logger.error("the handler of %r has failed", event, exc_info=error)
+def report(event: str, error: Exception, client: object = None) -> None:
+    """A handler has raised. That the client that it was called for has gone meanwhile is no error of its own."""
+
+    def is_gone(error: BaseException) -> bool:
+        return isinstance(error, (AckLost, ConnectionClosed))
+
+    has_gone = getattr(client, "connected", True) is False or getattr(client, "closed", False) is True
+    failure = failure_of(error, is_gone) if has_gone else error
+    if failure is not None:
+        logger.error("the handler of %r has failed", event, exc_info=failure)
+    else:
+        tell_hidden(error, is_gone, client)
 
 
 def end_reason(text: str) -> str:

@@ -44,6 +44,10 @@ struct State {
     lost: bool,
     /// The client has sent FIN: it has gone, or only waits for the response.
     hung_up: bool,
+    /// The response has no end by itself.
+    endless: bool,
+    /// The server has ended such a response, because it stops.
+    cut_short: bool,
     answer: Answer,
     receivers: Vec<Py<Waiter>>,
     senders: Vec<Py<Waiter>>,
@@ -66,6 +70,8 @@ impl Exchange {
             wanted: !request.expects_continue,
             lost: false,
             hung_up: false,
+            endless: false,
+            cut_short: false,
             answer: Answer::Waiting,
             receivers: Vec::new(),
             senders: Vec::new(),
@@ -118,13 +124,14 @@ impl Exchange {
         let status: u16 = status.extract().ok().filter(|status| (200..=599).contains(status)).ok_or_else(|| {
             PyValueError::new_err(format!("a response's status is a whole number from 200 to 599, not {status}"))
         })?;
-        let mut fields = FieldLines::new();
+        let (mut fields, mut endless) = (FieldLines::new(), false);
         if let Some(headers) = event.get_item(intern!(py, "headers"))? {
             for pair in headers.try_iter()? {
                 let pair = pair?;
                 let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
                 let name = name.cast::<PyBytes>().map_err(|_| not_bytes("name", &name))?;
                 let value = value.cast::<PyBytes>().map_err(|_| not_bytes("value", &value))?;
+                endless |= name.as_bytes().eq_ignore_ascii_case(b"content-type") && is_endless(value.as_bytes());
                 fields
                     .push(name.as_bytes(), value.as_bytes())
                     .map_err(|error| errors::wrong_response_field(error, name.as_bytes(), value.as_bytes()))?;
@@ -135,6 +142,7 @@ impl Exchange {
             return Err(errors::wrong_event("http.response.start was sent before"));
         }
         state.answer = Answer::Begun(Box::new(Reply { status, fields }));
+        state.endless = endless;
         Ok(())
     }
 
@@ -171,6 +179,8 @@ impl Exchange {
         };
         if !more {
             self.complete(py)?;
+        } else if self.core.leaving.load(Ordering::SeqCst) {
+            self.leave(py)?;
         } else if waiting > self.core.server.settings().limits.high_water_bytes {
             return Ok(Py::new(py, Draining(self.core.exchange(py, self.id())))?.into_any());
         }
@@ -244,7 +254,11 @@ impl Exchange {
     /// once; the result awaits room in the outbox.
     fn send(&self, event: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let py = event.py();
-        if self.state().lost {
+        let is_over = {
+            let state = self.state();
+            state.lost || state.cut_short
+        };
+        if is_over {
             return Err(errors::client_disconnected(py));
         }
         let kind = event.get_item(intern!(py, "type"))?.ok_or_else(|| missing("type"))?;
@@ -285,11 +299,40 @@ impl Exchange {
         Ok(true)
     }
 
-    /// The client was lost before the response was complete.
+    /// The server stops: a response that has no end by itself ends here, and the application is told as if its client had
+    /// gone. `True`: this was one.
+    fn leave(&self, py: Python<'_>) -> PyResult<bool> {
+        let (answer, senders) = {
+            let mut state = self.state();
+            if !state.endless || state.lost || matches!(state.answer, Answer::Waiting | Answer::Complete) {
+                return Ok(false);
+            }
+            state.cut_short = true;
+            (std::mem::replace(&mut state.answer, Answer::Complete), std::mem::take(&mut state.senders))
+        };
+        let part = match answer {
+            Answer::Begun(reply) => Part::Whole(reply),
+            _ => Part::Content { last: true },
+        };
+        self.core.put(py, &self.link, part, Message::Borrowed(Kind::Binary, b""));
+        self.complete(py)?;
+        for waiter in senders {
+            Waiter::wake_soon(&waiter, py)?;
+        }
+        Ok(true)
+    }
+
+    /// The client was lost before the response was complete, or so the application was told.
     #[getter]
     fn disconnected(&self) -> bool {
         let state = self.state();
-        state.lost || state.hung_up
+        state.lost || state.hung_up || state.cut_short
+    }
+
+    /// For the log: method and path.
+    fn __str__(&self) -> PyResult<String> {
+        let (method, _, path, _) = self.opening().line()?;
+        Ok(format!("{method} {path:?}"))
     }
 
     #[getter]
@@ -444,7 +487,11 @@ impl Draining {
         let Some(exchange) = &self.0 else { return Ok(None) };
         let exchange = exchange.get();
         let low_water = exchange.core.server.settings().limits.high_water_bytes / 2;
-        if exchange.state().lost || !exchange.link.wait_for_drain(low_water) {
+        let is_over = {
+            let state = exchange.state();
+            state.lost || state.cut_short
+        };
+        if is_over || !exchange.link.wait_for_drain(low_water) {
             return Err(PyStopIteration::new_err(()));
         }
         park_in(py, &exchange.core, |waiter| {
@@ -453,6 +500,13 @@ impl Draining {
             state.senders.push(waiter);
         })
     }
+}
+
+/// A response of this type goes on until somebody ends it: an event stream (HTML standard, "Server-sent events"), or
+/// pictures of which each replaces the one before.
+fn is_endless(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    [&b"text/event-stream"[..], b"multipart/x-mixed-replace"].iter().any(|kind| essence.eq_ignore_ascii_case(kind))
 }
 
 fn missing(key: &str) -> PyErr {
