@@ -309,11 +309,15 @@ class Endpoint:
         task = self._bridge.spawn(lambda: self._decide_later(pending, request, answer), "on_request", request)
 
         def settled(undecided: bool) -> None:
-            # Nobody waits for its answer any more: the client has gone, or the time is over.
-            if not task.done():
-                if undecided:
-                    tell_late(request, self._request_timeout)
+            if task.done():
+                return
+            assert self._bridge is not None
+            if undecided:
+                tell_late(request, self._request_timeout)
                 task.cancel()
+            else:
+                # The client has gone: nobody waits for the answer, but what it has begun may still end.
+                self._bridge.call_later(NOTICE_TIME, task.cancel)
 
         pending.on_lost(settled)
 
