@@ -1,4 +1,4 @@
-"""The stop: what has no end by itself ends at once, what is waited for is told, and nothing outlasts the time for it."""
+"""The stop: what has no end by itself ends at once, what is waited for is told, and nothing outlasts its time."""
 
 from __future__ import annotations
 
@@ -240,39 +240,41 @@ async def test_what_is_waited_for_is_told_by_name(serve: Serve, caplog: pytest.L
     await stops_within_the_test(serve, hub, client)
     (line,) = told()
     assert "chatting for <WebSocket" in line
-    assert re.search(r'app for GET "/export[^ ]*"', line)
+    assert re.search(r'app\' for GET "/export[^ ]*"', line)
     assert "secret" not in line
 
 
 # ---- what does not end
 
 
-async def obstinate(ended: anyio.Event) -> None:
+async def obstinate(released: anyio.Event, ended: anyio.Event) -> None:
     """Goes on although it is cancelled, until the test lets it go."""
-    while not ended.is_set():
+    cancelled = anyio.get_cancelled_exc_class()
+    while not released.is_set():
         try:
             await anyio.sleep(0.01)
-        except anyio.get_cancelled_exc_class():
+        except cancelled:
             await anyio.lowlevel.cancel_shielded_checkpoint()
+    ended.set()
 
 
 @pytest.mark.parametrize("kind", ["websocket", "app"])
 async def test_a_handler_that_goes_on_although_it_is_cancelled_is_given_up(
     serve: Serve, failures: list[Any], kind: str
 ) -> None:
-    ended, began = anyio.Event(), anyio.Event()
+    released, ended, began = anyio.Event(), anyio.Event(), anyio.Event()
 
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
         began.set()
-        await obstinate(ended)
+        await obstinate(released, ended)
 
     hub = Hub(app=app)
 
     @hub.websocket("/")
     async def endpoint(ws: WebSocket) -> None:
         began.set()
-        await obstinate(ended)
+        await obstinate(released, ended)
 
     async with anyio.create_task_group() as tasks:
         async with serve(hub, shutdown_timeout=0.1) as server:
@@ -289,14 +291,16 @@ async def test_a_handler_that_goes_on_although_it_is_cancelled_is_given_up(
             tasks.start_soon(client)
             await began.wait()
         # The hub has stopped all the same.
-        ended.set()
+        assert not ended.is_set()
+        released.set()
+        await ended.wait()
     text = "\n".join(record.getMessage() for record in failures)
     assert "given up" in text
-    assert ("endpoint for <WebSocket" if kind == "websocket" else 'app for GET "/"') in text
+    assert ("endpoint for <WebSocket" if kind == "websocket" else 'app\' for GET "/"') in text
 
 
 PROGRAM = """
-    import asyncio
+    import anyio
     from hubbub import Hub
 
     hub = Hub()
@@ -306,8 +310,7 @@ PROGRAM = """
         await ws.send("hello")
         while True:
             try:
-                await ws.recv()
-                await __import__("anyio").sleep(3600)
+                await anyio.sleep(3600)
             except BaseException as error:
                 if isinstance(error, GeneratorExit):
                     raise
@@ -322,12 +325,11 @@ PROGRAM = """
 def test_a_process_ends_although_a_handler_does_not(tmp_path: Path, loop: str, io_threads: int) -> None:
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(PROGRAM.format(loop=loop, io_threads=io_threads)))
-    with running([sys.executable, str(path)]) as program:
-        with program.connect(program.wait_for_port()) as client:
-            assert client.recv(10) == "hello"
-            program.process.send_signal(signal.SIGTERM)
-            assert program.wait_for("given up")
-            assert program.wait_for("^saved")
-            assert program.wait() == 0
+    with running([sys.executable, str(path)]) as program, program.connect(program.wait_for_port()) as client:
+        assert client.recv(10) == "hello"
+        program.process.send_signal(signal.SIGTERM)
+        assert program.wait_for("given up")
+        assert program.wait_for("^saved")
+        assert program.wait() == 0
     assert "Traceback" not in program.output
     assert "destroyed" not in program.output

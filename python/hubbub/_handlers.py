@@ -171,9 +171,6 @@ class Endpoint:
     async def finish(self, timeout: float) -> None:
         """Waits for those that clean up after their sessions, for at most so many seconds."""
         assert self._bridge is not None
-        for ws in [*self._tasks]:
-            if ws.closed:
-                self._give_up(ws)
         await self._bridge.ended([task for ws, task in self._tasks.items() if ws.closed], timeout)
 
     # ---- rooms that clients ask for
