@@ -305,17 +305,21 @@ async def test_a_handler_that_goes_on_although_it_is_cancelled_is_given_up(
 
 
 PROGRAM = """
-    import anyio
+    import asyncio
     from hubbub import Hub
 
     hub = Hub()
+    tasks = []
 
     @hub.websocket("/")
     async def endpoint(ws):
         await ws.send("hello")
+        await obstinate()
+
+    async def obstinate():
         while True:
             try:
-                await anyio.sleep(3600)
+                await asyncio.sleep(3600)
             except BaseException as error:
                 if isinstance(error, GeneratorExit):
                     raise
@@ -327,9 +331,13 @@ PROGRAM = """
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("io_threads", [0, 1])
-def test_a_process_ends_although_a_handler_does_not(tmp_path: Path, loop: str, io_threads: int) -> None:
+@pytest.mark.parametrize("whose", ["hub", "program"])
+def test_a_process_ends_although_a_task_does_not(tmp_path: Path, loop: str, io_threads: int, whose: str) -> None:
     path = tmp_path / "program.py"
-    path.write_text(textwrap.dedent(PROGRAM.format(loop=loop, io_threads=io_threads)))
+    program_text = textwrap.dedent(PROGRAM.format(loop=loop, io_threads=io_threads))
+    if whose == "program":
+        program_text = program_text.replace("await obstinate()", "tasks.append(asyncio.ensure_future(obstinate()))")
+    path.write_text(program_text)
     with running([sys.executable, str(path)]) as program, program.connect(program.wait_for_port()) as client:
         assert client.recv(10) == "hello"
         program.process.send_signal(signal.SIGTERM)

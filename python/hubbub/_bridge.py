@@ -27,7 +27,19 @@ from hubbub._failures import ends_task
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["AsyncioBridge", "Bridge", "Flag", "Inlet", "Start", "Task", "Timer", "TrioBridge", "Work", "current_bridge"]
+__all__ = [
+    "AsyncioBridge",
+    "Bridge",
+    "Flag",
+    "Inlet",
+    "Start",
+    "Task",
+    "Timer",
+    "TrioBridge",
+    "Work",
+    "current_bridge",
+    "end_others",
+]
 
 logger = logging.getLogger("hubbub")
 
@@ -264,6 +276,18 @@ def _disown(task: asyncio.Task[Any]) -> None:
     asyncio.tasks._unregister_task(task)
     # At the end it is destroyed as it is; that has been said.
     task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+async def end_others(grace: float) -> None:
+    """Cancels all tasks of this loop but the one that runs, and waits for so many seconds for their ends."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        _, left = await asyncio.wait(others, timeout=grace)
+        for task in left:
+            logger.error("given up, as it goes on although it was cancelled: %r", task)
+            _disown(task)
 
 
 def _named(about: tuple[object, ...]) -> str:
