@@ -164,6 +164,7 @@ OPTIONAL = {
     "message_timeout",
     "handshake_timeout",
     "keep_alive_timeout",
+    "request_timeout",
     "ping_interval",
     "ping_timeout",
     "slow_handler",
@@ -177,6 +178,7 @@ OPTIONAL = {
 SECONDS = {
     "message_timeout",
     "handshake_timeout",
+    "request_timeout",
     "keep_alive_timeout",
     "ping_interval",
     "ping_timeout",
@@ -187,6 +189,7 @@ SECONDS = {
 }
 RATES = {"messages_per_second", "handshakes_per_second"}
 MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments", "history_messages", "resume_bytes"}
+MAY_BE_ZERO |= {"request_timeout"}
 NAMES = [field.name for field in fields(Limits) if field.name not in ("outbox_policy", "rate_policy")]
 COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
 COUNTS |= {

@@ -25,6 +25,13 @@ MOST_ADVICE = 100
 
 access_logger = logging.getLogger("hubbub.access")
 
+#: Seconds after which it is told what the stop waits for.
+PATIENCE = 1.0
+#: Seconds for tasks that were cancelled, at the end, to end.
+GRACE = 0.5
+#: As many are told by name.
+_NAMED = 5
+
 
 class Listening:
     """A hub that is listening.
@@ -87,7 +94,7 @@ class Serving:
         self._slow: set[str] = set()
         self._advice: set[str] = set()
         for endpoint in self._endpoints:
-            endpoint.bind(bridge)
+            endpoint.bind(bridge, hub.limits)
         self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls, proxies)
 
     async def start(self) -> None:
@@ -133,28 +140,46 @@ class Serving:
 
     async def stop(self, timeout: float) -> None:
         """Lets handlers finish what they are at, closes with 1001, flushes, and drops what is left at the end."""
-        if not self._driven:
-            await self.bridge.drain()
-            self.server.release()
-            del self.server
-            return
+        if self._driven:
+            telling = self.bridge.call_later(PATIENCE, self._tell_awaited)
+            await self._leave(timeout)
+            telling.cancel()
+        await self.bridge.drain(GRACE)
+        if left := self.bridge.tasks():
+            logger.error("given up, as it goes on although it was cancelled: %s", _listed(left))
+        if self._driven:
+            self.bridge.stop_watching()
+        self.server.release()
+        # The server holds this object's methods: let go of it, so that neither keeps the other alive.
+        del self.server
+
+    async def _leave(self, timeout: float) -> None:
         self.leaving = True
-        self.server.leave()
         deadline = time.monotonic() + timeout
+        self.server.leave()
+        for endpoint in self._endpoints:
+            endpoint.leave()
         if self.server.session_count():
             await self.bridge.wait(self._emptied, timeout)
-        for app in self._apps:
-            await app.finish(max(0.0, deadline - time.monotonic()))
+        for endpoint in self._endpoints:
+            await endpoint.finish(max(0.0, deadline - time.monotonic()))
         # What is closed by now has its last bytes on the way; what is not, has had its time.
         self.server.stop(0.25)
         await self.bridge.wait(self._stopped, 2.0)
         for app in reversed(self._apps):
             await app.shut_down(max(1.0, deadline - time.monotonic()))
-        await self.bridge.drain()
-        self.bridge.stop_watching()
-        self.server.release()
-        # The server holds this object's methods: let go of it, so that neither keeps the other alive.
-        del self.server
+
+    def _tell_awaited(self) -> None:
+        awaited = self.bridge.tasks()
+        if not awaited and self.server.session_count():
+            awaited = [f"the clients of {self.server.session_count()} sessions, to close them"]
+        if awaited:
+            logger.warning("stopping: still waiting for %s", _listed(awaited))
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 _NOTICES = {

@@ -597,8 +597,7 @@ class Hub:
         The arguments are those of `run`.
         """
         _arguments.unknown(unknown, _OPTIONS)
-        if self._running is not None:
-            raise RuntimeError("this hub is running already")
+        self._check_free()
         tls = _tls.settings(
             ssl_certfile, ssl_keyfile, ssl_keyfile_password, ssl_ca_certs, ssl_cert_reqs, ssl_certificates
         )
@@ -620,6 +619,15 @@ class Hub:
                 yield Listening(serving)
         finally:
             await self._end(serving, shutdown_timeout)
+
+    def _check_free(self) -> None:
+        """Raises `RuntimeError` if it runs. A run whose event loop has ended, with nobody to stop it, is over."""
+        serving = self._serving
+        if serving is not None and serving.bridge.is_over():
+            serving.server.release()
+            self._running = self._serving = None
+        if self._running is not None:
+            raise RuntimeError("this hub is running already")
 
     async def _begin(self, serving: Serving) -> None:
         if not self._has_handlers():
@@ -683,7 +691,7 @@ class Hub:
         A hub that another server hosts stops with its host only.
         """
         serving = self._serving
-        if serving is not None:
+        if serving is not None and not serving.bridge.is_over():
             serving.bridge.call_soon_threadsafe(serving.stopping.set)
 
     def reload_certificates(self) -> None:

@@ -424,8 +424,8 @@ class Server(NamespaceMethods):
             raise AssertionError
         return serving.bridge
 
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._bridge.spawn(work)
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], whom: object) -> None:
+        self._bridge.spawn(work, "a handler", whom)
 
     def _telling(self, handlers: Sequence[Handler], event: str, *args: Any) -> Steps:
         """Steps that call each of the handlers with as many of the arguments as it takes."""
@@ -435,7 +435,7 @@ class Server(NamespaceMethods):
                 if must_wait(result):
                     yield result
             except Exception as error:
-                report(event, error)
+                report(event, error, args[0] if args else None)
 
     def _tell(self, handlers: Sequence[Handler], event: str, *args: Any) -> None:
         """Calls each of the handlers; nothing waits for those that are coroutines."""
@@ -443,7 +443,7 @@ class Server(NamespaceMethods):
             steps = self._telling(handlers, event, *args)
             awaitable = begin(steps)
             if awaitable is not None:
-                self._spawn(lambda: finish(steps, awaitable))
+                self._spawn(lambda: finish(steps, awaitable), self)
 
     def _await(self, result: Any, event: str) -> None:
         def steps() -> Steps:
@@ -453,7 +453,7 @@ class Server(NamespaceMethods):
                 report(event, error)
 
         waiting = steps()
-        self._spawn(lambda: finish(waiting, begin(waiting)))
+        self._spawn(lambda: finish(waiting, begin(waiting)), self)
 
     # ---- how: threads
 

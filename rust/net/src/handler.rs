@@ -10,6 +10,9 @@ use crate::broadcast::Delivery;
 use crate::id::SessionId;
 use crate::link::Link;
 
+/// What a client is told whose request the user has not decided about in time.
+pub(crate) const UNDECIDED: &str = "The server could not decide in time.";
+
 /// A request head as it came, with what the shard has already found out about it. Sessions keep it: it is small.
 #[derive(Debug, Default)]
 pub struct Request {
@@ -50,6 +53,11 @@ impl Closed {
     /// The code that the user sees: the peer's, or 1006 if no Close frame came.
     pub fn code(&self) -> CloseCode {
         self.received.as_ref().map_or(CloseCode::ABNORMAL_CLOSURE, |(code, _)| *code)
+    }
+
+    /// There never was a session: the user has not decided in time.
+    pub fn is_undecided(&self) -> bool {
+        self.cause.as_deref() == Some(UNDECIDED)
     }
 }
 

@@ -164,7 +164,7 @@ impl Pass<'_, '_> {
                     Ok(_) => Ok(()),
                     Err(error) => {
                         let session = run.session.clone_ref(self.py);
-                        self.failed(&session, error)
+                        self.failed(&session, error, "on_message")
                     }
                 }
             }
@@ -311,7 +311,7 @@ impl Pass<'_, '_> {
         self.leave(this);
         let begun = match begun {
             Ok(_) => Ok(()),
-            Err(error) => self.failed(&session, error),
+            Err(error) => self.failed(&session, error, "on_connection"),
         };
         begun.and(self.look_at_clock(this.endpoint(), "on_connection"))
     }
@@ -319,7 +319,7 @@ impl Pass<'_, '_> {
     fn closed(&mut self, id: SessionId, closed: Box<Closed>) -> PyResult<()> {
         let asked = lock(&self.core.asked).remove(&id);
         if let Some(lost) = asked.and_then(|asked| asked.lost) {
-            return self.survive(lost.call0(self.py).map(drop));
+            return self.survive(lost.call1(self.py, (closed.is_undecided(),)).map(drop));
         }
         let Some(session) = self.core.remove(id) else {
             let waiters = self.core.end_exchange(id).map(|exchange| exchange.get().lost());
@@ -347,7 +347,7 @@ impl Pass<'_, '_> {
         self.leave(this);
         let told = match told {
             Ok(_) => Ok(()),
-            Err(error) => self.failed(session, error),
+            Err(error) => self.failed(session, error, "on_close"),
         };
         told.and(self.look_at_clock(this.endpoint(), "on_close"))
     }
@@ -443,11 +443,11 @@ impl Pass<'_, '_> {
         tell_spoken(self.py, self.core)
     }
 
-    fn failed(&self, session: &Py<Session>, error: PyErr) -> PyResult<()> {
+    fn failed(&self, session: &Py<Session>, error: PyErr, handler: &str) -> PyResult<()> {
         if errors::is_fatal(self.py, &error) {
             return Err(error);
         }
-        self.survive(self.user.hooks.failed.call1(self.py, (session, error.into_value(self.py))).map(drop))
+        self.survive(self.user.hooks.failed.call1(self.py, (session, error.into_value(self.py), handler)).map(drop))
     }
 
     /// Resumes tasks. Whatever one of them raises is its own affair, unless it is fatal.

@@ -47,6 +47,8 @@ struct Rare {
     leaving: AtomicBool,
     /// The handler has met the end: a send or a receive has raised.
     noticed: AtomicBool,
+    /// The connection is being dropped from here.
+    aborted: AtomicBool,
 }
 
 /// What a session is made of: only the server has one.
@@ -166,7 +168,9 @@ impl Session {
     pub(crate) fn take_leave(&self, py: Python<'_>) {
         let in_task = self.core.user().is_some_and(|user| user.endpoints[self.endpoint()].start.is_some());
         let receiving = |waits: &Waits| waits.receiver.as_ref().is_some_and(|waiter| waiter.get().is_waiting());
-        let idle = !in_task || self.waits().as_deref().is_some_and(receiving);
+        // Nothing comes that the handler of an event stream could wait for.
+        let ends = !in_task || self.is_event_stream();
+        let idle = ends || self.waits().as_deref().is_some_and(receiving);
         if idle {
             self.say_goodbye(py, CloseCode::GOING_AWAY, "");
         } else {
@@ -190,17 +194,37 @@ impl Session {
 
     /// Nothing that is sent now goes anywhere.
     pub(crate) fn is_closing(&self) -> bool {
-        self.link.is_closing() || self.said_goodbye()
+        self.link.is_closing() || self.said_goodbye() || self.is_aborted()
     }
 
-    pub(crate) fn notice_end(&self) {
+    /// Nothing comes from its client.
+    fn is_event_stream(&self) -> bool {
+        self.link.carrier() == Carrier::Events
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.rare.get().is_some_and(|rare| rare.aborted.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn notice_end(&self, py: Python<'_>) {
         self.rare().noticed.store(true, Ordering::Relaxed);
+        let user = self.core.user();
+        if let Some(noticed) = user.as_ref().and_then(|user| user.endpoints[self.endpoint()].noticed.as_ref())
+            && let Err(error) = noticed.call0(py)
+        {
+            error.write_unraisable(py, None);
+        }
+    }
+
+    /// The session's name in this process.
+    pub(crate) fn public_name(&self) -> String {
+        format!("{:016x}", public_id(self.id().as_u64()))
     }
 
     /// Appends to an event stream.
     fn say(slf: &Bound<'_, Self>, py: Python<'_>, block: Vec<u8>) -> PyResult<Py<PyAny>> {
         let this = slf.get();
-        if this.link.is_closing() || this.said_goodbye() {
+        if this.is_closing() {
             return Err(this.closed_error(py));
         }
         this.link.add_posted(block.len());
@@ -212,10 +236,12 @@ impl Session {
     }
 
     fn closed_error(&self, py: Python<'_>) -> PyErr {
-        self.notice_end();
+        self.notice_end(py);
+        let name = self.public_name();
         match self.end() {
-            Some(closed) => errors::connection_closed(py, closed),
-            None => errors::connection_closing(py, self.goodbye()),
+            Some(closed) => errors::connection_closed(py, &name, closed),
+            None if self.is_aborted() => errors::connection_aborted(py, &name),
+            None => errors::connection_closing(py, &name, self.goodbye()),
         }
     }
 }
@@ -327,6 +353,7 @@ impl Session {
 
     /// Drops the connection, without a Close frame: the peer and `on_close` see 1006 (RFC 6455 §7.1.7).
     fn abort(&self, py: Python<'_>) {
+        self.rare().aborted.store(true, Ordering::SeqCst);
         self.core.post(py, self.id().shard(), Command::Abort(self.id()));
     }
 
@@ -452,7 +479,7 @@ impl Session {
     /// The session's name in this process: 16 hexadecimal digits. It is no secret and proves nothing.
     #[getter(id)]
     fn id_text(&self) -> String {
-        format!("{:016x}", public_id(self.id().as_u64()))
+        self.public_name()
     }
 
     /// `(host, port)` of the client; `None` on a unix socket.

@@ -20,6 +20,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             max_empty_fragments: limits.getattr("max_empty_fragments")?.extract()?,
             message_timeout: seconds(limits, "message_timeout")?,
             handshake_timeout: seconds(limits, "handshake_timeout")?,
+            request_timeout: seconds(limits, "request_timeout")?.filter(|timeout| !timeout.is_zero()),
             keep_alive_timeout: seconds(limits, "keep_alive_timeout")?,
             max_body_bytes: limits.getattr("max_body_bytes")?.extract()?,
             inbox_bytes: limits.getattr("inbox_bytes")?.extract()?,

@@ -206,6 +206,10 @@ impl Shard {
             let subprotocol = request.subprotocol.clone().map(str::into_string);
             let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange, missed, plan };
             session.phase = Phase::Deciding(Box::new(deciding));
+            // From here on it is the user who takes the time, and a long poll takes up no place among the handshakes.
+            self.cx.handshake_over(session);
+            session.until = self.cx.decision_deadline();
+            self.cx.arm_until(session);
             handler.request(link, request);
         } else {
             let subprotocol = request.subprotocol.clone();

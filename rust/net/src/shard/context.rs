@@ -158,6 +158,11 @@ impl Context {
         self.limits.handshake_timeout.map_or(0, |timeout| self.now + millis(timeout))
     }
 
+    /// When the user must have decided about a request that it is asked about now; 0: never.
+    pub(super) fn decision_deadline(&self) -> Millis {
+        self.limits.request_timeout.map_or(0, |timeout| self.now + millis(timeout))
+    }
+
     pub(super) fn report_panic(&mut self, panic: &(dyn Any + Send), handler: &mut impl Handler) {
         let text = panic
             .downcast_ref::<&str>()

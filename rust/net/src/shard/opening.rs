@@ -20,7 +20,7 @@ use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
 use crate::figures::Reason;
 use crate::files::FileAnswer;
-use crate::handler::{Handler, Notice, Request};
+use crate::handler::{Handler, Notice, Request, UNDECIDED};
 use crate::id::SessionId;
 use crate::lasting::Lasting;
 use crate::link::Link;
@@ -30,7 +30,6 @@ use crate::session::{Phase, Plan, Session};
 use crate::settings::{Endpoint, Service};
 
 const NO_BODY: &str = "No request body is taken here.";
-const UNDECIDED: &str = "The server could not decide in time.";
 
 /// What becomes of a request head.
 enum Opening {
@@ -162,6 +161,7 @@ impl Shard {
         self.cx.counts.handshake_timeouts += 1;
         if session.is_away() {
             let id = session.id;
+            self.cx.tell_closed(session, Some(UNDECIDED), handler);
             self.turn_away(id, Answer::plain(503, UNDECIDED), handler);
             return;
         }
@@ -176,8 +176,9 @@ impl Shard {
                 (Answer::plain(408, "The request head did not arrive in time."), Reason::Timeout, line)
             }
             Phase::Deciding(deciding) => {
-                let answer = Answer::plain(503, UNDECIDED);
-                (answer, Reason::Undecided, std::mem::take(&mut deciding.request_line))
+                let line = std::mem::take(&mut deciding.request_line);
+                self.cx.tell_closed(session, Some(UNDECIDED), handler);
+                (Answer::plain(503, UNDECIDED), Reason::Undecided, line)
             }
             Phase::Exchange(_) | Phase::Candidate(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
         };

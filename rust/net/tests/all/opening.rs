@@ -359,7 +359,7 @@ fn a_head_that_is_not_complete_in_time_gets_408_and_silence_gets_nothing() {
 #[test]
 fn a_user_that_does_not_decide_in_time_is_decided_for() {
     let mut settings = asking();
-    settings.limits.handshake_timeout = Some(Duration::from_millis(100));
+    settings.limits.request_timeout = Some(Duration::from_millis(100));
     let mut house = House::open(settings, Manner::default());
     let mut client = house.connect();
     let bytes = client.request("/", &[], &[]);
@@ -369,7 +369,35 @@ fn a_user_that_does_not_decide_in_time_is_decided_for() {
         Event::Request(link, _) => Some(link.id()),
         _ => None,
     });
-    house.closed(id);
+    assert!(house.closed(id).is_undecided(), "the user is told why");
+}
+
+#[test]
+fn a_user_may_take_longer_to_decide_than_a_head_may_take_to_come() {
+    let mut settings = asking();
+    settings.limits.handshake_timeout = Some(Duration::from_millis(100));
+    settings.limits.request_timeout = None;
+    settings.max_handshakes = 1;
+    let mut house = House::open(settings, Manner::default());
+    let mut ids = Vec::new();
+    // None of them takes up a place among the handshakes.
+    let mut clients: Vec<_> = (0..3).map(|_| house.connect()).collect();
+    for client in &mut clients {
+        let bytes = client.request("/", &[], &[]);
+        client.raw(&bytes);
+        ids.push(house.expect("a request", |event| match event {
+            Event::Request(link, _) => Some(link.id()),
+            _ => None,
+        }));
+    }
+    // A head that does not come in time says that the time has passed.
+    let mut half = house.connect();
+    half.raw(b"GET / HTTP/1.1\r\nHost: h\r\n");
+    assert_eq!(half.answer().status, 408);
+    for (client, id) in clients.iter_mut().zip(ids) {
+        house.post(id, Command::Verdict(id, Verdict::Accept { subprotocol: None, fields: Vec::new() }));
+        assert_eq!(client.answer().status, 101);
+    }
 }
 
 /// Row 9: a reset at any point of the handshake concerns that connection alone.
