@@ -13,6 +13,7 @@ use crate::figures::Reason;
 use crate::handler::{Handler, Notice};
 use crate::peer::Peer;
 use crate::places::Household;
+use crate::request_line::RequestLine;
 use crate::session::{Phase, Session};
 
 pub(super) const TOO_MANY: &str = "Too many connections from this address.";
@@ -96,7 +97,8 @@ impl Shard {
             handler.notice(Notice::Refused { peer: session.peer(), reason: TOO_MANY.into() });
             self.drop_session(slot, None, handler);
         } else {
-            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, "-".into(), handler);
+            let line = RequestLine::read(b"-", self.cx.micros);
+            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, line, handler);
         }
     }
 }
