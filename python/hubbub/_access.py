@@ -1,4 +1,4 @@
-"""The access log, `hubbub.access`: a line for each request, and for each session one when it opens and one when it ends.
+"""The access log, `hubbub.access`: a line for each request, and two for each session, at its beginning and its end.
 
 The parts of a line are attributes of its record too; docs/guide.md lists them.
 """

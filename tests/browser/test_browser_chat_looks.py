@@ -171,6 +171,21 @@ def test_both_languages_have_every_text_with_the_same_values_and_the_page_has_a_
 # ---- widths and schemes
 
 
+@pytest.mark.parametrize(("width", "height"), [(667, 375), (844, 390), (932, 430)])
+def test_a_phone_held_sideways_shows_messages(browser: Chrome, port: int, width: int, height: int) -> None:
+    ada = Person(browser, port, "Ada")
+    grace = Voice(port, "Grace")
+    for number in range(8):
+        grace.say(f"message {number}")
+    ada.sees("message 7")
+    with media(browser, width=width, height=height):
+        ada.until(lambda: ada.run("return innerHeight") == height)
+        share = "return document.querySelector('#log').clientHeight / innerHeight"
+        assert ada.run(share) > 0.5
+        for part in ("#send", "#text", "#menu", "#me"):
+            ada.until(lambda part=part: ada.run(INSIDE, part, width, height))
+
+
 def test_it_fits_every_width_in_both_schemes(browser: Chrome, crowd: int) -> None:
     ada = lively(browser, crowd)
     for width in (320, 360, 768, 1280, 1920):

@@ -1,5 +1,7 @@
 // What the other modules draw with. Text reaches the document through textContent and attributes only, so it stays text.
 
+import { roomName } from "./texts.js";
+
 /** @param {string} id */
 export const $ = (id) => document.getElementById(id);
 
@@ -23,7 +25,27 @@ export function face(name) {
 }
 
 /** A room's name with its colour; red and green have theirs, the others one that follows from the name. */
-export const roomTag = (room) => coloured(element("span", { class: "tag" }, element("bdi", {}, room)), room);
+export const roomTag = (room) => coloured(element("span", { class: "tag" }, element("bdi", {}, roomName(room))), room);
+
+// Up to the white space, or to what cannot be part of an address in a Chinese sentence.
+const ADDRESS = /https?:\/\/[^\s<>"“”‘’，。！？；：、（）《》【】「」]+/giu;
+
+/** A text in parts, its web addresses as links. @returns {(Node | string)[]} */
+export function linked(text) {
+  const parts = [];
+  let end = 0;
+  for (const { 0: found, index } of text.matchAll(ADDRESS)) {
+    // What ends the sentence is not part of the address, nor is a bracket that was opened before it.
+    let address = found.replace(/[.,;:!?'*]+$/u, "");
+    if (address.endsWith(")") && !address.includes("(")) address = address.slice(0, -1);
+    if (!URL.canParse(address)) continue;
+    const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address);
+    parts.push(text.slice(end, index), link);
+    end = index + address.length;
+  }
+  parts.push(text.slice(end));
+  return parts.filter((part) => part !== "");
+}
 
 /** Gives an element the hue that belongs to a name. */
 export function coloured(node, name) {
