@@ -110,8 +110,8 @@ class History:
 
     Args:
         url: SQLAlchemy's, with one of the asynchronous drivers.
-        changed: called when `state` has changed, when the first message is lost since nothing waited, and, at most twice
-            a second, when more wait while the database is away.
+        changed: called when `state` has changed, when the first message is lost since nothing waited, and at most
+            twice a second when more wait while the database is away.
     """
 
     def __init__(self, url: str | sql.URL, changed: Callable[[], object] = lambda: None) -> None:

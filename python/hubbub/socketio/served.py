@@ -12,7 +12,7 @@ __all__ = ["client_folder", "serve_client"]
 
 _MISSING = (
     b"The Socket.IO client is not part of this build of hubbub. `make wheel` puts it in, where npm is installed;\n"
-    b"`maturin build` and `pip install` from a clone do not, unless `make wheel` or `make develop` has been run there.\n"
+    b"`maturin build` and `pip install` from a clone do not, unless make has built hubbub there before.\n"
     b"Or take it from the npm package socket.io-client (its folder dist).\n"
 )
 
