@@ -114,7 +114,8 @@ def test_the_language_is_the_browsers_and_can_be_switched_and_is_remembered(brow
     ada.until(lambda: ada.state == "open")
     voice = Voice(port, "Grace")
     ada.sees("Grace加入了聊天室")
-    ada.enter("red")
+    ada.click('#rooms [data-room="red"]')
+    ada.until(lambda: ada.title == "红")
     assert ada.text("#leave") == "离开"
     ada.click("#language")
     assert ada.text("#leave") == "Leave"
@@ -318,8 +319,9 @@ def test_it_can_be_used_by_keyboard_alone(browser: Chrome, port: int) -> None:
     ada.press(Keys.ENTER)
     assert ada.run("return document.activeElement.id") == "text"
     ada.press("hi", Keys.ENTER)
-    ada.until(lambda: ada.texts(".alone") == ["private, to Grace"])
+    ada.until(lambda: ada.texts("#lines .alone") == ["private, to Grace"])
     assert ada.title == "All messages"
+    ada.press(Keys.ESCAPE)  # the next is not for Grace alone
     tab_to("room red")
     ada.press(Keys.ENTER)
     tab_to("leave")

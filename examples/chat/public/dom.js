@@ -35,9 +35,7 @@ export function linked(text) {
   const parts = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(ADDRESS)) {
-    // What ends the sentence is not part of the address, nor is a bracket that was opened before it.
-    let address = found.replace(/[.,;:!?'*]+$/u, "");
-    if (address.endsWith(")") && !address.includes("(")) address = address.slice(0, -1);
+    const address = withoutEnd(found);
     if (!URL.canParse(address)) continue;
     const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address);
     parts.push(text.slice(end, index), link);
@@ -52,6 +50,13 @@ export function coloured(node, name) {
   // A custom property set from here is no inline style in the sense of the content security policy.
   node.style.setProperty("--hue", String(HUES[name] ?? (hash(name) * GOLDEN_ANGLE) % 360));
   return node;
+}
+
+// What ends the sentence is not part of an address, nor is a bracket that was opened before it.
+function withoutEnd(address) {
+  const amount = (letter) => address.split(letter).length;
+  const surplus = address.endsWith(")") && amount(")") > amount("(");
+  return surplus || /[.,;:!?'*]$/u.test(address) ? withoutEnd(address.slice(0, -1)) : address;
 }
 
 const HUES = { red: 25, green: 150 };

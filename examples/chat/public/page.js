@@ -278,8 +278,8 @@ function turn(view) {
 
 async function enter(room) {
   const answer = await connection.ask("join", room);
-  showRefusal($("room"), $("room-error"), answer.error ? refusal("room", { ...answer, room }) : "");
   if (answer.error === "already" && lists.mine.has(room)) turn(room);
+  showRefusal($("room"), $("room-error"), answer.error ? refusal("room", { ...answer, room }) : "");
   if (answer.error) return false;
   lists.mine.set(answer.room, new Set(answer.people));
   log.openRoom(answer.room, answer);
