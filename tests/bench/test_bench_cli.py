@@ -146,6 +146,69 @@ def test_each_mode_can_be_tried_without_a_server(tmp_path: Path) -> None:
     assert idle.returncode == connect.returncode == storm.returncode == 0
 
 
+TICKING = """
+import asyncio, json, os, time
+from hubbub import Hub
+
+hub, plain = Hub(), Hub()
+
+@hub.websocket("/")
+async def tick(ws):
+    while True:
+        # Two at once, and one before them that has no time.
+        await ws.send("hello")
+        await ws.send(json.dumps({"n": 1, "at": time.time() - 5}))
+        await asyncio.sleep(0.01)
+"""
+
+
+def test_a_server_that_sends_by_itself_is_listened_to(folder: Path) -> None:
+    (folder / "app.py").write_text(TICKING)
+    with serving(folder) as (url, _):
+        report = measured(folder, "listen", url, *SHORT, "--field", "at", "--html", "report.html")
+        without = bench(folder, "listen", url, *SHORT, "--field", "when")
+    assert (report["mode"], report["errors"], report["sent"]) == ("listen", {}, 0)
+    assert report["messages"] > 10
+    # Each second message has a time, which is five seconds ago.
+    assert 0 < report["latency_us"]["count"] < report["messages"]
+    assert 5e6 <= report["latency_us"]["p50"] < 60e6
+    assert report["gap_us"]["max"] >= 5e3
+    assert "From one message to the next" in (folder / "report.html").read_text()
+    assert without.returncode == 0
+    assert 'no message had a time since 1970 under the name "when"' in without.stdout
+    assert re.search(r"gap +\S+", without.stdout)
+
+
+@pytest.mark.parametrize("protocol", [[], ["socketio"]])
+def test_listening_can_be_tried_without_a_server(tmp_path: Path, protocol: list[str]) -> None:
+    done = bench(tmp_path, *protocol, "listen", *SHORT, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["latency_us"]["count"] == report["messages"] > 0
+    assert report["latency_us"]["p50"] < 5e6
+
+
+def test_a_server_that_sends_nothing_is_told(folder: Path) -> None:
+    with serving(folder, "mute") as (url, _):
+        done = bench(folder, "listen", url, *SHORT)
+    assert done.returncode == command.FAILED
+    assert "the server has sent nothing in" in done.stderr
+
+
+def test_messages_that_nobody_asked_for_are_called_so(folder: Path) -> None:
+    (folder / "app.py").write_text(TICKING)
+    with serving(folder) as (url, _):
+        idle = bench(folder, "idle", url, "--duration", "0.3", "--connections", "3")
+        broadcast = bench(folder, "broadcast", url, *SHORT, "--timeout", "0.3", "--json", "-")
+    assert idle.returncode == command.HAD_ERRORS
+    assert re.search(r"error: [\d ]+ x messages that nobody asked for", idle.stdout)
+    assert "wrong length" not in idle.stdout
+    assert broadcast.returncode == command.FAILED
+    assert set(json.loads(broadcast.stdout)["errors"]) == {"unexpected"}
+    for done in (idle, broadcast):
+        assert "`hubbub bench listen` measures that" in done.stderr
+
+
 class Page(HTMLParser):
     """What a page would fetch, and the text in it."""
 

@@ -53,6 +53,8 @@ def work(options: argparse.Namespace, given: list[str]) -> int:
                 _say(f"no URL is given: a hub of hubbub's own is loaded, {hub.url}, process {hub.pid}")
                 options.url = hub.url
                 options.server_pids.append(hub.pid)
+                if options.mode == "listen":
+                    options.field = options.field or "at"
             load = machine.load_average()
             report = _run(options, load)
     except ValueError as error:
@@ -69,6 +71,8 @@ def work(options: argparse.Namespace, given: list[str]) -> int:
 
 def _hub(options: argparse.Namespace) -> str:
     """The built-in one for this run."""
+    if options.mode == "listen":
+        return "socketio_ticks" if options.protocol == "socketio" else "ticks"
     if options.protocol == "socketio":
         return "socketio"
     return "broadcast" if options.mode == "broadcast" else "echo"
@@ -153,9 +157,14 @@ def _tell(report: dict[str, Any], options: argparse.Namespace) -> int:
     except OSError as error:
         _say(f"error: {error}")
         return FAILED
+    if report["errors"].get("unexpected") and report["mode"] in ("broadcast", "idle"):
+        _say("the server sends by itself: `hubbub bench listen` measures that")
     if "failed" in report:
         so_far = f" ({report['connected']} of {report['connections']} connections were open)" if empty else ""
         _say(f"error: {report['failed']}{so_far}")
+        return FAILED
+    if empty and report["mode"] == "listen" and not report["stopped"]:
+        _say(f"error: the server has sent nothing in {report['seconds']:g} s")
         return FAILED
     if empty and report["stopped"]:
         _say("error: stopped before anything was measured")

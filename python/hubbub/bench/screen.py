@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hubbub.bench.summary import called
+from hubbub.bench.summary import called, fault
 from hubbub.bench.units import bytes_of, count, duration, number, percent
 from hubbub.bench.watching import STAGES
 
@@ -166,7 +166,7 @@ def _processors(settings: dict[str, Any], point: dict[str, Any] | None) -> Rende
 def _errors(snapshot: dict[str, Any]) -> list[RenderableType]:
     if not snapshot["errors"]:
         return [Text("no errors", "dim green")]
-    said = ", ".join(f"{count(amount)} x {kind.replace('_', ' ')}" for kind, amount in snapshot["errors"].items())
+    said = ", ".join(f"{count(amount)} x {fault(kind)}" for kind, amount in snapshot["errors"].items())
     return [Text(f"errors: {said}", "bold red")]
 
 

@@ -7,9 +7,15 @@ from typing import Any
 
 from hubbub.bench.units import bytes_of, count, duration, number, percent
 
-__all__ = ["bars", "called", "facts", "headline", "summary", "unit"]
+__all__ = ["bars", "called", "facts", "fault", "headline", "summary", "unit"]
 
-_UNITS = {"echo": "messages", "broadcast": "deliveries", "connect": "handshakes", "idle": "messages"}
+_UNITS = {
+    "echo": "messages",
+    "broadcast": "deliveries",
+    "connect": "handshakes",
+    "idle": "messages",
+    "listen": "messages",
+}
 _WIDTH = 40
 #: Lines of the distribution; with fewer it says nothing.
 _MOST_BARS, _LEAST_BARS = 20, 4
@@ -87,7 +93,8 @@ def summary(report: dict[str, Any], rows: int | None = None) -> str:
     """
     lines = [f"{called(report)} {report['url']}", f"  {headline(report)}", ""]
     lines += [f"  {name:<14} {value}" for name, value in facts(report)]
-    times = [(name, report[key]) for name, key in (("latency", "latency_us"), ("service time", "service_us"))]
+    names = (("latency", "latency_us"), ("service time", "service_us"), ("gap", "gap_us"))
+    times = [(name, report[key]) for name, key in names]
     lines += _latencies([(name, latency) for name, latency in times if latency is not None])
     end = ["", *_errors(report)]
     if report["latency_us"] is not None:
@@ -129,8 +136,13 @@ def bars(share: float, width: int = _WIDTH) -> str:
     return _EIGHTHS[8] * whole + (_EIGHTHS[rest] if rest else "")
 
 
+def fault(kind: str) -> str:
+    """A kind of error in words."""
+    return "messages that nobody asked for" if kind == "unexpected" else kind.replace("_", " ")
+
+
 def _errors(report: dict[str, Any]) -> list[str]:
-    lines = [f"  error: {count(amount)} x {kind.replace('_', ' ')}" for kind, amount in report["errors"].items()]
+    lines = [f"  error: {count(amount)} x {fault(kind)}" for kind, amount in report["errors"].items()]
     lines += [f"  warning: {warning}" for warning in report["warnings"]]
     if report["stopped"]:
         lines.append("  stopped before its time")
