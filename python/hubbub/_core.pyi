@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, NoReturn, Protocol, final
 
 from typing_extensions import Self, disjoint_base
 
+from hubbub._access import AccessLog
 from hubbub._engineio import EngineIo
 from hubbub.compression import Compression
 from hubbub.hub import Hub
@@ -734,6 +735,6 @@ class _Hooks(Protocol):
     @property
     def stopped(self) -> Callable[[], object]: ...
     @property
-    def access(self) -> Callable[[Any, str, int | None], object] | None: ...
+    def access(self) -> AccessLog | None: ...
     @property
     def spoken(self) -> Callable[..., object] | None: ...

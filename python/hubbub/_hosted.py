@@ -83,7 +83,7 @@ class Hosted:
     # ---- the run
 
     async def _start(self) -> Serving:
-        self._hub._check_free()
+        self._hub._check_over()
         bridge = current_bridge()
         serving = Serving(self._hub, bridge, ("guests", _BACKLOG), 0, self._access_log, None)
         self._settled = settled = bridge.flag()

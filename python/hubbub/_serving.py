@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _addresses, _core, _exit
+from hubbub._access import AccessLog
 from hubbub._asgi import Application
 from hubbub._handlers import Endpoint, report
 from hubbub.websocket import WebSocket
@@ -23,7 +23,6 @@ logger = logging.getLogger("hubbub")
 #: So many different things that requests suggest are wrong are told.
 MOST_ADVICE = 100
 
-access_logger = logging.getLogger("hubbub.access")
 
 #: Seconds after which it is told what the stop waits for.
 PATIENCE = 1.0
@@ -82,7 +81,7 @@ class Serving:
         self._stopped: Flag = bridge.flag()
         self.failed = report
         self.spoken = _guarded(hub._on_broadcast)
-        self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
+        self.access = AccessLog.if_wanted(access_log)
         #: A host says itself what it is.
         self.server_field = None if bind[0] == "guests" else hub._server_header
         #: The shards are running, or have been.
@@ -193,30 +192,6 @@ _NOTICES = {
     "accept": "accepting a connection failed: %s",
     "panic": "internal error in the network, one connection was dropped (please report this): %s",
 }
-
-_SID = re.compile(r"(?<=[?&]sid=)[^&]*")
-
-
-def _log_access(who: WebSocket | str | None, request_line: str, status: int | None) -> None:
-    if isinstance(who, WebSocket):
-        address = who.remote_address
-        peer = f"{address[0]}:{address[1]}" if address else "unix"
-        # Not by way of `who.request`: that would keep the request in memory for as long as the session.
-        kind = {"websocket": "WebSocket", "eventsource": "EventSource"}.get(who.transport, who.transport)
-        access_logger.info('%s - "%s %s" [accepted]', peer, kind, _printable(_nameless(who._opening.line()[1])))
-    elif status is None:
-        access_logger.info("%s - no request: %s", who or "unix", _printable(request_line))
-    else:
-        access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
-
-
-def _nameless(target: str) -> str:
-    """Without the id of a session in its query, as in the lines of the core: who has it can speak for its client."""
-    return _SID.sub("...", target)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else f"%{ord(char):02X}" for char in text)
 
 
 def _guarded(handler: Callable[..., Any] | None) -> Callable[..., None] | None:

@@ -597,7 +597,7 @@ class Hub:
         The arguments are those of `run`.
         """
         _arguments.unknown(unknown, _OPTIONS)
-        self._check_free()
+        self._check_over()
         tls = _tls.settings(
             ssl_certfile, ssl_keyfile, ssl_keyfile_password, ssl_ca_certs, ssl_cert_reqs, ssl_certificates
         )
@@ -620,7 +620,7 @@ class Hub:
         finally:
             await self._end(serving, shutdown_timeout)
 
-    def _check_free(self) -> None:
+    def _check_over(self) -> None:
         """Raises `RuntimeError` if it runs. A run whose event loop has ended, with nobody to stop it, is over."""
         serving = self._serving
         if serving is not None and serving.bridge.is_over():

@@ -1,6 +1,8 @@
 //! How the network talks to its user: one trait, called on the shard's thread.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::message::{Kind, Payload};
@@ -47,6 +49,23 @@ pub struct Closed {
     pub cause: Option<String>,
     /// The rooms that it was in when it ended.
     pub rooms: Vec<Arc<str>>,
+    /// How long it was open; zero without an access log.
+    pub lasted: Duration,
+    /// What went to and fro; all zero without an access log.
+    pub traffic: Traffic,
+}
+
+/// Messages of one session, and their bytes: payloads, whatever carries them and before they are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages that its client has sent.
+    pub messages_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Messages that its client was sent, broadcasts among them; the client need not have read them.
+    pub messages_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
 }
 
 impl Closed {
@@ -74,10 +93,14 @@ pub enum Notice {
     Answered {
         /// The peer's address.
         peer: Option<std::net::SocketAddr>,
-        /// Method and target, with everything unprintable escaped.
+        /// Method and target, with everything unprintable escaped. The method of a handshake is `WebSocket`.
         request_line: String,
         /// The status that was sent.
         status: u16,
+        /// Why it was refused, in words, where that is known; empty otherwise.
+        why: Cow<'static, str>,
+        /// From its head to the head of the answer.
+        took: Duration,
     },
     /// A connection's TLS handshake failed, or it never spoke TLS.
     TlsFailed {

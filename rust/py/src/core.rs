@@ -101,7 +101,7 @@ pub(crate) struct Hooks {
     pub(crate) name_of: Py<PyAny>,
     /// `(kind, text)`: something for the log.
     pub(crate) notice: Py<PyAny>,
-    /// `(peer, request_line, status)`: a request has been answered; for the access log.
+    /// `hubbub._access.AccessLog`: what it is told of requests and sessions.
     pub(crate) access: Option<Py<PyAny>>,
     /// `(room, data, sender)`: the user's `on_broadcast`.
     pub(crate) spoken: Option<Py<PyAny>>,

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Closed, Link, Notice, Request, SessionId, Slowest};
+use hubbub_net::{Closed, Link, Notice, Request, SessionId, Slowest, Traffic};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::buffers;
@@ -299,7 +300,7 @@ impl Pass<'_, '_> {
         }
         let callbacks = &self.user.endpoints[this.endpoint()];
         if let Some(access) = &self.user.hooks.access {
-            self.survive(access.call1(self.py, (session.clone_ref(self.py), "", 101)).map(drop))?;
+            self.survive(access.call_method1(self.py, intern!(self.py, "opened"), (&session,)).map(drop))?;
         }
         // A coroutine says itself when it is called.
         if callbacks.start.is_none() {
@@ -326,6 +327,9 @@ impl Pass<'_, '_> {
             return self.wake_all(waiters.into_iter().flatten());
         };
         let this = session.get();
+        if let Some(access) = &self.user.hooks.access {
+            self.survive(self.log_end(access, &session, &closed))?;
+        }
         this.set_end(closed);
         self.wake_everyone(this)?;
         self.tell_end(&session)?;
@@ -333,6 +337,13 @@ impl Pass<'_, '_> {
             return self.survive(self.user.hooks.emptied.call0(self.py).map(drop));
         }
         Ok(())
+    }
+
+    fn log_end(&self, access: &Py<PyAny>, session: &Py<Session>, closed: &Closed) -> PyResult<()> {
+        let Traffic { messages_in, bytes_in, messages_out, bytes_out } = closed.traffic;
+        let traffic = (messages_in, bytes_in, messages_out, bytes_out);
+        let told = (session, closed.code().0, closed.cause.as_deref(), closed.lasted.as_secs_f64(), traffic);
+        access.call_method1(self.py, intern!(self.py, "closed"), told).map(drop)
     }
 
     fn tell_end(&mut self, session: &Py<Session>) -> PyResult<()> {
@@ -401,23 +412,25 @@ impl Pass<'_, '_> {
     fn notice(&self, notice: &Notice) -> PyResult<()> {
         let hooks = &self.user.hooks;
         let told = match notice {
-            Notice::Answered { peer, request_line, status } => match &hooks.access {
+            Notice::Answered { peer, request_line, status, why, took } => match &hooks.access {
                 None => return Ok(()),
                 Some(access) => {
                     let peer = peer.map(|peer| peer.to_string());
-                    access.call1(self.py, (peer, request_line, *status))
+                    let told = (peer, request_line, *status, &**why, took.as_secs_f64());
+                    access.call_method1(self.py, intern!(self.py, "answered"), told)
                 }
             },
             Notice::TlsFailed { peer, reason } | Notice::Refused { peer, reason } => match &hooks.access {
                 Some(access) => {
                     let peer = peer.map(|peer| peer.to_string());
-                    access.call1(self.py, (peer, reason, self.py.None()))
+                    access.call_method1(self.py, intern!(self.py, "refused"), (peer, reason))
                 }
                 None => return Ok(()),
             },
             Notice::TlsFailuresLeftOut(count) => match &hooks.access {
                 Some(access) => {
-                    access.call1(self.py, ("-", format!("TLS: {count} more within a second"), self.py.None()))
+                    let told = ("-", format!("TLS: {count} more within a second"));
+                    access.call_method1(self.py, intern!(self.py, "refused"), told)
                 }
                 None => return Ok(()),
             },

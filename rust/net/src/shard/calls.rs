@@ -17,6 +17,7 @@ use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
 use crate::lasting::{Lasting, Terms};
 use crate::link::Link;
+use crate::request_line::RequestLine;
 use crate::server::Full;
 use crate::session::{Deciding, Phase, Plan, Session};
 use crate::settings::Service;
@@ -37,7 +38,7 @@ pub(super) struct New {
     pub(super) agreed: Option<Agreed>,
     pub(super) plan: Plan,
     pub(super) request: Request,
-    pub(super) request_line: String,
+    pub(super) request_line: RequestLine,
     /// What becomes of the request if it is answered with HTTP.
     pub(super) exchange: Option<Box<Exchange>>,
     /// The user decides about it.
@@ -151,8 +152,8 @@ impl Shard {
         handler: &mut impl Handler,
     ) {
         let Some(session) = self.sessions.at(slot) else { return };
-        let New { plan, mut request, request_line, .. } = opening;
-        let is_old = code == ErrorCode::UnsupportedProtocolVersion && request_line.contains("EIO=3");
+        let New { plan, mut request, mut request_line, .. } = opening;
+        let is_old = code == ErrorCode::UnsupportedProtocolVersion && request_line.text.contains("EIO=3");
         if is_old && !std::mem::replace(&mut self.cx.told_old_client, true) {
             handler.notice(Notice::OldClient);
         }
@@ -170,6 +171,9 @@ impl Shard {
         } else {
             request.upgrade
         };
+        if self.cx.logs_access {
+            request_line.explain(reason, message.as_bytes());
+        }
         let answer = refuse_engineio((code, message), upgrade, &plan.fields);
         self.cx.refuse_request(session, &answer, reason, request_line, handler);
         self.settle_session(slot);
@@ -229,7 +233,7 @@ impl Shard {
         plan: &Plan,
         terms: Terms,
         exchange: Option<Box<Exchange>>,
-        request_line: String,
+        request_line: RequestLine,
         rest: Vec<u8>,
         handler: &mut impl Handler,
     ) -> Option<u32> {
@@ -327,9 +331,7 @@ impl Context {
     fn begin_exchange(&mut self, session: &mut Session, mut exchange: Box<Exchange>) {
         exchange.progress = self.now;
         exchange.peer = Some(session.whence());
-        // The id of a session is a secret: no log has it.
-        let line = exchange.request_line.split('?').next().map_or(0, str::len);
-        exchange.request_line.truncate(line);
+        exchange.request_line.cut_query();
         session.until = 0;
         // The user is told neither the beginning nor the end.
         session.told = true;

@@ -14,6 +14,7 @@ use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
 use crate::peer::Peer;
 use crate::places::Household;
+use crate::request_line::RequestLine;
 use crate::session::{Phase, Session, Sessions};
 
 /// So many new sessions on polls are noted before those that have spoken or gone are forgotten.
@@ -100,7 +101,8 @@ impl Shard {
             handler.notice(Notice::Refused { peer: session.peer(), reason: TOO_MANY.into() });
             self.drop_session(slot, None, handler);
         } else {
-            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, "-".into(), handler);
+            let line = RequestLine::read(b"-", self.cx.micros);
+            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, line, handler);
         }
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Context {
     pub(super) turn: u64,
     /// Some endpoint compresses.
     pub(super) compresses: bool,
+    /// There is an access log.
+    pub(super) logs_access: bool,
     pub(super) counts: Counts,
     published: Counts,
     started: Instant,
@@ -93,6 +95,7 @@ impl Context {
             draining: false,
             turn: 1,
             compresses: server.settings().endpoints.iter().any(|endpoint| endpoint.compression.is_some()),
+            logs_access: server.settings().access_log,
             server,
             timers: Wheel::new(),
             dirty: Vec::new(),
@@ -115,8 +118,13 @@ impl Context {
 
     /// Looks at the clock. A turn does so once; what is asked of the shard between two turns may come long after.
     pub(super) fn look_at_clock(&mut self) {
-        self.micros = self.started.elapsed().as_micros() as u64;
+        self.micros = self.elapsed();
         self.now = self.micros / 1000;
+    }
+
+    /// Microseconds since the shard started.
+    pub(super) fn elapsed(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
     }
 
     pub(super) fn mark_dirty(&mut self, session: &mut Session) {

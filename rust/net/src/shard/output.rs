@@ -46,9 +46,9 @@ impl Shard {
     pub fn send(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8], handler: &mut impl Handler) -> usize {
         let form = form.into();
         if let Some(deflated) = self.deflated(id, form, payload) {
-            return self.send_deflated(id, form, deflated, handler);
+            return self.send_deflated(id, form, payload.len(), deflated, handler);
         }
-        self.push(id, payload.len(), handler, |session, cx| match session.carrier {
+        self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
             Carrier::WebSocket => {
                 session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(form.kind), payload, None));
             }
@@ -66,10 +66,10 @@ impl Shard {
     ) -> usize {
         let form = form.into();
         if let Some(deflated) = self.deflated(id, form, &payload) {
-            return self.send_deflated(id, form, deflated, handler);
+            return self.send_deflated(id, form, payload.len(), deflated, handler);
         }
         let header = Header { fin: true, opcode: opcode(form.kind), len: payload.len() as u64, mask: None }.encode();
-        self.push(id, payload.len(), handler, |session, cx| match session.carrier {
+        self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
             Carrier::WebSocket => {
                 session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
                 session.outbox.push_shared(&mut cx.pool, payload);
@@ -88,13 +88,21 @@ impl Shard {
         self.cx.codecs.deflate(&packing, &mut session.own, payload, &mut self.cx.counts)
     }
 
-    fn send_deflated(&mut self, id: SessionId, form: Form, deflated: Vec<u8>, handler: &mut impl Handler) -> usize {
-        self.push(id, deflated.len(), handler, |session, cx| cx.append_deflated(session, form, deflated))
+    fn send_deflated(
+        &mut self,
+        id: SessionId,
+        form: Form,
+        payload_len: usize,
+        deflated: Vec<u8>,
+        handler: &mut impl Handler,
+    ) -> usize {
+        self.push(id, payload_len, deflated.len(), handler, |session, cx| cx.append_deflated(session, form, deflated))
     }
 
     fn push(
         &mut self,
         id: SessionId,
+        payload_len: usize,
         len: usize,
         handler: &mut impl Handler,
         append: impl FnOnce(&mut Session, &mut Context),
@@ -114,6 +122,7 @@ impl Shard {
         }
         append(session, cx);
         cx.counts.messages_out += 1;
+        session.note_message(payload_len);
         cx.mark_dirty(session);
         cx.relieve(session);
         let waiting = session.backlog();
@@ -191,7 +200,7 @@ impl Shard {
 
     /// Puts an event into the outbox of an event stream, written already. Other carriers know no such thing.
     pub fn send_event(&mut self, id: SessionId, block: &[u8], handler: &mut impl Handler) {
-        self.push(id, block.len(), handler, |session, cx| {
+        self.push(id, block.len(), block.len(), handler, |session, cx| {
             if session.carrier == Carrier::Events {
                 session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(block));
             }
@@ -288,6 +297,7 @@ impl Context {
                 self.catch_up(session);
             }
             if included {
+                session.note_message(broadcast.len());
                 return Fate::Reached;
             }
         }
@@ -358,6 +368,7 @@ impl Context {
                 rare.given = rare.given.max(stamp.offset);
             }
         }
+        session.note_message(broadcast.len());
         self.mark_dirty(session);
         self.relieve(session);
         Fate::Reached
@@ -494,5 +505,15 @@ impl Context {
         session.hung_up = true;
         session.readable = true;
         self.mark_ready(session);
+    }
+}
+
+impl Session {
+    /// Counts a message that its client is sent.
+    fn note_message(&mut self, bytes: usize) {
+        if let Some(tally) = &mut self.tally {
+            tally.traffic.messages_out += 1;
+            tally.traffic.bytes_out += bytes as u64;
+        }
     }
 }

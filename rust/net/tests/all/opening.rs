@@ -152,7 +152,7 @@ fn an_upgrade_with_a_body_is_refused_and_the_body_is_no_request() {
         request.extend_from_slice(canary.as_bytes());
         // `answer` sees to it that the connection ends after one response.
         assert_eq!(status(&house, &request), 400);
-        assert_eq!(house.answered(), (400, "GET /".into()));
+        assert_eq!(house.answered(), (400, "WebSocket /".into()));
     }
     house.counts_to(2, |counts| counts.refused);
 }
