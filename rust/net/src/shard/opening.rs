@@ -45,6 +45,9 @@ enum Opening {
     Refuse { answer: Answer, reason: Reason, request_line: RequestLine },
 }
 
+/// What a request is answered with that cannot be served, and its line in the log.
+type Unserved = Box<(Answer, RequestLine)>;
+
 /// What a handshake has agreed on, beside the subprotocol.
 pub(super) struct Agreed {
     pub(super) key: String,
@@ -235,7 +238,10 @@ impl Context {
                 Ok((request, exchange)) => {
                     Opening::Serve { request: Request { head, endpoint: number as u32, ..request }, exchange }
                 }
-                Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
+                Err(refused) => {
+                    let (answer, request_line) = *refused;
+                    Opening::Refuse { answer, reason: Reason::Body, request_line }
+                }
             };
         }
         if !upgrade && !endpoint.asks {
@@ -295,7 +301,7 @@ impl Context {
         } else {
             match self.exchange(parsed, RequestLine::default(), self.limits.max_post_bytes()) {
                 Ok((described, begun)) => (request, exchange) = (described, Some(begun)),
-                Err((answer, _)) => return Opening::Refuse { answer, reason: Reason::Body, request_line },
+                Err(refused) => return Opening::Refuse { answer: refused.0, reason: Reason::Body, request_line },
             }
         }
         request =
@@ -312,7 +318,10 @@ impl Context {
         }
         match self.exchange(head, request_line, self.limits.max_body_bytes) {
             Ok((_, exchange)) => Opening::Send { answer, exchange },
-            Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
+            Err(refused) => {
+                let (answer, request_line) = *refused;
+                Opening::Refuse { answer, reason: Reason::Body, request_line }
+            }
         }
     }
 
@@ -322,8 +331,8 @@ impl Context {
         head: &Head<'_>,
         request_line: RequestLine,
         max_body_bytes: Option<u64>,
-    ) -> Result<(Request, Box<Exchange>), (Answer, RequestLine)> {
-        let refuse = |status, text, request_line| Err((Answer::plain(status, text), request_line));
+    ) -> Result<(Request, Box<Exchange>), Unserved> {
+        let refuse = |status, text, request_line| Err(Box::new((Answer::plain(status, text), request_line)));
         let mut exchange = Box::new(Exchange::new(head, request_line));
         if let (Body::Length(length), Some(max)) = (head.body, max_body_bytes)
             && length > max
