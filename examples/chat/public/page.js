@@ -214,7 +214,7 @@ const hears = {
   },
 
   notice(told) {
-    if (told.code === "slow") notice(say("slow", { count: Math.ceil(told.seconds) }), "warn", 1000 * told.seconds);
+    if (told.code === "slow") notice(say("slow", { count: Math.ceil(told.seconds) }), "warn", Math.max(NOTICE_STAYS, 1000 * told.seconds));
     if (told.code === "database") showDatabase(told, true);
   },
 };

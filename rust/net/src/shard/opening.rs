@@ -59,6 +59,9 @@ impl Opening {
     }
 }
 
+/// What a request is answered with that cannot be served, and its line in the log.
+type Unserved = Box<(Answer, RequestLine)>;
+
 /// What a handshake has agreed on, beside the subprotocol.
 pub(super) struct Agreed {
     pub(super) key: String,
@@ -357,7 +360,7 @@ impl Context {
         head: &Head<'_>,
         request_line: RequestLine,
         max_body_bytes: Option<u64>,
-    ) -> Result<(Request, Box<Exchange>), Box<(Answer, RequestLine)>> {
+    ) -> Result<(Request, Box<Exchange>), Unserved> {
         let refuse = |status, text, request_line| Err(Box::new((Answer::plain(status, text), request_line)));
         let mut exchange = Box::new(Exchange::new(head, request_line));
         if let (Body::Length(length), Some(max)) = (head.body, max_body_bytes)
