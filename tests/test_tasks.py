@@ -215,9 +215,9 @@ async def test_a_handler_of_messages_at_once_that_has_noticed_the_end_may_take_i
         try:
             if data == "sleeps":
                 await anyio.sleep_forever()
+            ws.send("there?")
             while True:
-                await ws.send("there?")
-                await anyio.sleep(0.001)
+                await ws.ping()
         except ConnectionClosed:
             # Longer than a handler is waited for that has not noticed.
             await until(lambda: "sleeps: over" in told)

@@ -314,10 +314,8 @@ class Endpoint:
             assert self._bridge is not None
             if undecided:
                 tell_late(request, self._request_timeout)
-                task.cancel()
-            else:
-                # The client has gone: nobody waits for the answer, but what it has begun may still end.
-                self._bridge.call_later(NOTICE_TIME, task.cancel)
+            # If the client has gone, what the handler has begun may still end. If it has not begun, it does so first.
+            self._bridge.call_later(0 if undecided else NOTICE_TIME, task.cancel)
 
         pending.on_lost(settled)
 

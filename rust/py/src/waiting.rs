@@ -280,6 +280,7 @@ impl Wait {
                     return Err(PyStopIteration::new_err((latency,)));
                 }
                 if let Some(closed) = ended {
+                    self.session.get().notice_end(py);
                     return Err(errors::connection_closed(py, &self.session.get().public_name(), closed));
                 }
                 park_in(py, core, |waiter| {
