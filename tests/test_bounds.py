@@ -54,28 +54,30 @@ async def test_the_kernel_holds_no_more_unsent_than_it_may(serve: Serve) -> None
 
 
 async def test_a_thread_that_says_more_than_the_network_takes_up_waits() -> None:
-    hub, blocked, free, said = Hub(limits=Limits(posted_bytes=MIB)), threading.Event(), threading.Event(), []
+    hub, blocked, said, meanwhile = Hub(limits=Limits(posted_bytes=MIB)), threading.Event(), [], []
 
     @hub.on_message
     def message(ws: WebSocket, data: str) -> None:
         blocked.set()
-        free.wait(0.5)
+        # All of it takes far less; what waits for longer than a second is let through.
+        over.wait(0.5)
+        meanwhile.append(len(said))
 
     def talk() -> None:
         assert blocked.wait(5)
-        for _ in range(200):
+        for number in range(200):
             hub.room("nobody is here").broadcast(bytes(100 * KIB))
-            said.append(not free.is_set())
-        free.set()
+            said.append(number)
+        over.set()
 
+    over = threading.Event()
     async with Serve(0)(hub) as server, server.connect() as client:
         thread = threading.Thread(target=talk)
         thread.start()
         await client.send("block")
-        # The handler's half a second is over before the thread has said a quarter of it.
         await until(lambda: not thread.is_alive())
-        assert len(said) == 200
-        assert not free.wait(0) or said.count(True) == 200
+    assert len(said) == 200
+    assert meanwhile[0] < 100
 
 
 async def test_a_handler_that_waits_for_a_thread_which_says_too_much_goes_on(serve: Serve) -> None:
@@ -102,7 +104,7 @@ async def test_pings_that_nobody_waits_for_are_forgotten(serve: Serve) -> None:
 
     @hub.websocket("/")
     async def endpoint(ws: WebSocket) -> None:
-        for _ in range(2000):
+        for _ in range(200):
             with anyio.move_on_after(0):
                 await ws.ping()
         over.set()
@@ -110,7 +112,7 @@ async def test_pings_that_nobody_waits_for_are_forgotten(serve: Serve) -> None:
 
     async with serve(hub) as server, server.connect():
         await over.wait()
-        assert sum(type(one).__name__ == "Waiter" for one in gc.get_objects()) < 100
+        assert sum(type(one).__name__ == "Waiter" for one in gc.get_objects()) < 50
 
 
 @pytest.mark.parametrize("what", ["close", "broadcast"])
@@ -120,7 +122,7 @@ async def test_who_has_given_up_waiting_is_forgotten(serve: Serve, what: str) ->
     @hub.websocket("/")
     async def endpoint(ws: WebSocket) -> None:
         waiting = ws.close() if what == "close" else hub.broadcast("x")
-        for _ in range(2000):
+        for _ in range(200):
             with anyio.move_on_after(0):
                 await waiting
         over.set()
@@ -128,7 +130,7 @@ async def test_who_has_given_up_waiting_is_forgotten(serve: Serve, what: str) ->
 
     async with serve(hub) as server, server.connect():
         await over.wait()
-        assert sum(type(one).__name__ == "Waiter" for one in gc.get_objects()) < 100
+        assert sum(type(one).__name__ == "Waiter" for one in gc.get_objects()) < 50
         stay.set()
 
 
@@ -144,9 +146,9 @@ async def test_many_awaited_broadcasts_at_once_all_end(serve: Serve) -> None:
         await until(lambda: bool(sessions))
         sessions[0].join("other")
         async with anyio.create_task_group() as group:
-            for _ in range(3_000):
+            for _ in range(1_000):
                 group.start_soon(announce)
-        assert reached == [0] * 3_000
+        assert reached == [0] * 1_000
         await client.close()
 
 

@@ -110,7 +110,7 @@ def ends(tmp_path: Path, program: str, io_threads: int, loop: str, times: int) -
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
 @pytest.mark.parametrize("io_threads", [0, 1])
 def test_a_daemon_thread_may_be_in_a_handler_when_the_process_ends(tmp_path: Path, io_threads: int, loop: str) -> None:
-    assert ends(tmp_path, BUSY_HANDLER, io_threads, loop, 4) == [("", 0)] * 4
+    assert ends(tmp_path, BUSY_HANDLER, io_threads, loop, 2) == [("", 0)] * 2
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
@@ -118,7 +118,7 @@ def test_a_daemon_thread_may_be_in_a_handler_when_the_process_ends(tmp_path: Pat
 def test_a_daemon_thread_may_be_in_on_broadcast_when_the_process_ends(
     tmp_path: Path, io_threads: int, loop: str
 ) -> None:
-    assert ends(tmp_path, BROADCASTS, io_threads, loop, 4) == [("", 0)] * 4
+    assert ends(tmp_path, BROADCASTS, io_threads, loop, 2) == [("", 0)] * 2
 
 
 @pytest.mark.parametrize("io_threads", [0, 1])

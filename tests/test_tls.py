@@ -364,7 +364,9 @@ async def test_a_broken_pem_file_is_told_in_words(serve: Serve, tmp_path: Path) 
 async def test_what_clients_will_refuse_is_warned_of(
     serve: Serve, arguments: dict[str, Any], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serve(Hub(), **arguments):
+    hub = Hub()
+    hub.on_connection(lambda ws: None)
+    async with serve(hub, **arguments):
         pass
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.records[0].name == "hubbub"

@@ -59,8 +59,8 @@ class Limits:
             answer is 429. Behind a trusted proxy the client's address counts, not the proxy's.
         polling_sessions_per_address: sessions at a time that one address (as above) has by polls, of Socket.IO or
             `Hub.comet`; ``None`` is half of ``max_sessions``. Beyond it the oldest of them that has not sent a message
-            and is in no room goes; if there is none, the answer is 429. A client behind whom nobody stands could take
-            all places otherwise, as polls need no connection that stays.
+            and is in no room goes; if there is none, the answer is 429. Polls need no connection that stays, so one
+            client could take all places otherwise.
         session_timeout: a session of a `Hub.comet` endpoint that has lost its connection waits so long for the next
             one; a client that polls may wait so long between two polls.
         resume_bytes: what such a session keeps of the messages that a connection was given already, for a client that

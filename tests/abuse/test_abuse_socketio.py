@@ -64,12 +64,8 @@ BAD_JSON: list[list[str | bytes]] = [
     ["2[" + "1" * 5000 + "]"],
     ['2["echo",NaN]'],
     ['2["echo",-Infinity]'],
-    ['2["echo","\\ud800"]'],
-    ['2["echo","\\udc00\\ud800"]'],
-    ['2["echo",{"\\ud800":1}]'],
-    ['2["\\ud800"]'],
-    ['0/other,{"token":"\\ud800"}'],
-    ['31["\\ud800"]'],
+    ['2["echo","\\ud8"]'],
+    ['2["echo",\\ud800]'],
     ['2["echo","\t"]'],
     ['2["echo",01]'],
     ['2["echo",+1]'],
@@ -226,16 +222,16 @@ def test_row_39_a_reserved_name_reaches_no_handler(talking: Server, name: str) -
 
 #: What each handler answers to so many arguments, 0 to 5; None: it has raised, and answers nothing.
 ANSWERS: dict[str, list[str | None]] = {
-    "nothing": ["[]", None, None, None, None, None],
-    "one": [None, "[0]", None, None, None, None],
-    "two": [None, None, "[[0,1]]", None, None, None],
+    "nothing": ["[]"] * 6,  # what it does not take is dropped
+    "one": [None, *["[0]"] * 5],
+    "two": [None, None, *["[[0,1]]"] * 4],
     "any": ["[1]", "[2]", "[3]", "[4]", "[5]", "[6]"],  # the acknowledgement is among them
-    "default": ["[[1,2]]", "[[0,2]]", "[[0,1]]", None, None, None],
+    "default": ["[[1,2]]", "[[0,2]]", *["[[0,1]]"] * 4],
     "raise": [None] * 6,
     "raise later": [None] * 6,
     "call": [None, "[0]", None, None, None, None],
     "call twice": ['["once"]', None, None, None, None, None],
-    "later": [None, "[0]", None, None, None, None],
+    "later": [None, *["[0]"] * 5],
 }
 
 

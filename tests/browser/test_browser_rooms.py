@@ -202,7 +202,7 @@ def test_another_page_may_not_connect(browser: Chrome, chat: tuple[Program, int]
         socket.onerror = () => done("refused");
     """
     assert browser.execute_async_script(attempt, f"ws://127.0.0.1:{chat[1]}/ws") == "refused"
-    chat[0].wait_for(r'"GET /ws.*" 403')
+    chat[0].wait_for(r'"WebSocket /ws.*" 403')
 
 
 def test_tabs_come_back_when_the_server_does(

@@ -48,6 +48,10 @@ async def test_no_name_of_a_room_of_the_hubs_is_a_room_of_socketio(serve: Serve)
         await stranger.send('2["forged"]')
         # Each room has the stranger alone.
         assert [await stranger.recv() for _ in range(len(NAMES) + 1)] == ['2["forged"]'] * len(NAMES) + ["said"]
+        # A session of Socket.IO's that the program has put into a room of the hub's hears nothing there either.
+        delivery = hub.room("of the hub's").broadcast('2["raw"]')
+        await delivery
+        assert delivery.reached == 0
         await peer.emit("settle", ack=0)
         assert await peer.recv() == "30[]"
         assert set(hub.rooms) == {*NAMES, "of the hub's"}

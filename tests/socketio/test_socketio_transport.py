@@ -60,7 +60,7 @@ async def test_a_session_that_its_client_has_ended_is_unknown_at_once(serve: Ser
             assert (await visitor.get(POLLING + sid)).status == 400
             assert (await other.response()).body == b"1"
         else:
-            await until(lambda: not io.clients_count)
+            await until(lambda: io.hub.stats()["closed"] == 1)
         for body in (None, b'42["x"]'):
             assert await asked(server, sid, body) == (400, 1)
 

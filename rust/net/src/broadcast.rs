@@ -20,7 +20,7 @@ use crate::settings::Policy;
 /// Whom a broadcast is for.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Every open session of the hub's own: not those by which another protocol is spoken, such as Engine.IO.
+    /// Every open session.
     All,
     /// The members of any of these rooms, each once.
     Rooms(Vec<Arc<str>>),
@@ -31,7 +31,8 @@ pub enum Target {
 pub struct Broadcast {
     /// Whom it is for.
     pub target: Target,
-    /// Whose the rooms are, those that are left out included.
+    /// Whose the rooms are, those that are left out included. What is the hub's does not reach sessions by which another
+    /// protocol is spoken, such as Engine.IO.
     pub space: Space,
     /// Who is left out.
     pub skip: Vec<SessionId>,

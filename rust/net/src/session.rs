@@ -246,7 +246,7 @@ impl Session {
 
     /// Its messages are the program's own, not packets of a protocol that is spoken by it.
     pub(crate) fn is_the_hubs(&self) -> bool {
-        self.is_plain() || self.lasting().is_none_or(|lasting| lasting.dialect != Dialect::EngineIo)
+        self.lasting().is_none_or(|lasting| lasting.dialect != Dialect::EngineIo)
     }
 
     /// It is still to be told what it has missed.

@@ -49,7 +49,7 @@ impl Context {
         mark: u32,
         handler: &mut impl Handler,
     ) -> Fate {
-        if session.mark == mark || !session.is_open() {
+        if session.mark == mark || !session.is_open() || !session.is_the_hubs() {
             return Fate::Absent;
         }
         let limit = self.limits.outbox_bytes;

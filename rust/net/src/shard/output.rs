@@ -12,6 +12,7 @@ use super::context::{Context, millis};
 use crate::broadcast::{Broadcast, Target, compressed_header, opcode};
 use crate::carrier::Carrier;
 use crate::compression::{Form, Packing};
+use crate::directory::Space;
 use crate::exchange::Piece;
 use crate::handler::Handler;
 use crate::id::SessionId;
@@ -161,7 +162,7 @@ impl Shard {
         match &broadcast.target {
             Target::All => {
                 for slot in 0..sessions.end() {
-                    if let Some(session) = sessions.at(slot).filter(|session| session.is_the_hubs()) {
+                    if let Some(session) = sessions.at(slot) {
                         let fate = match session.known {
                             true => cx.deliver(session, broadcast, mark, handler),
                             false => cx.hold(session, broadcast, mark, handler),
@@ -283,14 +284,17 @@ impl Context {
         if session.mark == mark || !session.is_open() {
             return Fate::Absent;
         }
+        // PERF: most members are plain WebSockets; what the others need is asked for once.
+        let is_plain = session.is_plain();
+        if !is_plain && broadcast.space == Space::Hub && !session.is_the_hubs() {
+            return Fate::Absent;
+        }
         session.mark = mark;
         if broadcast.volatile && !session.is_writable() {
             self.counts.dropped += 1;
             self.counts.volatile_dropped += 1;
             return Fate::Dropped;
         }
-        // PERF: most members are plain WebSockets; what the others need is asked for once.
-        let is_plain = session.is_plain();
         if !is_plain && session.misses() {
             let included = session.misses_this(broadcast);
             if session.has_joined_all() {
