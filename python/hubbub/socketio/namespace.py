@@ -278,21 +278,22 @@ class Namespace(Emitter, NamespaceMethods):
 
     def _connect(self, socket: Socket, client: Client, claim: Session | None) -> None:
         missed: list[Sequence[str | bytes]] = []
-        self.server._take_over()
-        if self._recovery is not None:
-            missed = self._recovery.admit(socket, claim)
-        answer = {"sid": socket.id}
-        if socket._session is not None:
-            answer["pid"] = socket._session.pid
-        rooms, socket._rooms = socket._rooms or set(), None
-        socket.connected = True
-        socket._in_own_room = True
-        self.sockets[socket.id] = socket
-        client.joined(self.name, socket)
-        for messages in missed:
-            client.send(messages)
-        client.send(self._encode(CONNECT, self.name, None, answer))
-        self.adapter.enter(socket, rooms)
+        # What is sent between the look at what was missed and the entry into the rooms would be neither.
+        with self.server._undisturbed():
+            if self._recovery is not None:
+                missed = self._recovery.admit(socket, claim)
+            answer = {"sid": socket.id}
+            if socket._session is not None:
+                answer["pid"] = socket._session.pid
+            rooms, socket._rooms = socket._rooms or set(), None
+            socket.connected = True
+            socket._in_own_room = True
+            self.sockets[socket.id] = socket
+            client.joined(self.name, socket)
+            for messages in missed:
+                client.send(messages)
+            client.send(self._encode(CONNECT, self.name, None, answer))
+            self.adapter.enter(socket, rooms)
         if self._watcher is not None:
             self._watcher.connected(socket)
 

@@ -6,7 +6,8 @@ import logging
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub._engineio import EngineIo
@@ -480,6 +481,16 @@ class Server(NamespaceMethods):
                     report("emit", error)
         finally:
             self._taking_over = False
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Does what other threads have handed over so far; what they hand over during the block waits for its end."""
+        self._take_over()
+        before, self._taking_over = self._taking_over, True
+        try:
+            yield
+        finally:
+            self._taking_over = before
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r}>"
