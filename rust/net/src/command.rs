@@ -29,6 +29,8 @@ pub enum Command {
     Broadcast(Arc<Broadcast>),
     /// The session has joined a room (the directory knows it already).
     Join(SessionId, Arc<str>),
+    /// An event stream has entered the rooms that it enters together: now it is told what it has missed in all of them.
+    CatchUp(SessionId),
     /// The session has left a room (the directory knows it already).
     Leave(SessionId, Arc<str>),
     /// Begin the closing handshake.
@@ -72,6 +74,7 @@ impl Command {
             Command::Send(id, ..)
             | Command::Event(id, _)
             | Command::Join(id, _)
+            | Command::CatchUp(id)
             | Command::Leave(id, _)
             | Command::Close(id, ..)
             | Command::Abort(id)

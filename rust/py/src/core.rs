@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hubbub_net::{
-    Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId, Target,
+    Broadcast, Carrier, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId, Target,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -305,6 +305,15 @@ impl Core {
     pub(crate) fn post_now(&self, py: Python<'_>, shard: usize, command: Command) {
         self.post(py, shard, command);
         home::with(self.key(), |home| home.way.post_collected(self.server.handles()));
+    }
+
+    /// Lets a session's shard know that it has joined a room.
+    pub(crate) fn join(&self, py: Python<'_>, link: &Link, room: Arc<str>) {
+        let id = link.id();
+        self.post_now(py, id.shard(), Command::Join(id, room));
+        if link.carrier() == Carrier::Events && home::with(self.key(), |home| home.joined.push(id)).is_none() {
+            self.post(py, id.shard(), Command::CatchUp(id));
+        }
     }
 
     /// Sends a message. Gives the bytes that wait to be written.

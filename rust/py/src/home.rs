@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use hubbub_net::{Command, CommandBatch, Shard, ShardHandle};
+use hubbub_net::{Command, CommandBatch, SessionId, Shard, ShardHandle};
 
 use crate::inbox::Batch;
 
@@ -14,6 +14,9 @@ pub(crate) struct Home {
     pub(crate) way: Way,
     /// A flush will come without being asked for.
     pub(crate) scheduled: bool,
+    /// Event streams that have joined rooms since the last flush: what they have missed is told at the next one, of all rooms
+    /// that a handler has joined meanwhile.
+    pub(crate) joined: Vec<SessionId>,
 }
 
 /// How commands reach the shards.
@@ -45,7 +48,7 @@ pub(crate) fn with<R>(key: usize, work: impl FnOnce(&mut Home) -> R) -> Option<R
 
 /// Makes this thread the server's home.
 pub(crate) fn settle(key: usize, way: Way) {
-    HOMES.with(|homes| homes.borrow_mut().push((key, Home { way, scheduled: false })));
+    HOMES.with(|homes| homes.borrow_mut().push((key, Home { way, scheduled: false, joined: Vec::new() })));
 }
 
 /// Ends it.

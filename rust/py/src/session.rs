@@ -122,7 +122,7 @@ impl Session {
 
     fn enter(&self, py: Python<'_>, room: &str, most: Option<usize>) -> PyResult<()> {
         match self.core.server.directory().join(&self.link, room, most) {
-            Joined::Now(name) => self.core.post_now(py, self.id().shard(), Command::Join(self.id(), name)),
+            Joined::Now(name) => self.core.join(py, &self.link, name),
             Joined::Already => {}
             Joined::Full => return Err(errors::too_many_rooms(py, most.unwrap_or_default())),
             Joined::Ended => return Err(self.closed_error(py)),

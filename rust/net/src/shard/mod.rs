@@ -352,6 +352,7 @@ impl Shard {
                 self.broadcast(&broadcast, handler);
             }
             Command::Join(id, room) => self.join(id, &room),
+            Command::CatchUp(id) => self.catch_up(id),
             Command::Leave(id, room) => self.leave(id, &room),
             Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
             Command::Abort(id) => {
@@ -427,7 +428,8 @@ impl Shard {
 
     // ---- rooms
 
-    /// Makes the session a member of this shard's part of the room.
+    /// Makes the session a member of this shard's part of the room. An event stream that has come back is told what it has
+    /// missed there by [`Shard::catch_up`], and until then nothing that its rooms remember: ids only rise.
     pub fn join(&mut self, id: SessionId, room: &Arc<str>) {
         // Who joins while the request is being decided is a member from the 101 on.
         let may = |session: &mut Session| matches!(session.phase, Phase::Open | Phase::Deciding(_));
@@ -437,14 +439,28 @@ impl Shard {
         if let Some(session) = self.sessions.get(id)
             && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some())
         {
+            if rare.missed.is_empty() {
+                rare.held_from = self.cx.histories.newest;
+            }
             rare.missed.push(room.clone());
-            self.cx.mark_dirty(session);
+        }
+    }
+
+    /// Tells an event stream what it has missed in the rooms that it has joined.
+    pub fn catch_up(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get(id).filter(|session| session.is_open() && session.misses()) {
+            self.cx.catch_up(session);
         }
     }
 
     /// Ends a membership.
     pub fn leave(&mut self, id: SessionId, room: &str) {
         let Some(session) = self.sessions.get(id) else { return };
+        let knows = session.rare.as_ref().is_some_and(|rare| rare.caught_up.iter().any(|known| &**known == room));
+        if knows && session.misses() {
+            // What was said there before still arrives.
+            self.cx.catch_up(session);
+        }
         if let Some(rare) = session.rare.as_mut() {
             rare.missed.retain(|missed| &**missed != room);
             rare.caught_up.retain(|known| &**known != room);

@@ -243,13 +243,10 @@ impl Shard {
 }
 
 impl Shard {
-    /// What waits elsewhere than in the outbox: for a poll, or in the history of rooms.
+    /// What waits elsewhere than in the outbox: for a poll.
     fn give_what_waits(&mut self, slot: u32, handler: &mut impl Handler) {
-        let Some(session) = self.sessions.at(slot) else { return };
-        if session.is_away() {
+        if self.sessions.at(slot).is_some_and(|session| session.is_away()) {
             self.serve_poll(slot, handler);
-        } else if session.misses() {
-            self.cx.catch_up(session);
         }
     }
 }
@@ -275,11 +272,12 @@ impl Context {
         }
         // PERF: most members are plain WebSockets; what the others need is asked for once.
         let is_plain = session.is_plain();
-        if !is_plain && session.misses() {
-            let included = session.misses_this(broadcast);
-            self.catch_up(session);
-            if included {
+        if !is_plain {
+            if session.is_told(broadcast) {
                 return Fate::Reached;
+            }
+            if session.misses() {
+                self.catch_up(session);
             }
         }
         let wants =

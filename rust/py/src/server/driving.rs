@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hubbub_net::Command;
 use pyo3::prelude::*;
 
 use super::Server;
@@ -118,6 +119,9 @@ impl Server {
     /// Writes or posts what was sent. Gives when a further turn is needed.
     pub(super) fn flush_home(&self) -> Option<Duration> {
         let flushed = home::with(self.core.key(), |home| {
+            for id in std::mem::take(&mut home.joined) {
+                let _ = home.post(id.shard(), Command::CatchUp(id));
+            }
             home.scheduled = false;
             home.way.post_collected(self.core.server.handles());
             match &mut home.way {
