@@ -12,7 +12,8 @@ BUILD ?= wheel
 # The tests that make t runs: a file, or a test in it.
 T ?= tests
 
-VENV := .venv
+# One for each Python that is asked for: what was built for one is of no use to another.
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(subst /,_,$(PYTHON:/%=%)))
 BIN := $(VENV)/bin
 DONE := $(VENV)/done
 export PIP_ROOT_USER_ACTION := ignore
@@ -106,11 +107,11 @@ bench: $(DONE)/wheel $(DONE)/bench ## hubbub beside other servers, as ratios (AR
 instructions: $(DONE)/venv ## Count instructions under valgrind, against those written down
 	$(BIN)/python benches/instructions.py
 
-wheel: $(DONE)/wheel ## Build the wheel into dist/
-	@ls dist/*.whl
+wheel: $(DONE)/wheel ## Build the wheel into dist/, for python3 or PYTHON=...
+	@rm -rf dist && cp -rp $(VENV)/wheel dist && ls dist/*.whl
 
 clean: ## Remove everything that was built or installed here
-	rm -rf $(VENV) dist target python/hubbub/_core.*.so rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
+	rm -rf .venv .venv-* dist target python/hubbub/_core.*.so rust/fuzz/target rust/fuzz/artifacts $(NODE)/node_modules
 	rm -rf $(CLIENT) $(PROJECTS) $(CLIENT_SOURCE)/node_modules python/hubbub/client/*.gz python/hubbub/client/*.br
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -143,9 +144,9 @@ $(DONE)/projects: $(DONE)/venv $(CHAT)
 	@touch $@
 
 $(DONE)/wheel: $(DONE)/dev $(DONE)/client $(DONE)/projects pyproject.toml Cargo.toml Cargo.lock $(SOURCES)
-	@rm -rf dist $(DONE)/develop python/hubbub/_core.*.so
-	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out dist
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	@rm -rf $(VENV)/wheel .venv*/done/develop python/hubbub/_core.*.so
+	$(BIN)/maturin build --quiet --release --interpreter $(BIN)/python --out $(VENV)/wheel
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(VENV)/wheel/*.whl
 	@touch $@
 
 # The package itself is python/hubbub then.

@@ -19,10 +19,13 @@ from pathlib import Path
 import anyio
 import pytest
 
+from hubbub import _logs
 from support.server import Serve
 
 #: Seconds for one test. What waits longer has failed, and says where.
-TEST_TIME = 10.0
+TEST_TIME = 20.0
+#: The same where nothing but the end of the process ends it. Programs that tests start have limits of their own.
+BLOCKED_TIME = 200.0
 
 #: Clients, and what they are clients of.
 NODE = Path(__file__).parent / "clients" / "node"
@@ -106,6 +109,8 @@ class _Failures(list[logging.LogRecord]):
 
 @pytest.fixture(autouse=True)
 def _nothing_fails_unnoticed(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    # What was logged before does not count.
+    _logs.failures.renew()
     yield
     if "failures" not in request.fixturenames:
         errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
@@ -121,7 +126,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     # For what no time limit of the event loop can reach: a loop that is blocked.
-    faulthandler.dump_traceback_later(6 * TEST_TIME, exit=True)
+    faulthandler.dump_traceback_later(BLOCKED_TIME, exit=True)
     try:
         return (yield)
     finally:

@@ -222,7 +222,10 @@ def test_a_limit_out_of_range_is_refused(name: str) -> None:
     if name in SECONDS | RATES:
         wrong += [-0.1, math.inf, -math.inf, math.nan]
     for value in wrong:
-        with pytest.raises(ValueError, match=rf"{name} is out of range: "):
+        with pytest.raises(
+            ValueError,
+            match=rf"{name} is (a whole number|a number|seconds) (from [01]|greater than 0 up) to {MOST[name]}, not ",
+        ):
             Limits(**{name: value})
 
 
@@ -393,7 +396,6 @@ def test_nothing_can_be_sent_by_a_hub_that_does_not_run() -> None:
         lambda: hub.to("room").broadcast("x"),
         lambda: hub.skip().broadcast("x"),
         hub.stats,
-        lambda: hub.room("room").policy,
     ):
         with pytest.raises(NotRunning, match="the hub is not running"):
             attempt()

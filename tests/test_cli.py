@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -104,6 +105,26 @@ def test_an_inherited_socket_is_served(folder: Path) -> None:
             echoes(program, port)
 
 
+def test_a_unix_socket_has_the_mode_and_group_that_were_asked_for(folder: Path) -> None:
+    path, group = folder / "socket", os.getgid()
+    command = hubbub_command("run", "app:hub", "--uds", str(path), "--uds-mode", "660", "--uds-group", str(group))
+    with running(command, cwd=folder) as program:
+        program.wait_for(f"listening on unix:{path}")
+        found = path.stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, group)
+
+
+def test_an_inherited_socket_is_served_again_after_a_reload(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        command = hubbub_command("run", "app:hub", "--fd", str(fd), "--reload")
+        with running(command, cwd=folder, pass_fds=[fd]) as program:
+            echoes(program, program.wait_for_port())
+            (folder / "new.py").write_text("")
+            program.wait_for("restarting")
+            echoes(program, program.wait_for_port())
+
+
 def test_two_processes_may_share_a_port(folder: Path) -> None:
     options = ["run", "app:hub", "--reuse-port", "--port"]
     with running(hubbub_command(*options, "0"), cwd=folder) as first:
@@ -194,11 +215,14 @@ def test_a_port_in_use_is_told(folder: Path) -> None:
     [
         (["--port", "65536"], 1, "port is 0 to 65535, not 65536"),
         (["--io-threads", "-1"], 1, "io_threads is a whole number from 0 to 128, not -1"),
-        (["--limit-ping-interval", "0"], 1, "ping_interval is out of range: 0"),
+        (["--limit-ping-interval", "0"], 1, "ping_interval is seconds greater than 0 up to 1099511627776, not 0"),
         (["--limit-inbox-bytes", "none"], 1, "inbox_bytes is a whole number, not None"),
         (["--limit-outbox-policy", "wait"], 1, 'outbox_policy is "close", "drop" or "drop_oldest", not \'wait\''),
         (["--limit-rate-policy", "wait"], 1, 'rate_policy is "pause" or "close", not \'wait\''),
         (["--trusted-proxy", "localhost"], 1, 'trusted_proxies takes addresses ("127.0.0.1"), networks ("10.0.0.0/8")'),
+        (["--uds-mode", "660"], 1, "uds_mode and uds_group are for a unix socket: uds="),
+        (["--uds", "socket", "--uds-mode", "789"], 2, "invalid mode value: '789'"),
+        (["--uds", "socket", "--uds-group", "nobody here"], 1, "uds_group: there is no group 'nobody here'"),
         (["--proxy-protocol"], 1, "proxy_protocol needs trusted_proxies"),
         (["--limit-ping-timeout", "soon"], 2, "invalid number value: 'soon'"),
         (["--shutdown-timeout", "nan"], 2, "invalid seconds value: 'nan'"),
@@ -273,6 +297,40 @@ def test_a_program_that_configures_none_sees_where_it_listens(folder: Path) -> N
     (folder / "main.py").write_text(f"{ECHO}\nhub.run(port=0)\n")
     with running([sys.executable, "main.py"], cwd=folder) as program:
         program.wait_for(r"^INFO:     listening on ws://127\.0\.0\.1:\d+/ \(Ctrl-C stops\)$")
+
+
+@pytest.mark.parametrize("streams", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_program_without_standard_streams_is_served(folder: Path, streams: str) -> None:
+    path = folder / "socket"
+    (folder / "main.py").write_text(f"{ECHO}\nhub.run(uds={str(path)!r})\n")
+    command = ["sh", "-c", f'exec "$0" main.py {streams}', sys.executable]
+    with running(command, cwd=folder) as program:
+        until_it_listens(program, path)
+        assert program.stop() == 0
+
+
+@pytest.mark.parametrize("stream", ["None", "Stream()", "closed"])
+def test_whatever_stands_in_for_stderr_a_program_is_served(folder: Path, stream: str) -> None:
+    (folder / "main.py").write_text(
+        "import os, sys\nclosed = open(os.devnull, 'w')\nclosed.close()\n"
+        "class Stream:\n    def write(self, text): pass\n    def flush(self): pass\n"
+        f"sys.stderr = {stream}\n{ECHO}\n"
+        "hub.on_connection(lambda ws: hub.stop())\nhub.run(uds='socket')\n"
+    )
+    with running([sys.executable, "main.py"], cwd=folder) as program:
+        until_it_listens(program, folder / "socket")
+        assert program.wait() == 0
+
+
+def until_it_listens(program: Program, path: Path) -> None:
+    """Waits until a client gets in, which a program that logs nothing does not tell."""
+    while True:
+        assert program.process.poll() is None, program.output
+        try:
+            with unix_connect(str(path)):
+                return
+        except OSError:
+            time.sleep(0.01)
 
 
 # ---- the end

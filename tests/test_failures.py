@@ -110,7 +110,8 @@ async def test_a_thousand_failures_in_a_row_leave_the_others_alone(serve: Serve,
                 await client.send("x")
                 assert await client.recv() == "x"
                 assert (await client.ended())[0] == 1011
-        assert len(failures) == 20
+        # In each second ten of them are written.
+        assert 10 <= len(failures) <= 20
 
 
 async def test_no_message_is_handled_after_a_failure(serve: Serve, failures) -> None:

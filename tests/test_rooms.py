@@ -333,8 +333,32 @@ async def test_wrong_policies_are_refused(serve: Serve) -> None:
         for policy, error in (("keep", ValueError), ("", ValueError), (7, TypeError)):
             with pytest.raises(error):
                 hub.room("room").policy = policy
-        with pytest.raises(ValueError, match='"close", "drop" or "drop_oldest", not "keep"'):
+        with pytest.raises(ValueError, match='"close", "drop" or "drop_oldest", not \'keep\''):
             hub.room("room").policy = "keep"
+
+
+async def test_a_policy_and_a_history_may_be_set_before_each_run(serve: Serve) -> None:
+    hub = Hub()
+    red, blue = hub.room("red"), hub.room("blue")
+    assert (red.policy, red.history) == (None, None)
+    red.history = 100
+    red.policy = "drop_oldest"
+    blue.policy = "drop"
+    for _ in range(2):
+        assert (red.policy, red.history, blue.policy, blue.history) == ("drop_oldest", 100, "drop", None)
+        async with serve(hub):
+            assert (red.policy, red.history, blue.policy, blue.history) == ("drop_oldest", 100, "drop", None)
+            red.history = None
+            assert red.history is None
+    red.policy = red.history = None
+    async with serve(hub):
+        assert (red.policy, red.history) == (None, None)
+
+
+@pytest.mark.parametrize(("policy", "error"), [("keep", ValueError), ("", ValueError), (7, TypeError)])
+def test_wrong_policies_are_refused_before_the_run_as_well(policy: object, error: type) -> None:
+    with pytest.raises(error, match='"close", "drop" or "drop_oldest"'):
+        Hub().room("room").policy = policy  # type: ignore[assignment]
 
 
 # ---- on_broadcast

@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from hubbub import Hub, Limits, __version__, _logs, _loops, _projects, _reload
+from hubbub import Hub, Limits, __version__, _logs, _loops, _projects, _reload, _signals
 from hubbub.bench import arguments as bench_arguments
 from hubbub.hub import DEFAULT_IO_THREADS
 
@@ -53,6 +53,7 @@ class _Failure(Exception):
 
 
 def _run(options: argparse.Namespace, arguments: list[str]) -> int:
+    _logs.fill_streams()
     _logs.set_up(options.log_level)
     if options.reload:
         again = [argument for argument in arguments if argument != "--reload"]
@@ -60,9 +61,12 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
         for folder in folders:
             if not folder.is_dir():
                 raise _Failure(f"--reload-dir {folder}: there is no such folder")
-        return _reload.supervise([sys.executable, "-m", "hubbub", *again], folders, options.shutdown_timeout + 5.0)
+        return _reload.supervise(
+            [sys.executable, "-m", "hubbub", *again], folders, options.shutdown_timeout + 5.0, options.fd
+        )
     if options.loop in ("uvloop", "trio") and importlib.util.find_spec(options.loop) is None:
         raise _Failure(f"--loop {options.loop} needs {options.loop}: pip install 'hubbub[{options.loop}]'")
+    _signals.end_by_default()
     sys.path.insert(0, str(Path(options.app_dir).resolve()))
     hub = _find(options.hub)
     given = {name: value for name, value in vars(options).items() if name in _LIMITS and value is not _NOT_GIVEN}
@@ -80,6 +84,8 @@ def _serve(hub: Hub, options: argparse.Namespace) -> None:
             options.host,
             options.port,
             uds=options.uds,
+            uds_mode=options.uds_mode,
+            uds_group=options.uds_group,
             fd=options.fd,
             io_threads=options.io_threads,
             loop=options.loop,
@@ -132,8 +138,11 @@ def _find(name: str) -> Hub:
 
 
 def _import(name: str) -> Any:
+    token = _loops.importing.set(name)
     try:
         return importlib.import_module(name)
+    except _loops.ImportRuns as error:
+        raise _Failure(str(error)) from None
     except ModuleNotFoundError as error:
         # The module itself, or a package that it is in. One that it imports is an error of its own, told below.
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
@@ -142,6 +151,8 @@ def _import(name: str) -> Any:
         _raise_with_traceback(name, error)
     except Exception as error:
         _raise_with_traceback(name, error)
+    finally:
+        _loops.importing.reset(token)
 
 
 def _raise_with_traceback(name: str, error: Exception) -> None:
@@ -229,6 +240,10 @@ def _add_address(group: Any) -> None:
     group.add_argument("--host", default="127.0.0.1", help="name or address (default: %(default)s)")
     group.add_argument("--port", default=8000, type=int, help="0 lets the system choose (default: %(default)s)")
     group.add_argument("--uds", metavar="PATH", help="a unix socket instead of host and port")
+    group.add_argument(
+        "--uds-mode", metavar="MODE", type=_mode, help="who may connect to it, such as 660 (default: by umask)"
+    )
+    group.add_argument("--uds-group", metavar="GROUP", help="the group that it belongs to, by name or number")
     group.add_argument("--fd", metavar="NUMBER", type=int, help="a listening socket that is inherited, instead")
     group.add_argument("--backlog", default=2048, type=int, help="length of the accept queue (default: %(default)s)")
     group.add_argument("--reuse-port", action="store_true", help="let several processes listen on the same port")
@@ -288,7 +303,9 @@ def _add_running(group: Any) -> None:
         metavar="SECONDS",
         help="time for what is in flight when it stops (default: %(default)s)",
     )
-    group.add_argument("--log-level", default="info", choices=_logs.LEVELS, help="(default: %(default)s)")
+    group.add_argument(
+        "--log-level", default="info", type=str.lower, choices=_logs.LEVELS, help="(default: %(default)s)"
+    )
     access_log = argparse.BooleanOptionalAction
     group.add_argument("--access-log", default=True, action=access_log, help="log each request (default: yes)")
 
@@ -325,6 +342,10 @@ def _number(text: str) -> float | None:
         return float(text)
 
 
+def _mode(text: str) -> int:
+    return int(text, 8)
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds < 1e9:
@@ -333,6 +354,7 @@ def _seconds(text: str) -> float:
 
 
 _number.__name__ = "number"  # argparse says "invalid number value: 'x'"
+_mode.__name__ = "mode"
 _seconds.__name__ = "seconds"
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,14 @@ MAX_UDS_BYTES = 107
 
 
 def bind(
-    host: str, port: int, uds: str | os.PathLike[str] | None, fd: int | None, backlog: int, reuse_port: bool
+    host: str,
+    port: int,
+    uds: str | os.PathLike[str] | None,
+    fd: int | None,
+    backlog: int,
+    reuse_port: bool,
+    uds_mode: int | None = None,
+    uds_group: str | int | None = None,
 ) -> tuple[Any, ...]:
     """What the core is told to listen on. Raises for what cannot be an address."""
     if uds is not None and fd is not None:
@@ -26,16 +34,49 @@ def bind(
             raise ValueError(
                 f"the path of a unix socket has at most {MAX_UDS_BYTES} bytes, this one has more: {path!r}"
             )
-        return ("unix", path, backlog)
+        return ("unix", path, backlog, _mode(uds_mode), _group(uds_group))
+    if uds_mode is not None or uds_group is not None:
+        raise ValueError("uds_mode and uds_group are for a unix socket: uds=")
     if fd is not None:
         return ("fd", _duplicate(fd), fd)
     if not isinstance(host, str) or not host:
-        raise TypeError(f"host is a name or an address, not {host!r}")
+        raise TypeError(f"host is a name or an address, not {host!r}; the port is port=")
+    _check_host(host)
     if not isinstance(port, int) or isinstance(port, bool):
         raise TypeError(f"port is a whole number, not {port!r}")
     if not 0 <= port <= 65535:
         raise ValueError(f"port is 0 to 65535, not {port}")
     return ("tcp", host, port, backlog, reuse_port)
+
+
+def _check_host(host: str) -> None:
+    written = re.fullmatch(r"(?:\w+://)?(\[[^]]*\]|[^:/\[]*)(?::(\d+))?(?:/.*)?", host)
+    if written is not None and written[0] != written[1]:
+        port = f" and port={written[2]}" if written[2] else ""
+        raise ValueError(
+            f"host is a name or an address, not {host!r}: give host={written[1].strip('[]') or '0.0.0.0'!r}{port}"
+        )
+
+
+def _mode(mode: int | None) -> int | None:
+    if mode is not None and (not isinstance(mode, int) or isinstance(mode, bool) or not 0 <= mode <= 0o777):
+        raise ValueError(f"uds_mode is permissions such as 0o660, not {mode!r}")
+    return mode
+
+
+def _group(group: str | int | None) -> int | None:
+    if group is None or (isinstance(group, int) and not isinstance(group, bool) and group >= 0):
+        return group
+    if not isinstance(group, str):
+        raise TypeError(f"uds_group is a group's name or number, not {group!r}")
+    if group.isdecimal():
+        return int(group)
+    from grp import getgrnam
+
+    try:
+        return getgrnam(group).gr_gid
+    except KeyError:
+        raise ValueError(f"uds_group: there is no group {group!r}") from None
 
 
 def _duplicate(fd: int) -> int:

@@ -163,6 +163,7 @@ class Application:
         self._bridge.spawn(lambda: self._run_websocket(conversation))
 
     def _opened(self, ws: WebSocket) -> None:
+        ws._arrive()
         conversation = self._conversations.pop(ws.request)
         conversation.opened(ws)
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from hubbub import _core
 from hubbub._engineio import EngineIo
+from hubbub._fields import pairs
 from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.request import Request, Response
@@ -47,7 +48,8 @@ def check_handler(what: str, handler: object, *parameters: str) -> None:
     if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
         raise TypeError(f"{what} takes a function or coroutine function; {_name(handler)} is a generator function")
     try:
-        signature = inspect.signature(handler)
+        # A decorator calls its function with what it likes: what it takes itself is what counts.
+        signature = inspect.signature(handler, follow_wrapped=False)
     except ValueError:  # a builtin that does not say
         return
     try:
@@ -166,6 +168,7 @@ class Endpoint:
         self._tasks[ws] = self._bridge.spawn(lambda: self._run(ws))
 
     async def _run(self, ws: WebSocket) -> None:
+        ws._arrive()
         try:
             if self._serve is None:
                 await self._run_handlers(ws)
@@ -277,7 +280,7 @@ class Endpoint:
             response = checked_answer(answer)
             if response is None:
                 # What opens no session is refused by the network, which knows why.
-                pending.accept(request, request.subprotocol, list(request.response_headers.items()))
+                pending.accept(request, request.subprotocol, pairs(request.response_headers))
             else:
                 pending.answer(response.status, response._fields(), response.body)
         except Exception as error:

@@ -3,12 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["LOOPS", "run"]
+__all__ = ["LOOPS", "ImportRuns", "check_free", "importing", "run"]
 
 LOOPS = ("auto", "asyncio", "uvloop", "trio")
+
+
+#: The module that the command line imports, to find a hub in it.
+importing: ContextVar[str | None] = ContextVar("importing", default=None)
+
+
+class ImportRuns(RuntimeError):
+    """The module that a hub is looked for in runs one itself."""
+
+
+def check_free() -> None:
+    """Raises `RuntimeError` where a loop runs already, and in a module that is only to be imported."""
+    module = importing.get()
+    if module is not None:
+        raise ImportRuns(
+            f'"{module}" runs the hub itself, with its own arguments: put hub.run(...) below '
+            '`if __name__ == "__main__":`, or start it with python'
+        )
+    if _loop_is_running():
+        raise RuntimeError(
+            "hub.run starts an event loop, and one is running here already: `await hub.serve(...)` serves in it until "
+            "hub.stop(), `async with hub.listening(...)` for the length of a block"
+        )
+
+
+def _loop_is_running() -> bool:
+    if "trio" in sys.modules:
+        import trio
+
+        with suppress(RuntimeError):
+            trio.lowlevel.current_trio_token()
+            return True
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return True
+    return False
 
 
 def run(loop: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -26,13 +26,14 @@ INTERVAL = 0.25
 SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 
-def supervise(command: Sequence[str], folders: Sequence[Path], patience: float) -> int:
+def supervise(command: Sequence[str], folders: Sequence[Path], patience: float, fd: int | None = None) -> int:
     """Runs the command, and again after each change of a `.py` file in the folders, until a signal ends it.
 
     Args:
         patience: seconds that the child may take to end, before it is killed.
+        fd: a descriptor that the child inherits.
     """
-    child = _Child(command, patience)
+    child = _Child(command, patience, () if fd is None else (fd,))
     logger.info("watching %s for changes", ", ".join(map(str, folders)))
     with _Signals(child) as signals:
         child.start()
@@ -59,8 +60,9 @@ def supervise(command: Sequence[str], folders: Sequence[Path], patience: float) 
 class _Child:
     """The process that runs the program."""
 
-    def __init__(self, command: Sequence[str], patience: float) -> None:
+    def __init__(self, command: Sequence[str], patience: float, inherited: Sequence[int]) -> None:
         self._command = command
+        self._inherited = inherited
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
         self._noticed = False
@@ -68,7 +70,7 @@ class _Child:
     def start(self) -> None:
         self._noticed = False
         # Not `process_group=0`, which Python has from 3.11 on. The parent has no threads that a lock could be left to.
-        self._process = subprocess.Popen(self._command, preexec_fn=os.setpgrp)
+        self._process = subprocess.Popen(self._command, preexec_fn=os.setpgrp, pass_fds=self._inherited)
 
     def signal(self, number: int) -> None:
         if self._process is not None:

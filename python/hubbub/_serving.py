@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hubbub import _addresses, _core
+from hubbub import _addresses, _core, _exit
 from hubbub._asgi import Application
 from hubbub._handlers import Endpoint, report
 from hubbub.websocket import WebSocket
@@ -97,6 +97,7 @@ class Serving:
                 await app.shut_down(1.0)
             raise
         self._driven = True
+        _exit.watch(self)
         self.bridge.start(self.server)
 
     def notice(self, kind: str, text: str) -> None:

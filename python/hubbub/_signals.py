@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,33 +15,53 @@ if TYPE_CHECKING:
     from hubbub._serving import Listening
     from hubbub.hub import Hub
 
-__all__ = ["reloading", "stopping"]
+__all__ = ["Stopping", "end_by_default", "reloading", "stopping"]
 
 logger = logging.getLogger("hubbub")
 
 
+class Stopping:
+    """Whether a signal has asked for the end."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+
 @contextmanager
-def stopping(hub: Hub) -> Iterator[None]:
-    """The first SIGINT or SIGTERM stops the hub; a second one meets the system's own way and ends the process."""
+def stopping(hub: Hub) -> Iterator[Stopping]:
+    """The first SIGINT or SIGTERM stops the hub, a second one ends the process; afterwards both are as before."""
+    state = Stopping()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield state
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, frame: FrameType | None) -> None:
+        state.asked = True
         for other in before:
-            signal.signal(other, signal.SIG_DFL)
+            # The system's own way works even while code in C keeps Python from running; the first process of a
+            # container has none.
+            signal.signal(other, _end_at_once if os.getpid() == 1 else signal.SIG_DFL)
         logger.info("%s: stopping (once more ends at once)", signal.Signals(number).name)
         hub.stop()
 
-    for number in before:
-        signal.signal(number, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield state
     finally:
         for number, handler in before.items():
-            if signal.getsignal(number) is stop:
+            # What the program has set meanwhile stays.
+            if signal.getsignal(number) in (stop, _end_at_once, signal.SIG_DFL):
                 signal.signal(number, handler)
+
+
+def end_by_default() -> None:
+    """Lets SIGTERM end the first process of a container, whom the system spares, until something better is set."""
+    if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _end_at_once)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 @contextmanager

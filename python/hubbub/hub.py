@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
-from hubbub import _addresses, _asgi, _core, _folders, _logs, _loops, _signals, _tls
+from hubbub import _addresses, _arguments, _asgi, _core, _folders, _logs, _loops, _signals, _tls
 from hubbub._bridge import current_bridge
 from hubbub._handlers import Endpoint, RoomRule, check_handler, in_turn, is_coroutine, only_answers
 from hubbub._hosted import Hosted
@@ -17,7 +18,7 @@ from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
 from hubbub.eventstream import EventStream
-from hubbub.limits import Limits
+from hubbub.limits import Limits, OutboxPolicy
 from hubbub.rooms import Audience, Room, Rooms, Sessions
 from hubbub.stats import Stats, readers
 from hubbub.websocket import WebSocket
@@ -97,6 +98,8 @@ class Hub:
         self._folders: list[dict[str, Any]] = []
         self._running: _core.Server | None = None
         self._serving: Serving | None = None
+        #: What rooms were given while the hub was not running, by name: (policy, history).
+        self._room_settings: dict[str, tuple[OutboxPolicy | None, int | None]] = {}
 
     # ---- handlers
 
@@ -366,7 +369,7 @@ class Hub:
         return Audience(self, []).to(*rooms)
 
     def skip(self, *sessions: WebSocket) -> Audience:
-        """Everyone but these sessions."""
+        """Everyone but these sessions, for one broadcast. See `broadcast`."""
         return Audience(self, None).skip(*sessions)
 
     def broadcast(
@@ -377,9 +380,22 @@ class Hub:
         compress: bool = True,
         event: str | None = None,
     ) -> _core.Delivery:
-        """Sends a message to every open session. See `Room.broadcast`."""
+        """Sends a message to every open session of the hub's own: WebSockets, event streams and those of `comet`.
+
+        Clients of Socket.IO are none of them: they get events, by `hubbub.socketio.Server.emit`. See `Room.broadcast`.
+        """
         audience = self.skip(*([skip] if isinstance(skip, WebSocket) else skip))
         return audience.broadcast(data, compress=compress, event=event)
+
+    def flush(self) -> None:
+        """Sends what was said so far, without waiting for the handler that says it to return.
+
+        What a handler sends leaves when it returns, or at its next ``await``: many messages are one write then. A
+        function that is about to block (to compute, to sleep, to wait for a thread) calls this first. With
+        ``io_threads=0`` only the event loop's own thread can write: on another thread this does nothing there.
+        """
+        if self._running is not None:
+            self._running.flush_now()
 
     # ---- what there is to know
 
@@ -417,6 +433,8 @@ class Hub:
         port: int = 8000,
         *,
         uds: str | os.PathLike[str] | None = None,
+        uds_mode: int | None = None,
+        uds_group: str | int | None = None,
         fd: int | None = None,
         io_threads: int = DEFAULT_IO_THREADS,
         loop: Literal["auto", "asyncio", "uvloop", "trio"] = "auto",
@@ -432,6 +450,7 @@ class Hub:
         ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
         trusted_proxies: Sequence[str] = (),
         proxy_protocol: bool = False,
+        **unknown: NoReturn,
     ) -> None:
         """Serves until Ctrl-C, SIGTERM or `stop`; then drains and returns. A second signal ends the process at once.
 
@@ -439,6 +458,8 @@ class Hub:
             host: name or address; every address that it resolves to is served, IPv4 and IPv6.
             port: 0 lets the system choose; the log says which.
             uds: path of a unix socket, instead of host and port.
+            uds_mode: its permissions, such as ``0o660``: whoever may write to it may connect. By umask if not given.
+            uds_group: the group that it belongs to, by name or number; this process must be in it.
             fd: descriptor of a listening socket, instead of host and port.
             io_threads: threads for the network. 0 runs it in the event loop's own thread.
             loop: ``"auto"`` is uvloop if it is installed, else asyncio.
@@ -464,12 +485,15 @@ class Hub:
 
         Raises:
             OSError: the address cannot be served, or a certificate's file cannot be read.
+            RuntimeError: an event loop is running here already; `serve` and `listening` are for that.
             ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
 
         async def main() -> None:
             options: dict[str, Any] = {
                 "uds": uds,
+                "uds_mode": uds_mode,
+                "uds_group": uds_group,
                 "fd": fd,
                 "io_threads": io_threads,
                 "backlog": backlog,
@@ -479,18 +503,20 @@ class Hub:
             options |= {"ssl_cert_reqs": ssl_cert_reqs, "ssl_certificates": ssl_certificates}
             options |= {"trusted_proxies": trusted_proxies, "proxy_protocol": proxy_protocol}
             options |= {"ssl_keyfile_password": ssl_keyfile_password}
-            async with self.listening(
-                host,
-                port,
-                shutdown_timeout=shutdown_timeout,
-                access_log=access_log,
-                **options,
-            ) as listening:
-                with _signals.stopping(self), _signals.reloading(self, listening):
-                    for url in listening.urls:
-                        logger.info("listening on %s (Ctrl-C stops)", url)
-                    await listening._until_stopped()
+            # From before the start: an application may take its time to start, and to shut down.
+            with _signals.stopping(self) as stopping:
+                async with self.listening(
+                    host, port, shutdown_timeout=shutdown_timeout, access_log=access_log, **options
+                ) as listening:
+                    with _signals.reloading(self, listening):
+                        for url in listening.urls:
+                            logger.info("listening on %s (Ctrl-C stops)", url)
+                        if not stopping.asked:
+                            await listening._until_stopped()
 
+        _arguments.unknown(unknown, _OPTIONS)
+        _loops.check_free()
+        _logs.fill_streams()
         _logs.set_up_if_missing()
         _loops.run(loop, main)
 
@@ -509,6 +535,8 @@ class Hub:
         port: int = 8000,
         *,
         uds: str | os.PathLike[str] | None = None,
+        uds_mode: int | None = None,
+        uds_group: str | int | None = None,
         fd: int | None = None,
         io_threads: int = DEFAULT_IO_THREADS,
         backlog: int = 2048,
@@ -523,18 +551,20 @@ class Hub:
         ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
         trusted_proxies: Sequence[str] = (),
         proxy_protocol: bool = False,
+        **unknown: NoReturn,
     ) -> AsyncIterator[Listening]:
         """Serves while the block runs; then stops, draining for at most ``shutdown_timeout`` seconds.
 
         The arguments are those of `run`.
         """
+        _arguments.unknown(unknown, _OPTIONS)
         if self._running is not None:
             raise RuntimeError("this hub is running already")
         tls = _tls.settings(
             ssl_certfile, ssl_keyfile, ssl_keyfile_password, ssl_ca_certs, ssl_cert_reqs, ssl_certificates
         )
         proxies = _addresses.proxies(trusted_proxies, proxy_protocol)
-        bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port)
+        bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port, uds_mode, uds_group)
         if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
             raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
         _check_timeout(shutdown_timeout)
@@ -554,6 +584,9 @@ class Hub:
 
     async def _begin(self, serving: Serving) -> None:
         self._running, self._serving = serving.server, serving
+        for name, (policy, history) in self._room_settings.items():
+            serving.server.set_room_policy(name, policy)
+            serving.server.set_room_history(name, history)
         await serving.start()
 
     async def _end(self, serving: Serving, timeout: float) -> None:
@@ -636,6 +669,10 @@ class Hub:
 
     def _make_apps(self) -> list[_asgi.Application]:
         return [_asgi.Application(self, app, prefix, self._on_request) for prefix, app in self._mounts]
+
+
+#: The arguments of `Hub.run` by name.
+_OPTIONS = tuple(inspect.signature(Hub.run).parameters)[1:-1]
 
 
 def _check_timeout(seconds: float) -> None:

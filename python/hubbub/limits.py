@@ -33,12 +33,18 @@ class Limits:
         outbox_bytes: what waits to be written; a ``send`` beyond it closes the session with 1013, a broadcast
             does what ``outbox_policy`` says. A single message may be larger if nothing else waits.
         high_water_bytes: from here on ``await ws.send(...)`` waits, until half of it is written.
+        unsent_bytes: what the operating system holds beside the outbox of what it has not sent yet, on TCP
+            (``TCP_NOTSENT_LOWAT``); ``None`` is as much as it likes, usually 4 MiB. Neither ``outbox_policy`` nor
+            ``high_water_bytes`` knows of it.
+        posted_bytes: what other threads than the event loop's have said and the network has not taken up yet; a thread
+            that says more waits.
         outbox_policy: a broadcast to a member whose outbox is full: ``"close"`` closes the member with 1013,
             ``"drop"`` leaves this message out, ``"drop_oldest"`` makes room by leaving out
             older broadcasts that were sent with this policy.
         ping_interval: a ping is sent after so long without a byte from the peer.
         ping_timeout: when nothing came for so long after a ping, the session is closed with 1011.
-        close_timeout: how long the peer may take to answer our Close frame.
+        close_timeout: how long the peer may take to answer our Close frame, from when it has stopped taking what was
+            sent before.
         slow_handler: a handler that keeps the event loop busy for longer is logged, once, with its name. Coroutines
             on trio are not watched: trio runs them when it sees fit.
         max_head_bytes: a request's head; beyond it the answer is 431.
@@ -57,6 +63,8 @@ class Limits:
         history_messages: what each room remembers for clients of event streams that come back; 0 is nothing. A room
             may have a number of its own (`Room.history`).
         history_bytes: the same in bytes, for each room.
+        histories_bytes: the same for all rooms together, with a few hundred bytes for each message beside its content;
+            beyond it the oldest message of any room is forgotten.
         history_timeout: a room in which nothing was said for so long remembers nothing.
         handshakes_per_second: connections accepted, over time, and at once; further ones wait in the accept queue.
     """
@@ -74,6 +82,8 @@ class Limits:
     rate_policy: RatePolicy = "pause"
     outbox_bytes: int = 1 << 20
     high_water_bytes: int = 64 << 10
+    unsent_bytes: int | None = 1 << 20
+    posted_bytes: int = 8 << 20
     outbox_policy: OutboxPolicy = "close"
     ping_interval: float | None = 20.0
     ping_timeout: float | None = 20.0
@@ -83,6 +93,7 @@ class Limits:
     rooms_per_session: int | None = 1000
     history_messages: int = 0
     history_bytes: int = 1 << 20
+    histories_bytes: int = 64 << 20
     history_timeout: float = 300.0
     slow_handler: float | None = 0.5
     max_head_bytes: int = 16 << 10
@@ -112,6 +123,7 @@ _OPTIONAL = {
     "messages_burst",
     "handshakes_per_second",
     "rooms_per_session",
+    "unsent_bytes",
 }
 _SECONDS = {
     "message_timeout",
@@ -160,4 +172,14 @@ def _check(name: str, value: object) -> None:
         raise TypeError(f"{name} is {unit}{optional}, not {value!r}")
     most = _MOST_HEAD_FIELDS if name == "max_head_fields" else (1 << 32) - 1 if name in _COUNTS else 1 << 40
     if not (value >= 0 if name in _MAY_BE_ZERO else value > 0) or value > most:
-        raise ValueError(f"{name} is out of range: {value!r}")
+        least = "from 0" if name in _MAY_BE_ZERO else "from 1" if kinds == (int,) else "greater than 0 up"
+        raise ValueError(f"{name} is {unit} {least} to {most}, not {value!r}")
+
+
+def check_room_policy(policy: object) -> None:
+    """Raises for what is no policy of a room."""
+    allowed, words = _POLICIES["outbox_policy"]
+    if not isinstance(policy, str):
+        raise TypeError(f"a room's policy is {words}, or None, not {policy!r}")
+    if policy not in allowed:
+        raise ValueError(f"a room's policy is {words}, not {policy!r}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from hubbub import _core
+from hubbub.limits import check_room_policy
 
 if TYPE_CHECKING:
     from hubbub.hub import Hub
@@ -80,27 +81,49 @@ class Room(Collection["WebSocket"]):
 
     @property
     def policy(self) -> OutboxPolicy | None:
-        """What happens to a broadcast for a member whose outbox is full; ``None`` is ``Limits.outbox_policy``."""
-        return self._hub._server.room_policy(self.name)
+        """What happens to a broadcast for a member whose outbox is full; ``None`` is ``Limits.outbox_policy``.
+
+        It may be set before the hub runs, and then counts for each of its runs.
+        """
+        server = self._hub._running
+        return self._kept[0] if server is None else server.room_policy(self.name)
 
     @policy.setter
     def policy(self, policy: OutboxPolicy | None) -> None:
-        self._hub._server.set_room_policy(self.name, policy)
+        if policy is not None:
+            check_room_policy(policy)
+        server = self._hub._running
+        if server is None:
+            self._keep(policy, self._kept[1])
+        else:
+            server.set_room_policy(self.name, policy)
 
     @property
     def history(self) -> int | None:
         """How many messages the room remembers for clients of event streams that come back; ``None`` is
         ``Limits.history_messages``.
 
-        Like the policy it belongs to the name: it outlives the room's members.
+        Like the policy it belongs to the name: it outlives the room's members, and may be set before the hub runs.
         """
-        return self._hub._server.room_history(self.name)
+        server = self._hub._running
+        return self._kept[1] if server is None else server.room_history(self.name)
 
     @history.setter
     def history(self, messages: int | None) -> None:
         if messages is not None and (not isinstance(messages, int) or messages < 0):
             raise ValueError(f"a history is a number of messages or None, not {messages!r}")
-        self._hub._server.set_room_history(self.name, messages)
+        server = self._hub._running
+        if server is None:
+            self._keep(self._kept[0], messages)
+        else:
+            server.set_room_history(self.name, messages)
+
+    @property
+    def _kept(self) -> tuple[OutboxPolicy | None, int | None]:
+        return self._hub._room_settings.get(self.name, (None, None))
+
+    def _keep(self, policy: OutboxPolicy | None, history: int | None) -> None:
+        self._hub._room_settings[self.name] = (policy, history)
 
     def __len__(self) -> int:
         server = self._hub._running

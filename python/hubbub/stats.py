@@ -64,6 +64,7 @@ class Stats(TypedDict):
     parted: int
     resumed: int
     replayed: int
+    forgotten: int
     session_timeouts: int
     requests: int
     refused: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from hubbub import _core
-from hubbub.request import Request
+from hubbub.request import Headers, Request
 from hubbub.rooms import Room
 
 __all__ = ["WebSocket"]
@@ -43,6 +43,16 @@ class WebSocket(_core.Session):
             request.state = self.state
             self._keep_request(request)
         return request
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields of the request that opened the session."""
+        return self.request.headers
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of the request that opened the session."""
+        return self.request.cookies
 
     @property
     def path(self) -> str:

@@ -162,5 +162,18 @@ def eventually(true: Callable[[], bool], timeout: float = 10) -> bool:
     return True
 
 
+def expect_no_growth(server: Server, act: Callable[[], object], most: int) -> None:
+    """Acts until memory grows by less than so many bytes.
+
+    Once or twice the allocator may need more than before; what is kept of each act grows every time.
+    """
+    grown: list[int] = []
+    while not grown or grown[-1] >= most:
+        assert len(grown) < 6, f"the server grows by {grown} bytes, each time"
+        before = server.memory()
+        act()
+        grown.append(server.memory() - before)
+
+
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]

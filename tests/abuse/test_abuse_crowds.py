@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import random
 import resource
 import selectors
@@ -12,12 +13,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from process import Serve, Server, eventually, percentile
+from process import Serve, Server, eventually, expect_no_growth, percentile
 from wire import TEXT, Wire, frame, request
 
 MEBIBYTE = 1 << 20
 
 
+@pytest.mark.alone
 def test_F4_slow_readers_do_not_hold_up_the_others(serve: Serve) -> None:
     readers, messages = 50, 8000
     server = serve()
@@ -240,31 +242,23 @@ def test_row_13_a_path_is_not_remembered(serve: Serve) -> None:
     server = serve("--access-log")
     server.log.clear()
 
-    def visit(first: int, count: int) -> None:
-        for number in range(first, first + count):
+    numbers = itertools.count()
+
+    def visit() -> None:
+        for number in itertools.islice(numbers, 4000):
             wire = server.wire()
             wire.send(request(f"/{number}/{'p' * 200}?q={number}"))
             assert wire.head()
             wire.reset()
 
-    visit(0, 5000)
-    before = server.memory()
-    visit(5000, 20_000)
-    grown = server.memory() - before
-    print(f"{grown / 20_000:.1f} bytes for each path")
-    assert grown < 20_000 * 60, "less than a path would take"
+    visit()
+    expect_no_growth(server, visit, 4000 * 60)  # less than the paths would take
     server.is_well()
 
 
 def test_F25_rooms_that_were_left_are_gone(serve: Serve) -> None:
     server = serve()
     with server.open() as wire:
-        assert wire.ask("!rooms 20000") == "done"
-        before = server.memory()
-        for _ in range(20):
-            assert wire.ask("!rooms 20000") == "done"
-        grown = server.memory() - before
-    # Commands on their way between two threads may take some megabytes at a time; what stayed would be much more.
-    print(f"{grown / 400_000:.1f} bytes for each room")
-    assert grown < 400_000 * 40
+        # Commands on their way between two threads may take some megabytes at a time.
+        expect_no_growth(server, lambda: wire.ask("!rooms 20000"), 20_000 * 40)
     assert server.report()["rooms"] == 0

@@ -49,7 +49,7 @@ def test_hubbub_js_keeps_a_session_in_node(comet: int) -> None:
         env={**os.environ, "PORT": str(comet)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -19,7 +19,7 @@ import pytest
 from hubbub._core import socketio_encode, socketio_encode_msgpack
 
 FOLDER = Path(__file__).parent / "node"
-COMMITTED = FOLDER.parents[2] / "rust" / "proto" / "tests" / "data" / "socketio.json"
+COMMITTED = FOLDER.parents[2] / "rust" / "proto" / "tests" / "all" / "data" / "socketio.json"
 
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

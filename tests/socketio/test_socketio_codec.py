@@ -26,7 +26,7 @@ from hubbub._core import (
 )
 from hubbub.errors import HubbubError, PacketError
 
-TRANSCRIPTS = Path(__file__).parents[2] / "rust" / "proto" / "tests" / "data" / "socketio.json"
+TRANSCRIPTS = Path(__file__).parents[2] / "rust" / "proto" / "tests" / "all" / "data" / "socketio.json"
 
 
 def read(*messages: str | bytes, **limits: int) -> SocketIoPacket | None:

@@ -355,6 +355,9 @@ async def test_initial_headers_are_for_the_response_that_opens_a_connection(serv
     @io.engine.on("initial_headers")
     def third(headers: dict[str, str]) -> None:
         headers["Set-Cookie"] += "; Secure"
+        for name in ("Connection", "Sec-WebSocket-Protocol", "Content-Length"):
+            with pytest.raises(ValueError, match=f"{name} is said by the network itself"):
+                headers[name] = "x"
 
     async with running(serve, io) as server, visiting(server) as visitor:
         opened = await poll(visitor)

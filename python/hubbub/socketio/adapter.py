@@ -1,8 +1,8 @@
 """Rooms of one namespace: who is in which, and how an event gets to them.
 
 The members of rooms are kept twice. The core has them by session and hands broadcasts out; here they are by socket, for
-programs that ask. A room's name in the core says which namespace it is of, so that none meets another, or a room of the
-hub's own.
+programs that ask. In the core they are rooms of a protocol's, a space that no room of the hub's own is in; their names
+say which namespace they are of, so that none meets another.
 """
 
 from __future__ import annotations
@@ -31,11 +31,16 @@ class Adapter(Emitter):
 
     __slots__ = ("_everyone", "_prefix", "_rooms", "nsp")
 
+    _events = (
+        ("create-room", "delete-room", "join-room", "leave-room"),
+        "an adapter tells of {events}, not of {event}",
+    )
+
     def __init__(self, nsp: Namespace) -> None:
         super().__init__()
         self.nsp = nsp
         # A namespace's name has no NUL, so neither of these can be a room of another one.
-        self._everyone = f"\0sio\0{nsp.server.path}\0{nsp.name}"
+        self._everyone = f"{nsp.server.path}\0{nsp.name}"
         self._prefix = f"{self._everyone}\0"
         #: Rooms that were joined. The room of a socket's own id is in it only if others have joined that.
         self._rooms: dict[str, set[Socket]] = {}
@@ -124,7 +129,7 @@ class Adapter(Emitter):
     def remove_all(self, socket: Socket) -> None:
         """A socket has ended; it still knows in which rooms it was."""
         ws = socket._client.ws
-        ws.leave(self._everyone)
+        ws._leave(self._everyone)
         self._leave_own(socket)
         for room in socket._rooms or ():
             members = self._rooms.get(room)
@@ -134,7 +139,7 @@ class Adapter(Emitter):
     def _leave_own(self, socket: Socket) -> None:
         if socket._in_own_room:
             socket._in_own_room = False
-            socket._client.ws.leave(self._prefix + socket.id)
+            socket._client.ws._leave(self._prefix + socket.id)
             if self._listeners:
                 self._tell("leave-room", socket.id, socket.id)
                 if not self._rooms.get(socket.id):
@@ -142,7 +147,7 @@ class Adapter(Emitter):
 
     def _drop(self, socket: Socket, room: str, members: set[Socket]) -> None:
         members.discard(socket)
-        socket._client.ws.leave(self._prefix + room)
+        socket._client.ws._leave(self._prefix + room)
         self._tell("leave-room", room, socket.id)
         if not members:
             del self._rooms[room]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
-__all__ = ["Emitter", "Handler", "arity", "fitting", "takes_ack"]
+__all__ = ["Emitter", "Handler", "arity", "call", "fitting", "takes_ack"]
 
 Handler = Callable[..., Any]
 H = TypeVar("H", bound=Handler)
@@ -25,6 +25,9 @@ class Emitter:
 
     __slots__ = ("_listeners",)
 
+    #: The events that there are, and what is said of all others; ``None``: any.
+    _events: tuple[tuple[str, ...], str] | None = None
+
     def __init__(self) -> None:
         # INVARIANT: a tuple is replaced, never changed: a handler may add and remove others while it is called.
         self._listeners: dict[str, tuple[Handler, ...]] = NOBODY
@@ -35,7 +38,7 @@ class Emitter:
     def on(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
     def on(self, event: str, handler: Handler | None = None, /) -> Any:
         """Adds a handler, ``def`` or ``async def``; ``@socket.on("event")`` or ``socket.on("event", handler)``."""
-        check_name(event)
+        self._check_event(event)
 
         def add(handler: H) -> H:
             self._add(event, check_handler(event, handler), handler)
@@ -49,7 +52,7 @@ class Emitter:
     def once(self, event: str, handler: None = None, /) -> Callable[[H], H]: ...
     def once(self, event: str, handler: Handler | None = None, /) -> Any:
         """Adds a handler for the next such event alone."""
-        check_name(event)
+        self._check_event(event)
 
         def add(handler: H) -> H:
             self._add(event, Once(self, event, check_handler(event, handler)), handler)
@@ -79,6 +82,11 @@ class Emitter:
     def listeners(self, event: str) -> list[Handler]:
         """The handlers of an event."""
         return [unwrapped(handler) for handler in self._listeners.get(event, ())]
+
+    def _check_event(self, event: str) -> None:
+        check_name(event)
+        if self._events is not None and event not in self._events[0]:
+            raise ValueError(self._events[1].format(event=repr(event), events=", ".join(self._events[0])))
 
     def _add(self, event: str, listener: Handler, handler: Handler) -> None:
         if self._listeners is NOBODY:
@@ -133,19 +141,23 @@ def arity(handler: Handler) -> tuple[int, int | None, str | None]:
     handler = unwrapped(handler)
     bound = isinstance(handler, MethodType)
     function = handler.__func__ if isinstance(handler, MethodType) else handler
-    if type(function) is not FunctionType or hasattr(function, "__wrapped__"):
+    if type(function) is not FunctionType:
         return arity_by_signature(handler)
     # PERF: each event that asks for an acknowledgement comes here; a signature takes ten times as long.
     code = function.__code__
     takes, defaults = code.co_argcount - bound, len(function.__defaults__ or ())
     last = code.co_varnames[code.co_argcount - 1] if takes > 0 else None
+    if code.co_flags & inspect.CO_VARARGS and takes <= 0 and callable(inner := getattr(function, "__wrapped__", None)):
+        # A decorator that hands on whatever it is given. One that names what it takes may hand on something else.
+        needs, takes_all, last = arity(inner)
+        return max(0, needs - bound), None if takes_all is None else max(0, takes_all - bound), last
     return max(0, takes - defaults), None if code.co_flags & inspect.CO_VARARGS else takes, last
 
 
 def arity_by_signature(handler: Handler) -> tuple[int, int | None, str | None]:
     """The same for whatever can be called."""
     try:
-        parameters = inspect.signature(handler).parameters.values()
+        parameters = inspect.signature(handler, follow_wrapped=False).parameters.values()
     except (ValueError, TypeError):  # a builtin that does not say
         return 0, None, None
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
@@ -167,3 +179,15 @@ def fitting(handler: Handler, *args: Any) -> tuple[Any, ...]:
     """As many of the arguments as it takes."""
     takes = arity(handler)[1]
     return args[:takes]
+
+
+def call(handler: Handler, args: Sequence[Any]) -> Any:
+    """Calls a handler with what a client has sent; arguments that it does not take are dropped, as in JavaScript."""
+    try:
+        return handler(*args)
+    except TypeError:
+        # PERF: only now is it asked what it takes. If that is less, it has not begun.
+        takes = arity(handler)[1]
+        if takes is None or takes >= len(args):
+            raise
+    return handler(*args[:takes])

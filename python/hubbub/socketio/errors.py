@@ -10,11 +10,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from hubbub.errors import HubbubError
+from hubbub.errors import ConnectionClosed, HubbubError
 
-__all__ = ["AckLost", "AckTimeout", "ConnectError", "SocketIOError"]
+__all__ = ["AckLost", "AckTimeout", "ConnectError", "SocketIOError", "report"]
+
+logger = logging.getLogger("hubbub")
 
 
 class SocketIOError(HubbubError):
@@ -57,3 +60,9 @@ class AckLost(SocketIOError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the client has gone: {reason}")
         self.reason = reason
+
+
+def report(event: str, error: Exception) -> None:
+    """A handler has raised."""
+    if not isinstance(error, (AckLost, ConnectionClosed)):  # That a client has gone is no error of the handler's.
+        logger.error("the handler of %r has failed", event, exc_info=error)

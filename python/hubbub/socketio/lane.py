@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.socketio.steps import Steps, begin, finish
@@ -11,7 +13,15 @@ from hubbub.socketio.steps import Steps, begin, finish
 if TYPE_CHECKING:
     from hubbub.socketio.socket import Socket
 
-__all__ = ["Lane"]
+__all__ = ["SLOW", "Lane"]
+
+logger = logging.getLogger("hubbub")
+
+#: Seconds that an event may wait for a handler before the log says so.
+SLOW = 5.0
+
+#: The handlers of which it has said so.
+_told: set[str] = set()
 
 
 class Lane:
@@ -20,7 +30,7 @@ class Lane:
     What waits counts in the inbox of the session, so a client whose handlers are slow is not read without an end.
     """
 
-    __slots__ = ("_last", "_running", "_socket", "_waiting")
+    __slots__ = ("_current", "_last", "_running", "_socket", "_waiting", "_watched")
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
@@ -28,6 +38,10 @@ class Lane:
         #: The steps, and what they count for.
         self._waiting: deque[tuple[Steps, int]] = deque()
         self._last: Steps | None = None
+        #: What a handler under way is awaited by.
+        self._current: object = None
+        #: Somebody looks whether it is still under way in a while.
+        self._watched = False
 
     def take(self, steps: Steps, size: int) -> None:
         """Runs the steps when it is their turn; meanwhile they count for so many bytes."""
@@ -38,6 +52,23 @@ class Lane:
         else:
             self._socket._client.ws._hold(1, size)
             self._waiting.append((steps, size))
+            if not self._watched:
+                self._watched = True
+                self._socket._client.server._bridge.call_later(SLOW, partial(self._look, self._current))
+
+    def _look(self, awaitable: object) -> None:
+        """Something has begun to wait behind a handler `SLOW` seconds ago."""
+        self._watched = False
+        if self._running and self._waiting and self._current is awaitable:
+            name = getattr(awaitable, "__qualname__", None) or type(awaitable).__qualname__
+            if name not in _told:
+                _told.add(name)
+                logger.warning(
+                    "%s has not returned for %g s, and further events of its socket wait for it: what takes long "
+                    "belongs into a task of its own",
+                    name,
+                    SLOW,
+                )
 
     def take_last(self, steps: Steps) -> None:
         """Runs the steps when everything else is done."""
@@ -51,6 +82,7 @@ class Lane:
     def go_on(self, steps: Steps, awaitable: Awaitable[object]) -> None:
         """Takes over steps that have begun, and wait."""
         self._running += 1
+        self._current = awaitable
         self._socket._client.server._spawn(lambda: self._run(steps, awaitable))
 
     async def _run(self, steps: Steps, awaitable: Awaitable[object]) -> None:
@@ -59,7 +91,8 @@ class Lane:
             while self._waiting:
                 steps, size = self._waiting.popleft()
                 self._socket._client.ws._release(1, size)
-                await finish(steps, begin(steps))
+                self._current = begin(steps)
+                await finish(steps, self._current)
             if self._running == 1 and self._last is not None:
                 last, self._last = self._last, None
                 await finish(last, begin(last))

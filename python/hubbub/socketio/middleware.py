@@ -12,7 +12,11 @@ from hubbub.socketio.steps import must_wait
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge
 
-__all__ = ["ask", "check_middleware", "told_to_client"]
+__all__ = ["WrongAnswer", "ask", "check_middleware", "told_to_client"]
+
+
+class WrongAnswer(TypeError):
+    """A handler has returned ``False``, which looks like a refusal and is none that can be told to the client."""
 
 
 def check_middleware(middleware: Handler) -> None:
@@ -33,16 +37,23 @@ def ask(middleware: Handler, subject: Any, bridge: Bridge) -> Generator[Awaitabl
     if max(needs, takes or 0) < 2:
         result = middleware(subject)
         if must_wait(result):
-            yield result
+            result = yield result
+        check_answer(result)
         return
     called = Next(bridge)
     result = middleware(subject, called)
     if must_wait(result):
-        yield result
+        result = yield result
+    check_answer(result)
     if not called.flag.is_set():
         yield wait(called)
     if called.error is not None:
         raise called.error
+
+
+def check_answer(result: object) -> None:
+    if result is False:
+        raise WrongAnswer("a middleware returns None or raises ConnectError; it has returned False")
 
 
 class Next:

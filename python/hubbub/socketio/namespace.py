@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubbub.socketio.acks import BroadcastDebt, Reply, calling
 from hubbub.socketio.adapter import Adapter
-from hubbub.socketio.emitter import Emitter, Handler
-from hubbub.socketio.errors import AckTimeout, ConnectError
-from hubbub.socketio.middleware import ask, check_middleware, told_to_client
+from hubbub.socketio.emitter import Emitter, Handler, fitting
+from hubbub.socketio.errors import AckTimeout, ConnectError, report
+from hubbub.socketio.middleware import WrongAnswer, ask, check_middleware, told_to_client
 from hubbub.socketio.operators import Broadcasting, BroadcastOperator
 from hubbub.socketio.packets import CONNECT, EVENT, check_event
 from hubbub.socketio.recovery import Recovery
@@ -125,13 +125,21 @@ class Namespace(Emitter, NamespaceMethods):
         adapter: the rooms.
     """
 
+    _events = (
+        ("connect", "connection", "new_namespace"),
+        "a namespace tells of {events}, not of {event}: what clients send is for their sockets, "
+        "socket.on({event}) in a connection handler",
+    )
+
     __slots__ = (
         "_ack_ids",
         "_asking",
         "_debts",
         "_encode",
+        "_inherits",
         "_middlewares",
         "_outgoing",
+        "_parent",
         "_recovery",
         "_send_packet",
         "_socket_type",
@@ -156,6 +164,10 @@ class Namespace(Emitter, NamespaceMethods):
         self._debts: dict[int, BroadcastDebt] = {}
         #: Clients that the middleware is being asked about.
         self._asking = 0
+        #: Where it is one of those that a pattern or function allows.
+        self._parent: ParentNamespace | None = None
+        #: It is to have the middleware and handlers of that before its first client is asked about.
+        self._inherits = False
         #: Those that want to know what is sent to them.
         self._outgoing: set[Socket] = set()
         options = server.connection_state_recovery
@@ -170,7 +182,7 @@ class Namespace(Emitter, NamespaceMethods):
 
         It is called with the socket, or with the socket and ``next``. Raising `ConnectError`, or calling ``next`` with
         an error, refuses the client, which gets ``connect_error``. Whatever else it raises is logged, and refuses the
-        client without telling it why.
+        client without telling it why; returning ``False`` is logged as a mistake, and refuses the client as well.
         """
         check_middleware(middleware)
         self._middlewares = (*self._middlewares, middleware)
@@ -183,6 +195,7 @@ class Namespace(Emitter, NamespaceMethods):
 
     def _let_in(self, client: Client, auth: dict[str, Any]) -> Steps:
         """Asks the middleware about a client, and lets it in."""
+        self._inherit()
         socket = self._socket_type(self, client, auth)
         recovery = self._recovery
         claim = None if recovery is None else recovery.claim(socket, auth)
@@ -209,12 +222,47 @@ class Namespace(Emitter, NamespaceMethods):
         self._connect(socket, client, claim)
         # What it sends waits until it has been listened to: a coroutine may add handlers when it has awaited something.
         handlers = (*self._listeners.get("connect", ()), *self._listeners.get("connection", ()))
-        socket._run(self.server._telling(handlers, "connection", socket))
+        socket._run(self._welcome(handlers, socket))
+
+    def _welcome(self, handlers: Sequence[Handler], socket: Socket) -> Steps:
+        """Steps that call the ``connection`` handlers."""
+        for handler in handlers:
+            try:
+                result = handler(*fitting(handler, socket))
+                if must_wait(result):
+                    result = yield result
+                if result is False:
+                    socket.disconnect()
+                    raise WrongAnswer(
+                        "a connection handler returns None; it has returned False, and the client was disconnected: "
+                        "what refuses clients is a middleware (use) that raises ConnectError"
+                    )
+            except Exception as error:
+                report("connection", error)
 
     def _allows(self, auth: dict[str, Any]) -> Any:
         """Steps that give whether a client may ask for this namespace."""
-        return True
-        yield
+        # A function is asked about each client, not about the first alone: it may look at who that is.
+        return True if self._parent is None else (yield from self._parent._matches(self.name, auth))
+
+    def _inherit(self) -> None:
+        """Has the middleware and handlers of its pattern or function, before its own."""
+        if self._parent is None or not self._inherits:
+            return
+        self._inherits = False
+        self._middlewares = (*self._parent._middlewares, *self._middlewares)
+        listeners = dict(self._listeners)
+        for event in ("connect", "connection"):
+            both = (*self._parent._listeners.get(event, ()), *listeners.get(event, ()))
+            if both:
+                listeners[event] = both
+        if listeners:
+            self._listeners = listeners
+
+    @property
+    def _is_bare(self) -> bool:
+        """The program has named it, to send to it maybe, and has not said what becomes of its clients."""
+        return self._parent is None and self.name != "/" and not self._middlewares and not self._listeners
 
     def _ask(self, socket: Socket) -> Any:
         """Steps that give why the client is not let in; ``None``: it is."""
@@ -352,10 +400,18 @@ class ParentNamespace(Namespace):
         self._matcher = matcher
         self.children: set[Namespace] = set()
 
+    @property
+    def _is_pattern(self) -> bool:
+        return isinstance(self._matcher, re.Pattern)
+
+    def _has(self, name: str) -> bool:
+        """It is a pattern, and allows this name."""
+        return isinstance(self._matcher, re.Pattern) and self._matcher.search(name) is not None
+
     def _matches(self, name: str, auth: dict[str, Any]) -> Any:
         """Steps that give whether it allows a namespace of this name."""
         if isinstance(self._matcher, re.Pattern):
-            return self._matcher.search(name) is not None
+            return self._has(name)
         try:
             result = self._matcher(name, auth)
             if must_wait(result) or inspect.isawaitable(result):
@@ -368,15 +424,17 @@ class ParentNamespace(Namespace):
         return result is True
 
     def _child(self, name: str) -> Namespace:
-        child = ChildNamespace(self, name)
-        child._middlewares = self._middlewares
-        for event in ("connect", "connection"):
-            for handler in self._listeners.get(event, ()):
-                child.on(event, handler)
-        self.children.add(child)
+        child = ChildNamespace(self.server, name)
+        self._adopt(child)
+        child._inherit()
         self.server._nsps[name] = child
         self.server._tell(self.server.sockets._listeners.get("new_namespace", ()), "new_namespace", child)
         return child
+
+    def _adopt(self, child: Namespace) -> None:
+        """Makes a namespace one of those that it allows."""
+        child._parent, child._inherits = self, True
+        self.children.add(child)
 
     def _emit(self, how: BroadcastOperator, event: str, args: Sequence[Any]) -> Any:
         check_event(event)
@@ -394,16 +452,9 @@ class ParentNamespace(Namespace):
 
 
 class ChildNamespace(Namespace):
-    """A namespace that a pattern or function has allowed."""
+    """A namespace that is there because a client has asked for it."""
 
-    __slots__ = ("_parent",)
-
-    def __init__(self, parent: ParentNamespace, name: str) -> None:
-        super().__init__(parent.server, name)
-        self._parent = parent
-
-    def _allows(self, auth: dict[str, Any]) -> Any:
-        return (yield from self._parent._matches(self.name, auth))
+    __slots__ = ()
 
     def _cleared(self) -> None:
         if self.sockets or self._asking or not self.server.cleanup_empty_child_namespaces:
@@ -412,7 +463,8 @@ class ChildNamespace(Namespace):
             return
         if self.server._nsps.get(self.name) is self:
             del self.server._nsps[self.name]
-        self._parent.children.discard(self)
+        if self._parent is not None:
+            self._parent.children.discard(self)
 
 
 def check_name(name: str) -> str:

@@ -69,10 +69,8 @@ class BroadcastOperator:
     # ---- whom
 
     def to(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
-        """The sockets in any of these rooms as well; who is in several gets an event once."""
-        names = room_names(rooms)
-        # No room at all is everyone, as in JavaScript.
-        return self._with(rooms=(*(self._rooms or ()), *names) or None)
+        """The sockets in any of these rooms as well; who is in several gets an event once. No room at all is nobody."""
+        return self._with(rooms=(*(self._rooms or ()), *room_names(rooms)))
 
     def in_(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
         """The same as `to`."""

@@ -51,7 +51,7 @@ def check_number(name: str, value: object, least: int, most: int = (1 << 32) - 1
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is a whole number from {least} on, not {value!r}")
     if value > most:
-        raise ValueError(f"{name} is out of range: {value!r}")
+        raise ValueError(f"{name} is a whole number from {least} to {most}, not {value!r}")
 
 
 def check_flag(name: str, value: object) -> None:

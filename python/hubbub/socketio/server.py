@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub._engineio import EngineIo
 from hubbub._fields import header_fields
-from hubbub.errors import ConnectionClosed
 from hubbub.hub import Hub
 from hubbub.socketio import served
 from hubbub.socketio.admin import AdminOptions, AdminPanel, Auth, Mode
@@ -20,7 +19,7 @@ from hubbub.socketio.cors import Cors
 from hubbub.socketio.deadlines import Deadlines
 from hubbub.socketio.emitter import Handler, fitting
 from hubbub.socketio.engine import Engine
-from hubbub.socketio.errors import AckLost
+from hubbub.socketio.errors import report
 from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
 from hubbub.socketio.operators import BroadcastOperator
 from hubbub.socketio.options import (
@@ -187,6 +186,8 @@ class Server(NamespaceMethods):
         self.max_packet_bytes = max_http_buffer_size
         self.max_namespaces = max_namespaces
         self._nsps: dict[str, Namespace] = {}
+        #: Somebody has taken the path for a namespace, and the log has said so.
+        self._told_path = False
         self._parents: list[ParentNamespace] = []
         self._clients: dict[WebSocket, Client] = {}
         self._thread: int | None = None
@@ -225,6 +226,10 @@ class Server(NamespaceMethods):
                 that returns ``True`` for the names that are allowed, and may be a coroutine function.
 
         Who asks for a namespace that is neither there nor allowed gets ``connect_error`` (``Invalid namespace``).
+
+        A namespace that a pattern allows has the middleware and the handlers of that, also if the program names it
+        first. Where functions allow namespaces, they are asked about one that has neither middleware nor handlers of
+        its own as well; it is a namespace by itself as soon as the program gives it some.
         """
         if isinstance(name, re.Pattern) or (callable(name) and not isinstance(name, str)):
             parent = ParentNamespace(self, len(self._parents), name)
@@ -234,6 +239,9 @@ class Server(NamespaceMethods):
         nsp = self._nsps.get(name)
         if nsp is None:
             nsp = self._nsps[name] = Namespace(self, name)
+            pattern = next((parent for parent in self._parents if parent._has(name)), None)
+            if pattern is not None:
+                pattern._adopt(nsp)
             if name != "/":
                 self._tell(self.sockets._listeners.get("new_namespace", ()), "new_namespace", nsp)
         return nsp
@@ -364,22 +372,43 @@ class Server(NamespaceMethods):
     def _admit(self, client: Client, name: str, auth: dict[str, Any]) -> Steps:
         """Finds the namespace that a client asks for, and lets it decide."""
         nsp = self._nsps.get(name)
-        if nsp is not None:
-            # A function is asked about each client, not about the first alone: it may look at who that is.
+        if nsp is not None and not (nsp._is_bare and self._parents):
             if not (yield from nsp._allows(auth)):
                 nsp = None
         elif is_name(name):
+            # Whoever names a namespace first, a client or the program: those who allow it are asked.
+            allowed = nsp is not None and all(parent._is_pattern for parent in self._parents)
             for parent in list(self._parents):
                 if (yield from parent._matches(name, auth)):
                     # Somebody else may have asked for it meanwhile.
                     nsp = self._nsps.get(name) or parent._child(name)
+                    if nsp._is_bare:
+                        parent._adopt(nsp)
+                    allowed = True
                     break
+            if not allowed:
+                nsp = None
         if nsp is not None:
             yield from nsp._let_in(client, auth)
         else:
             client.joined(name, None)
             if not client.closed:
+                self._report_unknown(name)
                 client.refuse(name, {"message": "Invalid namespace"})
+
+    def _report_unknown(self, name: str) -> None:
+        level = logging.DEBUG
+        if name.rstrip("/") == self.path.rstrip("/") and not self._told_path:
+            # It is once that somebody has to know.
+            self._told_path, level = True, logging.WARNING
+        logger.log(
+            level,
+            "a client has asked for the namespace %r, which there is not%s",
+            name,
+            ": the URL that io() is given names the namespace, and its option path is where the server is"
+            if level == logging.WARNING
+            else "",
+        )
 
     # ---- how: handlers
 
@@ -434,12 +463,6 @@ class Server(NamespaceMethods):
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r}>"
-
-
-def report(event: str, error: Exception) -> None:
-    """A handler has raised."""
-    if not isinstance(error, (AckLost, ConnectionClosed)):  # That a client has gone is no error of the handler's.
-        logger.error("the handler of %r has failed", event, exc_info=error)
 
 
 def end_reason(text: str) -> str:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hubbub.errors import ConnectionClosed, TooManyRooms
 from hubbub.socketio.acks import Ack, Debt, Reply, as_result, calling, split_callback
 from hubbub.socketio.client import NOTHING
-from hubbub.socketio.emitter import Emitter, Handler, check_handler, fitting, takes_ack
+from hubbub.socketio.emitter import Emitter, Handler, arity, call, check_handler, fitting, takes_ack
 from hubbub.socketio.errors import AckLost, AckTimeout
 from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.lane import Lane
-from hubbub.socketio.middleware import ask, check_middleware
+from hubbub.socketio.middleware import WrongAnswer, ask, check_middleware
 from hubbub.socketio.operators import Broadcasting, BroadcastOperator, SocketOperator, room_names
 from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, number_text
 from hubbub.socketio.steps import IGNORED, Steps, begin, must_wait
@@ -314,7 +314,7 @@ class Socket(Emitter, Broadcasting):
                 return
             if listeners is not None and len(listeners) == 1 and args[0] != "error":
                 try:
-                    result = listeners[0](*args[1:])
+                    result = call(listeners[0], args[1:])
                 except Exception as error:
                     self._failed(args[0], error)
                     return
@@ -344,6 +344,8 @@ class Socket(Emitter, Broadcasting):
             try:
                 yield from ask(middleware, args, self.nsp.server._bridge)
             except Exception as error:
+                if isinstance(error, WrongAnswer):
+                    self._failed(args[0] if args else "", error)
                 yield from self._error_steps(error)
                 return
         if not args:
@@ -351,7 +353,7 @@ class Socket(Emitter, Broadcasting):
         ack = None if ack_id is None else Ack(self, ack_id)
         for listener in self._any:
             try:
-                result = listener(*self._arguments(listener, args, ack))
+                result = call(listener, self._arguments(listener, args, ack))
                 if must_wait(result):
                     yield result
             except Exception as error:
@@ -368,13 +370,20 @@ class Socket(Emitter, Broadcasting):
             if len(arguments) == len(args):
                 answers = False  # It has the acknowledgement, to be called when it likes.
             try:
-                result = handler(*arguments)
+                result = call(handler, arguments)
                 if must_wait(result):
                     result = yield result
             except Exception as error:
                 self._failed(event, error)
                 continue
             heard = True
+            if ack is not None and not answers and not ack.called and arity(handler)[1] is None:
+                logger.debug(
+                    "the handler of %r for %r takes *args, so the acknowledgement is the last of them: it has returned "
+                    "without calling it",
+                    event,
+                    self,
+                )
             if answer is None and not isinstance(result, IGNORED):
                 answer = result
         if ack is not None and answers and heard:

@@ -12,6 +12,7 @@ use hubbub_proto::message::Kind;
 use crate::carrier::{self, Carrier, OTHERS};
 use crate::compression::{Codecs, Form, Packing, WINDOWS, window_place};
 use crate::counters::Counts;
+use crate::directory::Space;
 use crate::history::{Since, Stamp};
 use crate::id::SessionId;
 use crate::settings::Policy;
@@ -19,7 +20,7 @@ use crate::settings::Policy;
 /// Whom a broadcast is for.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Every open session.
+    /// Every open session of the hub's own: not those by which another protocol is spoken, such as Engine.IO.
     All,
     /// The members of any of these rooms, each once.
     Rooms(Vec<Arc<str>>),
@@ -30,6 +31,8 @@ pub enum Target {
 pub struct Broadcast {
     /// Whom it is for.
     pub target: Target,
+    /// Whose the rooms are, those that are left out included.
+    pub space: Space,
     /// Who is left out.
     pub skip: Vec<SessionId>,
     /// The members of these rooms are left out, too.
@@ -73,6 +76,7 @@ impl Broadcast {
         frame::encode(&mut bytes, opcode(form.kind), payload, None);
         Broadcast {
             target,
+            space: Space::Hub,
             skip,
             except: Vec::new(),
             volatile: false,

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use hubbub_proto::close::CloseCode;
 
 use crate::broadcast::Broadcast;
 use crate::compression::Form;
+use crate::directory::Space;
 use crate::exchange::{Piece, Reply};
 use crate::id::SessionId;
 use crate::peer::Peer;
@@ -27,12 +28,17 @@ pub enum Command {
     Event(SessionId, Bytes),
     /// Send a message to many.
     Broadcast(Arc<Broadcast>),
+    /// The user is just getting to know the session: broadcasts to everyone are held for it. Of use where the
+    /// [handler introduces](crate::Handler::introduces).
+    Arrive(SessionId),
+    /// The user knows the session: from now on it gets what is broadcast to everyone, after what was held for it.
+    Introduce(SessionId),
     /// The session has joined a room (the directory knows it already).
-    Join(SessionId, Arc<str>),
+    Join(SessionId, Space, Arc<str>),
     /// An event stream has entered the rooms that it enters together: now it is told what it has missed in all of them.
     CatchUp(SessionId),
     /// The session has left a room (the directory knows it already).
-    Leave(SessionId, Arc<str>),
+    Leave(SessionId, Space, Arc<str>),
     /// Begin the closing handshake.
     Close(SessionId, CloseCode, String),
     /// Drop the connection without a word.
@@ -73,9 +79,11 @@ impl Command {
         match self {
             Command::Send(id, ..)
             | Command::Event(id, _)
-            | Command::Join(id, _)
+            | Command::Arrive(id)
+            | Command::Introduce(id)
+            | Command::Join(id, ..)
             | Command::CatchUp(id)
-            | Command::Leave(id, _)
+            | Command::Leave(id, ..)
             | Command::Close(id, ..)
             | Command::Abort(id)
             | Command::Ping(id, _)
@@ -94,6 +102,19 @@ impl Command {
             | Command::StopAccepting
             | Command::Stop(..) => None,
         }
+    }
+
+    /// The bytes that wait with it, its own place among them.
+    fn weight(&self) -> usize {
+        let carried = match self {
+            Command::Send(_, _, Parcel::Shared(bytes))
+            | Command::Content(_, Parcel::Shared(bytes), _)
+            | Command::Answer(_, _, Parcel::Shared(bytes))
+            | Command::Event(_, bytes) => bytes.len(),
+            Command::Broadcast(broadcast) => broadcast.len(),
+            _ => 0,
+        };
+        carried + size_of::<Self>()
     }
 }
 
@@ -168,19 +189,27 @@ impl Answer {
 pub struct CommandBatch {
     bytes: Vec<u8>,
     commands: Vec<Command>,
+    /// What the commands weigh, without `bytes`.
+    weight: usize,
 }
 
 impl CommandBatch {
     /// Appends a command.
     pub fn push(&mut self, command: Command) {
+        self.weight += command.weight();
         self.commands.push(command);
+    }
+
+    /// The bytes that it keeps in memory, more or less.
+    pub fn weight(&self) -> usize {
+        self.weight + self.bytes.len()
     }
 
     /// Appends a message, copying it.
     pub fn push_message(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(payload);
-        self.commands.push(Command::Send(id, form.into(), Parcel::Inline(start..self.bytes.len())));
+        self.push(Command::Send(id, form.into(), Parcel::Inline(start..self.bytes.len())));
     }
 
     /// Takes in bytes for a command, copying small ones.
@@ -211,12 +240,13 @@ impl CommandBatch {
             obey(command, &self.bytes);
         }
         self.bytes.clear();
+        self.weight = 0;
     }
 }
 
 impl From<Command> for CommandBatch {
     fn from(command: Command) -> Self {
-        CommandBatch { bytes: Vec::new(), commands: vec![command] }
+        CommandBatch { bytes: Vec::new(), weight: command.weight(), commands: vec![command] }
     }
 }
 
@@ -234,18 +264,37 @@ pub(crate) struct Waker {
     woken: AtomicBool,
     /// Batches that have been obeyed, with their memory.
     empties: Mutex<Vec<CommandBatch>>,
+    /// What the batches weigh that have been posted and not obeyed.
+    posted: AtomicUsize,
+    /// From here on whoever can wait does.
+    most: usize,
+    /// Threads that wait for room.
+    waiting: AtomicUsize,
+    room: Mutex<()>,
+    freed: Condvar,
+    /// The shard has ended: nothing is obeyed any more.
+    ended: AtomicBool,
 }
 
 /// Obeyed batches that are kept, and the bytes that one must and may hold for that.
 const KEEP_BATCHES: usize = 4;
 const KEEP_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 10;
+const KEEP_COMMANDS: usize = 4 << 10;
 
 impl ShardHandle {
-    pub(crate) fn new(sender: Sender<CommandBatch>, waker: mio::Waker) -> Self {
-        ShardHandle {
-            sender,
-            waker: Arc::new(Waker { waker, woken: AtomicBool::new(false), empties: Mutex::default() }),
-        }
+    pub(crate) fn new(sender: Sender<CommandBatch>, waker: mio::Waker, most: usize) -> Self {
+        let waker = Waker {
+            waker,
+            woken: AtomicBool::new(false),
+            empties: Mutex::default(),
+            posted: AtomicUsize::new(0),
+            most,
+            waiting: AtomicUsize::new(0),
+            room: Mutex::default(),
+            freed: Condvar::new(),
+            ended: AtomicBool::new(false),
+        };
+        ShardHandle { sender, waker: Arc::new(waker) }
     }
 
     pub(crate) fn waker(&self) -> Arc<Waker> {
@@ -259,18 +308,71 @@ impl ShardHandle {
 
     /// Posts the batch; for a shard that has ended it is dropped.
     pub fn post(&self, batch: impl Into<CommandBatch>) {
-        if self.sender.send(batch.into()).is_ok() && !self.waker.woken.swap(true, Ordering::SeqCst) {
+        let batch = batch.into();
+        self.waker.posted.fetch_add(batch.weight(), Ordering::SeqCst);
+        if self.sender.send(batch).is_ok() && !self.waker.woken.swap(true, Ordering::SeqCst) {
             // It fails only when the poll is gone, and the shard with it.
             let _ = self.waker.waker.wake();
         }
     }
 }
 
+impl ShardHandle {
+    /// As much was posted and not obeyed as [may be](crate::Limits::posted_bytes). It is taken all the same: who can wait
+    /// should.
+    pub fn is_full(&self) -> bool {
+        self.waker.is_full()
+    }
+
+    /// Waits until there is room, or until the shard has obeyed nothing for so long.
+    pub fn wait_for_room(&self, patience: Duration) {
+        let waker = &*self.waker;
+        let mut room = waker.room.lock().unwrap_or_else(PoisonError::into_inner);
+        waker.waiting.fetch_add(1, Ordering::SeqCst);
+        while waker.is_full() {
+            let before = waker.posted.load(Ordering::SeqCst);
+            let (locked, waited) = waker.freed.wait_timeout(room, patience).unwrap_or_else(PoisonError::into_inner);
+            room = locked;
+            if waited.timed_out() && waker.posted.load(Ordering::SeqCst) >= before {
+                break;
+            }
+        }
+        waker.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Waker {
+    fn is_full(&self) -> bool {
+        self.posted.load(Ordering::SeqCst) >= self.most && !self.ended.load(Ordering::SeqCst)
+    }
+
+    /// So much of what was posted has been taken up.
+    pub(crate) fn obeyed(&self, weight: usize) {
+        self.posted.fetch_sub(weight, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 && !self.is_full() {
+            self.wake_waiting();
+        }
+    }
+
+    /// The shard has ended.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.wake_waiting();
+    }
+
+    fn wake_waiting(&self) {
+        // Whoever has seen that there is no room waits by the time that the lock is free.
+        drop(self.room.lock().unwrap_or_else(PoisonError::into_inner));
+        self.freed.notify_all();
+    }
+
     /// Keeps an obeyed batch's memory for the next one.
     pub(crate) fn keep(&self, batch: CommandBatch) {
         let mut empties = self.lock_empties();
-        if empties.len() < KEEP_BATCHES && KEEP_BYTES.contains(&batch.bytes.capacity()) {
+        if empties.len() < KEEP_BATCHES
+            && KEEP_BYTES.contains(&batch.bytes.capacity())
+            && batch.commands.capacity() <= KEEP_COMMANDS
+        {
             empties.push(batch);
         }
     }

@@ -56,6 +56,8 @@ counters! {
     resumed,
     /// Broadcasts that were given again to event streams whose client had been away.
     replayed,
+    /// Broadcasts that rooms have forgotten, each once for each room, because all rooms together remembered too much.
+    forgotten,
     /// Sessions that ended because their client did not come again in time.
     session_timeouts,
     /// HTTP requests handed to whoever serves them, polls and posts among them.

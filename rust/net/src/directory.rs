@@ -9,9 +9,20 @@ use crate::id::SessionId;
 use crate::link::Link;
 use crate::settings::Policy;
 
-/// The rooms of a server. A room exists while somebody is in it.
+/// Whose a room is. Spaces have nothing in common: no name in one, whatever it is, is a room of the other.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Space {
+    /// Rooms of the hub's, whose names its program chooses, or clients do.
+    #[default]
+    Hub,
+    /// Rooms of a protocol that the server itself speaks over sessions, such as Socket.IO.
+    Protocol,
+}
+
+/// The rooms of one space. A room exists while somebody is in it.
 #[derive(Debug, Default)]
 pub struct Directory {
+    space: Space,
     inner: Mutex<Inner>,
     /// `Inner::keeps` has something. PERF: who broadcasts, and whoever comes back, need not wait for the lock to know.
     remembers: AtomicBool,
@@ -60,23 +71,29 @@ pub enum Joined {
 }
 
 impl Directory {
+    pub(crate) fn new(space: Space) -> Self {
+        Directory { space, ..Directory::default() }
+    }
+
     /// Makes the session a member, if it is in fewer than `most` rooms.
     pub fn join(&self, link: &Link, name: &str, most: Option<usize>) -> Joined {
         let mut inner = self.lock();
-        // INVARIANT: the link's list changes only under the directory's lock and its own, and `leave_all` sets
-        // `closing` before it takes either: nobody joins after having left everything.
+        // INVARIANT: a space's part of the link's list changes only under that directory's lock and the list's own, and
+        // `leave_all` sets `closing` before it takes either: nobody joins after having left everything.
         let mut rooms = link.lock_rooms();
         if link.is_closing() {
             return Joined::Ended;
         }
-        if rooms.iter().any(|room| &**room == name) {
+        let mut mine = rooms.iter().filter(|(space, _)| *space == self.space);
+        if mine.clone().any(|(_, room)| &**room == name) {
             return Joined::Already;
         }
-        if most.is_some_and(|most| rooms.len() >= most) {
+        // PERF: counting ends at the limit.
+        if most.is_some_and(|most| most == 0 || mine.nth(most - 1).is_some()) {
             return Joined::Full;
         }
         let name = inner.enter(name, link.id());
-        rooms.push(name.clone());
+        rooms.push((self.space, name.clone()));
         Joined::Now(name)
     }
 
@@ -84,26 +101,46 @@ impl Directory {
     pub fn leave(&self, link: &Link, name: &str) -> Option<Arc<str>> {
         let mut inner = self.lock();
         let mut rooms = link.lock_rooms();
-        let at = rooms.iter().position(|room| &**room == name)?;
-        let name = rooms.remove(at);
+        let at = rooms.iter().position(|(space, room)| *space == self.space && &**room == name)?;
+        let (_, name) = rooms.remove(at);
         inner.exit(&name, link.id());
         Some(name)
     }
 
-    /// Ends all memberships of a session that has ended, in time proportional to their number.
+    /// A session that is closing is no member any more, for whoever asks; the names of its rooms are kept for its end.
+    pub fn retire(&self, link: &Link) {
+        link.set_closing();
+        // As below.
+        if link.lock_rooms().is_empty() {
+            return;
+        }
+        let mut inner = self.lock();
+        for (_, name) in link.lock_rooms().iter().filter(|(space, _)| *space == self.space) {
+            inner.exit(name, link.id());
+        }
+    }
+
+    /// Ends all memberships in this space of a session that has ended, in time proportional to their number.
     pub(crate) fn leave_all(&self, link: &Link) -> Vec<Arc<str>> {
         link.set_closing();
         // Most sessions that end were in no room: they need not wait for the lock. Whoever joins after this look
         // sees `closing`.
-        if link.lock_rooms().is_empty() {
+        if !link.lock_rooms().iter().any(|(space, _)| *space == self.space) {
             return Vec::new();
         }
         let mut inner = self.lock();
-        let rooms = std::mem::take(&mut *link.lock_rooms());
-        for name in &rooms {
+        let mut left = Vec::new();
+        link.lock_rooms().retain(|(space, name)| {
+            let stays = *space != self.space;
+            if !stays {
+                left.push(name.clone());
+            }
+            stays
+        });
+        for name in &left {
             inner.exit(name, link.id());
         }
-        rooms.into_iter().collect()
+        left
     }
 
     /// The names of all rooms.
@@ -281,6 +318,41 @@ mod tests {
         assert!(directory.is_empty());
         assert_eq!(directory.join(&a, "x", None), Joined::Ended);
         assert!(directory.is_empty());
+    }
+
+    #[test]
+    fn the_rooms_of_two_spaces_have_nothing_in_common() {
+        let (hub, protocol, a) = (Directory::default(), Directory::new(Space::Protocol), link(1));
+        assert_eq!(protocol.join(&a, "x", None), Joined::Now("x".into()));
+        assert_eq!((hub.len(), hub.count("x"), link_rooms(&a)), (0, 0, vec![]));
+        assert_eq!(hub.leave(&a, "x"), None);
+        assert_eq!(hub.join(&a, "x", Some(1)), Joined::Now("x".into()));
+        assert_eq!(hub.join(&a, "y", Some(1)), Joined::Full);
+        assert_eq!(protocol.join(&a, "y", Some(2)), Joined::Now("y".into()));
+        assert!(protocol.leave(&a, "x").is_some());
+        assert_eq!((hub.count("x"), protocol.count("x"), link_rooms(&a)), (1, 0, vec!["x".into()]));
+        assert_eq!(protocol.leave_all(&a), ["y".into()] as [Arc<str>; 1]);
+        assert_eq!(hub.leave_all(&a), ["x".into()] as [Arc<str>; 1]);
+        assert!(hub.is_empty() && protocol.is_empty());
+    }
+
+    fn link_rooms(link: &Link) -> Vec<Arc<str>> {
+        link.rooms()
+    }
+
+    #[test]
+    fn who_is_closing_is_in_no_room_and_its_rooms_are_known_at_its_end() {
+        let (directory, a, b) = (Directory::default(), link(1), link(2));
+        for (link, room) in [(&a, "x"), (&b, "x"), (&a, "y")] {
+            directory.join(link, room, None);
+        }
+        directory.retire(&a);
+        directory.retire(&a);
+        assert_eq!((directory.members("x"), directory.len()), (vec![b.id()], 1));
+        assert_eq!(directory.join(&a, "z", None), Joined::Ended);
+        assert_eq!(a.rooms(), ["x".into(), "y".into()] as [Arc<str>; 2]);
+        assert_eq!(directory.leave_all(&a), ["x".into(), "y".into()] as [Arc<str>; 2]);
+        assert_eq!(directory.members("x"), [b.id()]);
     }
 
     #[test]

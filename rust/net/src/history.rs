@@ -47,6 +47,11 @@ pub(crate) struct Histories {
     rooms: HashMap<Arc<str>, History>,
     /// What was forgotten with its room.
     swept: u64,
+    /// Every message that some room keeps, the oldest first, and some that none keeps any more.
+    order: VecDeque<(u64, Arc<str>)>,
+    /// Messages in all rooms, and what they cost.
+    kept: usize,
+    bytes: usize,
     /// The newest of all.
     pub(crate) newest: u64,
     swept_at: Millis,
@@ -61,11 +66,29 @@ struct History {
     last: Millis,
 }
 
+impl History {
+    /// Gives what it has cost.
+    fn forget_oldest(&mut self) -> Option<usize> {
+        let (stamp, broadcast) = self.kept.pop_front()?;
+        self.bytes -= broadcast.payload().len();
+        self.forgotten = self.forgotten.max(stamp.offset);
+        Some(cost(&broadcast))
+    }
+}
+
+/// What a message costs in memory, its places in a history among it.
+fn cost(broadcast: &Broadcast) -> usize {
+    broadcast.len() + size_of::<Broadcast>() + size_of::<(Stamp, Arc<Broadcast>)>() + size_of::<(u64, Arc<str>)>()
+}
+
+/// Entries of `Histories::order` that stand for nothing are looked for only beyond so many.
+const SLACK: usize = 1024;
+
 /// How often rooms are looked for that nothing was said in for long.
 const SWEEP: Millis = 1000;
 
 impl Histories {
-    /// Remembers a broadcast to these rooms.
+    /// Remembers a broadcast to these rooms. Gives how many others are forgotten for want of room in all of them together.
     pub(crate) fn push(
         &mut self,
         names: &[Arc<str>],
@@ -73,9 +96,10 @@ impl Histories {
         broadcast: &Arc<Broadcast>,
         limits: &Limits,
         now: Millis,
-    ) {
+    ) -> u64 {
         self.sweep(limits, now);
         self.newest = self.newest.max(stamp.offset);
+        let cost = cost(broadcast);
         for name in names {
             let swept = self.swept;
             // A room that is new here may be one that was forgotten.
@@ -84,12 +108,42 @@ impl Histories {
             room.last = now;
             room.bytes += broadcast.payload().len();
             room.kept.push_back((stamp, broadcast.clone()));
+            self.order.push_back((stamp.offset, name.clone()));
+            (self.kept, self.bytes) = (self.kept + 1, self.bytes + cost);
             while room.kept.len() > stamp.keep || room.bytes > limits.history_bytes {
-                let Some((stamp, broadcast)) = room.kept.pop_front() else { break };
-                room.bytes -= broadcast.payload().len();
-                room.forgotten = room.forgotten.max(stamp.offset);
+                let Some(freed) = room.forget_oldest() else { break };
+                (self.kept, self.bytes) = (self.kept - 1, self.bytes - freed);
             }
         }
+        self.bound(limits.histories_bytes)
+    }
+
+    /// Forgets the oldest messages of all rooms beyond so many bytes. Gives their number.
+    fn bound(&mut self, most: usize) -> u64 {
+        let mut forgotten = 0;
+        while self.bytes > most {
+            let Some((offset, name)) = self.order.pop_front() else { break };
+            let Some(room) = self.rooms.get_mut(&name) else { continue };
+            // The room may have forgotten it by itself.
+            if room.kept.front().is_none_or(|(stamp, _)| stamp.offset != offset) {
+                continue;
+            }
+            let freed = room.forget_oldest().unwrap_or_default();
+            (self.kept, self.bytes) = (self.kept - 1, self.bytes - freed);
+            forgotten += 1;
+            if room.kept.is_empty() {
+                self.swept = self.swept.max(room.forgotten);
+                self.rooms.remove(&name);
+            }
+        }
+        // Those that the rooms have forgotten by themselves are not to pile up.
+        if self.order.len() > 2 * self.kept + SLACK {
+            let rooms = &self.rooms;
+            let oldest = |name: &Arc<str>| rooms.get(name).and_then(|room| Some(room.kept.front()?.0.offset));
+            self.order.retain(|(offset, name)| oldest(name).is_some_and(|oldest| oldest <= *offset));
+            self.order.shrink_to(2 * self.order.len());
+        }
+        forgotten
     }
 
     /// Forgets rooms in which nothing was said for so long.
@@ -99,10 +153,12 @@ impl Histories {
             return;
         }
         self.swept_at = now;
-        let swept = &mut self.swept;
+        let (swept, kept, bytes) = (&mut self.swept, &mut self.kept, &mut self.bytes);
         self.rooms.retain(|_, room| {
             let stays = room.last + age > now;
             if !stays {
+                *kept -= room.kept.len();
+                *bytes -= room.kept.iter().map(|(_, broadcast)| cost(broadcast)).sum::<usize>();
                 let newest = room.kept.back().map_or(room.forgotten, |(stamp, _)| stamp.offset);
                 *swept = (*swept).max(newest);
             }
@@ -143,11 +199,12 @@ mod tests {
         histories: Histories,
         limits: Limits,
         next: u64,
+        forgotten: u64,
     }
 
     impl House {
         fn new(limits: Limits) -> Self {
-            House { histories: Histories::default(), limits, next: 1 }
+            House { histories: Histories::default(), limits, next: 1, forgotten: 0 }
         }
 
         fn say(&mut self, rooms: &[&str], text: &str, keep: usize, now: Millis) {
@@ -156,7 +213,7 @@ mod tests {
             let names: Vec<Arc<str>> = rooms.iter().map(|name| Arc::from(*name)).collect();
             let target = Target::Rooms(names.clone());
             let broadcast = Arc::new(Broadcast::new(target, Vec::new(), Policy::Close, Kind::Text, text.as_bytes(), 1));
-            self.histories.push(&names, stamp, &broadcast, &self.limits, now);
+            self.forgotten += self.histories.push(&names, stamp, &broadcast, &self.limits, now);
         }
 
         fn since(&self, rooms: &[&str], offset: u64) -> (String, bool) {
@@ -206,6 +263,35 @@ mod tests {
         assert_eq!(house.since(&["x"], 1), (String::new(), false));
         assert_eq!(house.since(&["x"], 2), (String::new(), true));
         assert_eq!(house.since(&["y"], 2), ("g".into(), true));
+    }
+
+    #[test]
+    fn all_rooms_together_are_bounded_and_the_oldest_message_of_any_goes_first() {
+        let each = size_of::<Broadcast>() + size_of::<(Stamp, Arc<Broadcast>)>() + size_of::<(u64, Arc<str>)>() + 1;
+        let limits = Limits { histories_bytes: 3 * each, ..Limits::default() };
+        let mut house = House::new(limits);
+        for (room, text) in [("x", "1"), ("y", "2"), ("x", "3"), ("z", "4"), ("z", "5")] {
+            house.say(&[room], text, 9, 0);
+        }
+        assert_eq!(house.forgotten, 2);
+        assert_eq!(house.since(&["x", "y", "z"], 0), ("3 4 5".into(), false));
+        assert_eq!(house.since(&["x", "y", "z"], 2), ("3 4 5".into(), true));
+        assert_eq!(house.histories.rooms.len(), 2);
+    }
+
+    #[test]
+    fn what_rooms_forget_by_themselves_does_not_pile_up() {
+        let mut house = House::new(Limits::default());
+        for number in 0..20_000 {
+            house.say(&["x"], "text", 5, number);
+            house.say(&[if number % 2 == 0 { "y" } else { "z" }], "text", 1, number);
+        }
+        assert_eq!(house.forgotten, 0);
+        assert_eq!(house.histories.kept, 7);
+        assert!(house.histories.order.len() <= 2 * 7 + SLACK, "{}", house.histories.order.len());
+        house.say(&["x"], "text", 5, 10_000_000);
+        let one = cost(&house.histories.rooms["x"].kept[0].1);
+        assert_eq!((house.histories.kept, house.histories.bytes), (1, one));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use hubbub_proto::message::Kind;
 use crate::broadcast::Broadcast;
 use crate::carrier::{Carrier, join};
 use crate::id::SessionId;
+use crate::timers::Millis;
 
 /// Whose rules the session follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +62,8 @@ pub(crate) struct Lasting {
     ending: Vec<u8>,
     /// The code and reason with which it has ended while its client was away.
     pub(crate) ended: Option<(CloseCode, String)>,
+    /// It has ended by its client's fault, or silence: there is nothing for it to come back to.
+    pub(crate) forfeited: bool,
     /// What connections have been given, the oldest first: the client may not have got it.
     given: VecDeque<Entry>,
     given_bytes: usize,
@@ -69,6 +72,8 @@ pub(crate) struct Lasting {
     /// What no connection has been given.
     waiting: VecDeque<Entry>,
     waiting_bytes: usize,
+    /// When the oldest of that was said.
+    waiting_since: Millis,
 }
 
 /// One message.
@@ -117,6 +122,8 @@ impl Lasting {
             signals: Vec::new(),
             ending: Vec::new(),
             ended: None,
+            forfeited: false,
+            waiting_since: 0,
             given: VecDeque::new(),
             given_bytes: 0,
             forgotten: 0,
@@ -184,9 +191,17 @@ impl Lasting {
     }
 
     /// Keeps a message for the next connection.
-    pub(crate) fn queue(&mut self, entry: Entry) {
+    pub(crate) fn queue(&mut self, entry: Entry, now: Millis) {
+        if self.waiting.is_empty() {
+            self.waiting_since = now;
+        }
         self.waiting_bytes += entry.len();
         self.waiting.push_back(entry);
+    }
+
+    /// What waits has not waited for longer: a client that asks again and again may be about to fetch it.
+    pub(crate) fn has_waited_at_most(&self, time: Millis, now: Millis) -> bool {
+        self.waiting.is_empty() || self.waiting_since + time >= now
     }
 
     /// Remembers a message that the connection has been given, and forgets older ones beyond so many bytes.
@@ -311,12 +326,12 @@ mod tests {
     #[test]
     fn what_is_not_acknowledged_comes_again() {
         let mut lasting = lasting();
-        lasting.queue(own("a"));
-        lasting.queue(own("b"));
+        lasting.queue(own("a"), 0);
+        lasting.queue(own("b"), 0);
         assert_eq!(payload(&mut lasting, true), "4a|4b");
         assert_eq!(payload(&mut lasting, true), "4a|4b");
         lasting.acknowledge(1).unwrap();
-        lasting.queue(own("c"));
+        lasting.queue(own("c"), 0);
         assert_eq!(payload(&mut lasting, true), "4b|4c");
         lasting.acknowledge(3).unwrap();
         assert!(!lasting.has_news());
@@ -327,7 +342,7 @@ mod tests {
     fn the_end_of_an_engineio_session_does_not_come_with_its_last_messages() {
         for (dialect, payloads) in [(Dialect::Comet, ["4a|1", "1"]), (Dialect::EngineIo, ["4a", "1"])] {
             let mut lasting = Lasting { dialect, ..lasting() };
-            lasting.queue(own("a"));
+            lasting.queue(own("a"), 0);
             lasting.end(CloseCode::NORMAL, "", |out| out.push(b'1'));
             for expected in payloads {
                 assert!(lasting.has_news());
@@ -337,9 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn it_is_known_for_how_long_something_has_waited() {
+        let mut lasting = lasting();
+        assert!(lasting.has_waited_at_most(5, 100));
+        lasting.queue(own("a"), 100);
+        lasting.queue(own("b"), 104);
+        assert_eq!([105, 106].map(|now| lasting.has_waited_at_most(5, now)), [true, false]);
+        payload(&mut lasting, false);
+        lasting.queue(own("c"), 200);
+        assert!(lasting.has_waited_at_most(5, 205));
+    }
+
+    #[test]
     fn a_cursor_that_cannot_be_is_a_gap() {
         let mut lasting = lasting();
-        lasting.queue(own("a"));
+        lasting.queue(own("a"), 0);
         assert_eq!(lasting.acknowledge(1), Err(Gap), "it was given to nobody");
         payload(&mut lasting, true);
         lasting.acknowledge(1).unwrap();
@@ -350,10 +377,10 @@ mod tests {
     fn without_keeping_nothing_comes_twice() {
         let mut lasting = lasting();
         lasting.signal(|out| out.extend_from_slice(b"2"));
-        lasting.queue(own("a"));
+        lasting.queue(own("a"), 0);
         assert_eq!(payload(&mut lasting, false), "2|4a");
         assert_eq!(payload(&mut lasting, false), "");
-        lasting.queue(own("b"));
+        lasting.queue(own("b"), 0);
         assert_eq!(payload(&mut lasting, false), "4b");
     }
 
@@ -363,7 +390,7 @@ mod tests {
         for text in ["a", "b", "c"] {
             lasting.remember(own(text), 1 << 10);
         }
-        lasting.queue(own("d"));
+        lasting.queue(own("d"), 0);
         lasting.acknowledge(2).unwrap();
         let mut out = Vec::new();
         lasting.replay(Carrier::Events, &mut out);
@@ -388,7 +415,7 @@ mod tests {
             lasting.remember(own(""), 1 << 10);
         }
         assert!(lasting.given.len() <= (1 << 10) / size_of::<Entry>());
-        lasting.queue(own(""));
+        lasting.queue(own(""), 0);
         assert!(lasting.waiting_bytes > 0);
     }
 

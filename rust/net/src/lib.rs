@@ -63,7 +63,7 @@ pub use carrier::Carrier;
 pub use command::{Answer, Command, CommandBatch, Moved, Parcel, ShardHandle, Verdict};
 pub use compression::{Compression, CompressionMode, Form};
 pub use counters::Counts;
-pub use directory::{Directory, Joined, Position};
+pub use directory::{Directory, Joined, Position, Space};
 pub use exchange::{Piece, Reply};
 pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
 pub use files::Folder;

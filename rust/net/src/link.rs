@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thin_vec::ThinVec;
 
 use crate::carrier::Carrier;
+use crate::directory::Space;
 use crate::id::SessionId;
 use crate::peer::Peer;
 
@@ -36,8 +37,8 @@ pub struct Link {
     state: AtomicU8,
     /// Round trip of the last ping, in microseconds plus one; 0 before the first.
     latency: AtomicU32,
-    /// The rooms that the session is in. Kept by the directory, under its lock first.
-    rooms: Mutex<ThinVec<Arc<str>>>,
+    /// The rooms that the session is in. Kept by the directories, each under its lock first.
+    rooms: Mutex<ThinVec<(Space, Arc<str>)>>,
 }
 
 impl Link {
@@ -113,9 +114,10 @@ impl Link {
         }
     }
 
-    /// The names of the session's rooms, in the order of joining.
+    /// The names of the session's rooms of the hub's, in the order of joining.
     pub fn rooms(&self) -> Vec<Arc<str>> {
-        self.lock_rooms().to_vec()
+        let rooms = self.lock_rooms();
+        rooms.iter().filter(|(space, _)| *space == Space::Hub).map(|(_, name)| name.clone()).collect()
     }
 
     // ---- the poster's side
@@ -227,7 +229,7 @@ impl Link {
         let _ = self.state.fetch_update(Ordering::Release, Ordering::Relaxed, change);
     }
 
-    pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, ThinVec<Arc<str>>> {
+    pub(crate) fn lock_rooms(&self) -> MutexGuard<'_, ThinVec<(Space, Arc<str>)>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

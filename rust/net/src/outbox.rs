@@ -5,8 +5,9 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-/// Small sends are gathered in one buffer up to here; then a further one is begun.
-const GATHER_BYTES: usize = 32 << 10;
+/// Small sends are gathered in one buffer up to here; then a further one is begun. With one of the largest small sends more
+/// it has 32 KiB: it need not grow to the double.
+const GATHER_BYTES: usize = 24 << 10;
 /// The first buffer of somebody who has something to say.
 const FIRST_BYTES: usize = 512;
 /// Pieces in one vectored write.
@@ -29,6 +30,8 @@ struct Backlog {
     /// How much of the first piece has been written.
     written: usize,
     bytes: usize,
+    /// What the pieces in the queue cost beside their bytes.
+    overhead: usize,
 }
 
 enum Piece {
@@ -46,6 +49,15 @@ impl Piece {
             Piece::Own(bytes) => bytes,
             Piece::Shared(bytes) | Piece::Broadcast(bytes) => bytes,
         }
+    }
+
+    /// What it costs beside its bytes: its place, and what its buffer has allocated in vain.
+    fn overhead(&self) -> usize {
+        let spare = match self {
+            Piece::Own(bytes) => bytes.capacity() - bytes.len(),
+            Piece::Shared(_) | Piece::Broadcast(_) => 0,
+        };
+        size_of::<Self>() + spare
     }
 }
 
@@ -66,6 +78,11 @@ impl Outbox {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes that it keeps in memory, more or less: what waits, and what each piece costs beside.
+    pub(crate) fn weight(&self) -> usize {
+        self.0.as_ref().map_or(0, |backlog| backlog.bytes + backlog.overhead)
     }
 
     /// Lets `write` append a small frame to the gathered bytes.
@@ -146,10 +163,11 @@ impl Backlog {
     fn drop_oldest(&mut self, pool: &mut Pool, wanted: usize, limit: usize) -> usize {
         let mut dropped = 0;
         let mut at = usize::from(self.written > 0);
-        while self.bytes > 0 && self.bytes + wanted > limit && at < self.queue.len() {
+        while self.bytes > 0 && self.bytes + self.overhead + wanted > limit && at < self.queue.len() {
             if matches!(self.queue[at], Piece::Broadcast(_)) {
                 if let Some(piece) = self.queue.remove(at) {
                     self.bytes -= piece.as_slice().len();
+                    self.overhead -= piece.overhead();
                     pool.waiting -= piece.as_slice().len();
                     dropped += 1;
                 }
@@ -192,7 +210,9 @@ impl Backlog {
                 return;
             }
             self.written -= len;
-            if let Some(Piece::Own(buffer)) = self.queue.pop_front() {
+            let piece = self.queue.pop_front();
+            self.overhead -= piece.as_ref().map_or(0, Piece::overhead);
+            if let Some(Piece::Own(buffer)) = piece {
                 pool.keep_buffer(buffer);
             }
         }
@@ -205,13 +225,16 @@ impl Backlog {
     fn push(&mut self, piece: Piece) {
         self.seal();
         self.bytes += piece.as_slice().len();
+        self.overhead += piece.overhead();
         self.queue.push_back(piece);
     }
 
     /// Moves the gathered bytes to the queue, so that something may follow them.
     fn seal(&mut self) {
         if !self.tail.is_empty() {
-            self.queue.push_back(Piece::Own(std::mem::take(&mut self.tail)));
+            let piece = Piece::Own(std::mem::take(&mut self.tail));
+            self.overhead += piece.overhead();
+            self.queue.push_back(piece);
         }
     }
 }
@@ -248,6 +271,7 @@ impl Pool {
         }
         backlog.written = 0;
         backlog.bytes = 0;
+        backlog.overhead = 0;
         backlog.queue.clear();
         if backlog.queue.capacity() > PIECES {
             backlog.queue = VecDeque::new();
@@ -346,7 +370,7 @@ mod tests {
         outbox.push_broadcast(&mut pool, Bytes::from_static(b"3333"));
         // A byte of the first one is out: it must be finished.
         assert_eq!(drain(&mut outbox, &mut pool, 1, 1).0, "1");
-        assert_eq!(outbox.drop_oldest(&mut pool, 4, 14), 1);
+        assert_eq!(outbox.drop_oldest(&mut pool, 4, 14 + 4 * size_of::<Piece>() + FIRST_BYTES), 1);
         assert_eq!(drain(&mut outbox, &mut pool, 99, 99).0, "111own3333");
     }
 
@@ -358,13 +382,32 @@ mod tests {
         one.push_broadcast(&mut pool, Bytes::from_static(b"2222"));
         other.push_shared(&mut pool, Bytes::from_static(b"abc"));
         assert_eq!(pool.waiting(), 16);
-        one.drop_oldest(&mut pool, 1, 13);
+        one.drop_oldest(&mut pool, 1, 13 + 2 * size_of::<Piece>() + FIRST_BYTES);
         assert_eq!(pool.waiting(), 12);
         drain(&mut one, &mut pool, 7, 7);
         assert_eq!((one.len(), pool.waiting()), (2, 5));
         one.clear(&mut pool);
         drain(&mut other, &mut pool, 9, 9);
         assert_eq!(pool.waiting(), 0);
+    }
+
+    #[test]
+    fn what_a_piece_costs_beside_its_bytes_counts_while_it_waits() {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        for _ in 0..100 {
+            small(&mut outbox, &mut pool, "x");
+            outbox.push_broadcast(&mut pool, Bytes::new());
+            outbox.push_broadcast(&mut pool, Bytes::from_static(b"y"));
+        }
+        assert_eq!(outbox.len(), 200);
+        assert!(outbox.weight() >= 300 * size_of::<Piece>(), "{}", outbox.weight());
+        outbox.drop_oldest(&mut pool, 0, 0);
+        let gathered = 100 * (size_of::<Piece>() + FIRST_BYTES);
+        assert_eq!(outbox.weight(), gathered);
+        drain(&mut outbox, &mut pool, 99, 9);
+        assert_eq!((outbox.len(), outbox.weight()), (91, 91 * (size_of::<Piece>() + FIRST_BYTES)));
+        drain(&mut outbox, &mut pool, 99, 99);
+        assert_eq!((outbox.weight(), outbox.len()), (0, 0));
     }
 
     #[test]

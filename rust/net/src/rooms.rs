@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use thin_vec::ThinVec;
 
+use crate::directory::Space;
+
 /// The rooms that have members on this shard.
 #[derive(Default)]
 pub(crate) struct Rooms {
-    by_name: HashMap<Arc<str>, u32>,
+    /// One for each space.
+    by_name: [HashMap<Arc<str>, u32>; 2],
     parts: Vec<Part>,
     free: Vec<u32>,
 }
 
 #[derive(Default)]
 struct Part {
-    name: Option<Arc<str>>,
+    name: Option<(Space, Arc<str>)>,
     members: Vec<Member>,
 }
 
@@ -42,8 +45,8 @@ pub(crate) trait Memberships {
 
 impl Rooms {
     /// Adds a session that is not yet a member.
-    pub(crate) fn join(&mut self, name: &Arc<str>, slot: u32, lists: &mut impl Memberships) {
-        let room = self.part(name);
+    pub(crate) fn join(&mut self, space: Space, name: &Arc<str>, slot: u32, lists: &mut impl Memberships) {
+        let room = self.part(space, name);
         let Some(list) = lists.of(slot) else { return };
         if list.iter().any(|membership| membership.room == room) {
             return;
@@ -54,8 +57,8 @@ impl Rooms {
     }
 
     /// Takes a session out of one room.
-    pub(crate) fn leave(&mut self, name: &str, slot: u32, lists: &mut impl Memberships) {
-        let Some(&room) = self.by_name.get(name) else { return };
+    pub(crate) fn leave(&mut self, space: Space, name: &str, slot: u32, lists: &mut impl Memberships) {
+        let Some(&room) = self.by_name[space as usize].get(name) else { return };
         let Some(list) = lists.of(slot) else { return };
         let Some(at) = list.iter().position(|membership| membership.room == room) else { return };
         let gone = list.swap_remove(at);
@@ -76,24 +79,24 @@ impl Rooms {
     }
 
     /// The slots of a room's members.
-    pub(crate) fn members(&self, name: &str) -> impl ExactSizeIterator<Item = u32> + '_ {
-        let members = match self.by_name.get(name) {
+    pub(crate) fn members(&self, space: Space, name: &str) -> impl ExactSizeIterator<Item = u32> + '_ {
+        let members = match self.by_name[space as usize].get(name) {
             Some(&room) => self.parts[room as usize].members.as_slice(),
             None => &[],
         };
         members.iter().map(|member| member.slot)
     }
 
-    fn part(&mut self, name: &Arc<str>) -> u32 {
-        if let Some(&room) = self.by_name.get(name) {
+    fn part(&mut self, space: Space, name: &Arc<str>) -> u32 {
+        if let Some(&room) = self.by_name[space as usize].get(name) {
             return room;
         }
         let room = self.free.pop().unwrap_or_else(|| {
             self.parts.push(Part::default());
             self.parts.len() as u32 - 1
         });
-        self.parts[room as usize].name = Some(name.clone());
-        self.by_name.insert(name.clone(), room);
+        self.parts[room as usize].name = Some((space, name.clone()));
+        self.by_name[space as usize].insert(name.clone(), room);
         room
     }
 
@@ -106,8 +109,8 @@ impl Rooms {
         }
         if part.members.is_empty() {
             part.members = Vec::new();
-            if let Some(name) = part.name.take() {
-                self.by_name.remove(&name);
+            if let Some((space, name)) = part.name.take() {
+                self.by_name[space as usize].remove(&name);
             }
             self.free.push(gone.room);
         }
@@ -127,7 +130,7 @@ mod tests {
     }
 
     fn sorted(rooms: &Rooms, name: &str) -> Vec<u32> {
-        let mut slots: Vec<u32> = rooms.members(name).collect();
+        let mut slots: Vec<u32> = rooms.members(Space::Hub, name).collect();
         slots.sort_unstable();
         slots
     }
@@ -143,11 +146,11 @@ mod tests {
             let (slot, room) = ((random >> 33) as u32 % 12, (random >> 40) as usize % names.len());
             match (random >> 50) % 5 {
                 0..=2 => {
-                    rooms.join(&names[room], slot, &mut lists);
+                    rooms.join(Space::Hub, &names[room], slot, &mut lists);
                     expected[room].insert(slot);
                 }
                 3 => {
-                    rooms.leave(&names[room], slot, &mut lists);
+                    rooms.leave(Space::Hub, &names[room], slot, &mut lists);
                     expected[room].remove(&slot);
                 }
                 _ => {

@@ -11,8 +11,9 @@ use mio::net::UnixStream;
 
 use crate::command::{Command, ShardHandle};
 use crate::counters::{Counters, Counts};
-use crate::directory::Directory;
+use crate::directory::{Directory, Space};
 use crate::figures::{ShardFigures, Times};
+use crate::link::Link;
 use crate::peer::Peer;
 use crate::places::Places;
 use crate::routes::Routes;
@@ -31,6 +32,8 @@ pub struct Server {
     settings: Settings,
     routes: Routes,
     directory: Directory,
+    /// The rooms of protocols that the server itself speaks.
+    protocols: Directory,
     /// Which life of the server it is; not 0.
     epoch: u32,
     addresses: Vec<Address>,
@@ -75,11 +78,16 @@ impl Server {
                 continue;
             }
             for (listener, address) in transport::listen(bind)? {
+                if let Some(bytes) = settings.limits.unsent_bytes {
+                    listener.bound_unsent(bytes);
+                }
                 listeners.push(listener);
                 addresses.push(address);
             }
         }
-        let seeds = (0..settings.shards.max(1)).map(|_| crate::shard::Seed::new()).collect::<io::Result<Vec<_>>>()?;
+        let seeds = (0..settings.shards.max(1))
+            .map(|_| crate::shard::Seed::new(settings.limits.posted_bytes))
+            .collect::<io::Result<Vec<_>>>()?;
         let server = Arc::new(Server {
             max_sessions: settings.max_sessions.unwrap_or_else(descriptors_to_spare),
             places: settings.max_sessions_per_address.map(Places::new),
@@ -90,6 +98,7 @@ impl Server {
             settings,
             routes,
             directory: Directory::default(),
+            protocols: Directory::new(Space::Protocol),
             epoch: epoch()?,
             addresses,
             connections: AtomicUsize::new(0),
@@ -130,9 +139,23 @@ impl Server {
         Ok(theirs.into())
     }
 
-    /// Who is in which room.
+    /// Who is in which room of the hub's.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Who is in which room of this space.
+    pub fn rooms(&self, space: Space) -> &Directory {
+        match space {
+            Space::Hub => &self.directory,
+            Space::Protocol => &self.protocols,
+        }
+    }
+
+    /// Takes a session that has ended out of all rooms, and gives those of the hub's.
+    pub(crate) fn leave_all_rooms(&self, link: &Link) -> Vec<Arc<str>> {
+        self.protocols.leave_all(link);
+        self.directory.leave_all(link)
     }
 
     /// Numbers of broadcasts are those of this life of the server.

@@ -146,6 +146,8 @@ pub(crate) struct Session {
     pub(crate) finished: bool,
     /// The user has been told of the end.
     pub(crate) told: bool,
+    /// It gets what is broadcast to everyone: the user knows it.
+    pub(crate) known: bool,
     /// It counts among the handshakes under way.
     pub(crate) pending: bool,
 }
@@ -212,6 +214,7 @@ impl Session {
             broken: false,
             finished: false,
             told: false,
+            known: false,
             pending: true,
         }
     }
@@ -228,6 +231,11 @@ impl Session {
     /// It is a WebSocket whose messages are messages, and that has nothing but that.
     pub(crate) fn is_plain(&self) -> bool {
         self.rare.is_none() && self.carrier == Carrier::WebSocket
+    }
+
+    /// Its messages are the program's own, not packets of a protocol that is spoken by it.
+    pub(crate) fn is_the_hubs(&self) -> bool {
+        self.is_plain() || self.lasting().is_none_or(|lasting| lasting.dialect != Dialect::EngineIo)
     }
 
     /// It is still to be told what it has missed.
@@ -275,7 +283,7 @@ impl Session {
     /// It has ended, and its client, which has no connection just now, may still fetch the last words.
     pub(crate) fn has_last_words(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.lasting().is_some_and(Lasting::has_news)
+        ends && self.lasting().is_some_and(|lasting| !lasting.forfeited && lasting.has_news())
     }
 
     /// It has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.
@@ -292,6 +300,11 @@ impl Session {
     /// Bytes that wait for its client.
     pub(crate) fn backlog(&self) -> usize {
         if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.outbox.len() }
+    }
+
+    /// What that keeps in memory, more or less.
+    pub(crate) fn weight(&self) -> usize {
+        if self.is_away() { self.backlog() } else { self.outbox.weight() }
     }
 
     pub(crate) fn slot(&self) -> u32 {

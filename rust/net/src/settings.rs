@@ -71,6 +71,10 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// From here on `await send` waits.
     pub high_water_bytes: usize,
+    /// What the kernel holds of it beside, unsent, on TCP; `None`: as much as it likes.
+    pub unsent_bytes: Option<u32>,
+    /// What was posted to a shard that has not taken it up. Beyond: threads that can wait do.
+    pub posted_bytes: usize,
     /// What a full outbox means for a broadcast, unless its room says otherwise.
     pub outbox_policy: Policy,
     /// A ping is sent after this long without a byte from the peer.
@@ -87,6 +91,8 @@ pub struct Limits {
     pub history_messages: usize,
     /// Bytes of messages that a room remembers.
     pub history_bytes: usize,
+    /// The same for all rooms together, with what each message costs beside its bytes.
+    pub histories_bytes: usize,
     /// A room in which nothing was said for so long remembers nothing any more.
     pub history_timeout: Duration,
     /// Of such a session's messages that a connection has been given, so much is kept for the next one.
@@ -108,6 +114,8 @@ impl Default for Limits {
             rate_policy: RatePolicy::Pause,
             outbox_bytes: 1 << 20,
             high_water_bytes: 64 << 10,
+            unsent_bytes: Some(1 << 20),
+            posted_bytes: 8 << 20,
             outbox_policy: Policy::Close,
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Some(Duration::from_secs(20)),
@@ -117,6 +125,7 @@ impl Default for Limits {
             rooms_per_session: Some(1000),
             history_messages: 0,
             history_bytes: 1 << 20,
+            histories_bytes: 64 << 20,
             history_timeout: Duration::from_secs(300),
         }
     }
@@ -372,6 +381,10 @@ pub enum Bind {
         path: PathBuf,
         /// Pending connections in the accept queue.
         backlog: i32,
+        /// Its permissions; by umask if not given.
+        mode: Option<u32>,
+        /// The number of its group.
+        group: Option<u32>,
     },
     /// A listening socket that somebody else has opened.
     Descriptor(OwnedFd),

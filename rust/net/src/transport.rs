@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
@@ -228,6 +228,18 @@ impl Listener {
         }
     }
 
+    /// The kernel holds no more than so many bytes unsent on each connection that is accepted here. Where it has no such
+    /// bound, nothing changes.
+    pub(crate) fn bound_unsent(&self, bytes: u32) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Listener::Tcp(listener) = self {
+            // Connections have it from their listener. It fails nowhere; without it, more is held.
+            let _ = socket2::SockRef::from(listener).set_tcp_notsent_lowat(bytes);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = bytes;
+    }
+
     pub(crate) fn accept(&self, nodelay: bool) -> io::Result<(Stream, Peer)> {
         match self {
             Listener::Tcp(listener) => {
@@ -261,7 +273,7 @@ pub(crate) fn listen(bind: Bind) -> io::Result<Vec<(Listener, Address)>> {
     match bind {
         Bind::Guests { .. } => Ok(Vec::new()),
         Bind::Tcp { host, port, backlog, reuse_port } => listen_tcp(&host, port, backlog, reuse_port),
-        Bind::Unix { path, backlog } => Ok(vec![listen_unix(path, backlog)?]),
+        Bind::Unix { path, backlog, mode, group } => Ok(vec![listen_unix(path, backlog, mode, group)?]),
         Bind::Descriptor(fd) => Ok(vec![inherit(fd)?]),
     }
 }
@@ -313,7 +325,7 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(code, Some(rustix::io::Errno::ADDRNOTAVAIL | rustix::io::Errno::AFNOSUPPORT))
 }
 
-fn listen_unix(path: PathBuf, backlog: i32) -> io::Result<(Listener, Address)> {
+fn listen_unix(path: PathBuf, backlog: i32, mode: Option<u32>, group: Option<u32>) -> io::Result<(Listener, Address)> {
     if std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket()) {
         if !is_stale(&path)? {
             return Err(io::ErrorKind::AddrInUse.into());
@@ -322,10 +334,17 @@ fn listen_unix(path: PathBuf, backlog: i32) -> io::Result<(Listener, Address)> {
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&socket2::SockAddr::unix(&path)?)?;
+    let name = Some(UnlinkOnDrop(path.clone()));
+    // Before it listens: until then nobody can connect.
+    if group.is_some() {
+        std::os::unix::fs::chown(&path, None, group)?;
+    }
+    if let Some(mode) = mode {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+    }
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     let listener = UnixListener::from_std(socket.into());
-    let name = Some(UnlinkOnDrop(path.clone()));
     Ok((Listener::Unix { listener, _name: name }, Address::Unix(Some(path))))
 }
 

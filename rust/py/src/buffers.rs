@@ -46,15 +46,16 @@ pub(crate) fn with_message<R>(data: &Bound<'_, PyAny>, f: impl FnOnce(Message<'_
         return Ok(f(bytes_message(bytes)));
     }
     if let Ok(text) = data.cast::<PyString>() {
-        return text_message(text, f);
+        return Ok(f(Message::Borrowed(Kind::Text, text.to_str()?.as_bytes())));
     }
     Ok(f(Message::Borrowed(Kind::Binary, &copy(data)?)))
 }
 
-/// The message that some bytes are.
+/// The message that some bytes are. An object of a class of the program's is copied: its end may run code, and nobody knows
+/// when and where what is shared ends.
 pub(crate) fn bytes_message<'a>(bytes: &'a Bound<'_, PyBytes>) -> Message<'a> {
     let slice = bytes.as_bytes();
-    match slice.len() < SHARE_BYTES {
+    match slice.len() < SHARE_BYTES || !bytes.is_exact_instance_of::<PyBytes>() {
         true => Message::Borrowed(Kind::Binary, slice),
         false => Message::Shared(Kind::Binary, shared(bytes)),
     }
@@ -93,6 +94,7 @@ pub(crate) fn to_bytes<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyB
     }
 }
 
+/// For a `str` itself: see [`bytes_message`].
 fn text_message<R>(text: &Bound<'_, PyString>, f: impl FnOnce(Message<'_>) -> R) -> PyResult<R> {
     let utf8 = text.to_str()?;
     if utf8.len() < SHARE_BYTES {

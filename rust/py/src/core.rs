@@ -6,17 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hubbub_net::{
-    Broadcast, Carrier, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId, Target,
+    Broadcast, Carrier, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId,
+    ShardHandle, Space, Target,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use crate::buffers::Message;
 use crate::exchange::Exchange;
-use crate::home::{self, Way};
+use crate::home::{self, Home, Way};
 use crate::opening::Asked;
+use crate::place::Waiters;
 use crate::session::Session;
-use crate::waiting::Waiter;
+
+/// What is collected is posted when it weighs so much, although the pass is not over.
+const POST_BYTES: usize = 256 << 10;
+/// How long a thread waits for a shard that takes up nothing at all.
+const POST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One running server.
 pub(crate) struct Core {
@@ -36,16 +42,21 @@ pub(crate) struct Core {
     pub(crate) asked: Mutex<HashMap<SessionId, Asked>>,
     /// HTTP requests whose responses are not complete.
     exchanges: Mutex<HashMap<SessionId, Py<Exchange>>>,
-    /// Who waits for which broadcast to be handed out.
-    pub(crate) deliveries: Mutex<Vec<(Arc<Delivery>, Py<Waiter>)>>,
+    /// Who waits for which broadcast to be handed out, by the delivery's address.
+    pub(crate) deliveries: Mutex<HashMap<usize, (Arc<Delivery>, Waiters)>>,
     /// Who waits for the next flush.
-    pub(crate) flushes: Mutex<Vec<Py<Waiter>>>,
+    pub(crate) flushes: Mutex<Waiters>,
     /// Broadcasts that `on_broadcast` has not heard of yet.
     pub(crate) spoken: Mutex<Vec<Spoken>>,
     /// Held while a broadcast gets its number and is posted.
     numbering: Mutex<()>,
+    /// What the loop's thread has said for shards with threads of their own and has not posted yet, by shard. Any other
+    /// thread adds what it says and posts all of it.
+    collected: Mutex<Vec<CommandBatch>>,
     pub(crate) stopped_shards: AtomicUsize,
     pub(crate) leaving: AtomicBool,
+    /// The process ends: nothing of Python's is called any more.
+    pub(crate) frozen: AtomicBool,
 }
 
 /// What the core calls.
@@ -133,7 +144,9 @@ impl Core {
     pub(crate) fn new(server: Arc<Server>, hub: Py<PyWeakrefReference>, user: User) -> Self {
         let mut table = Table::default();
         table.shards.resize_with(server.handles().len(), Vec::new);
+        let collected = server.handles().iter().map(|_| CommandBatch::default()).collect();
         Core {
+            collected: Mutex::new(collected),
             server,
             hub,
             hears_broadcasts: user.hooks.spoken.is_some(),
@@ -149,6 +162,7 @@ impl Core {
             numbering: Mutex::default(),
             stopped_shards: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
         }
     }
 
@@ -170,6 +184,11 @@ impl Core {
 
     pub(crate) fn runtime(&self) -> Option<Arc<Runtime>> {
         lock(&self.runtime).clone()
+    }
+
+    /// The event loop, unless it may not be called any more.
+    pub(crate) fn runtime_to_call(&self) -> Option<Arc<Runtime>> {
+        if self.frozen.load(Ordering::Relaxed) { None } else { self.runtime() }
     }
 
     /// Tasks must be parked by `Runtime::park`.
@@ -202,8 +221,10 @@ impl Core {
         if slots.len() <= id.slot() {
             slots.resize_with(id.slot() + 1, || None);
         }
-        slots[id.slot()] = Some(session.clone_ref(py));
+        let before = slots[id.slot()].replace(session.clone_ref(py));
         table.count += 1;
+        drop(table);
+        drop(before);
     }
 
     /// The session with this id, if it is open.
@@ -233,7 +254,8 @@ impl Core {
     // ---- exchanges
 
     pub(crate) fn enter_exchange(&self, id: SessionId, exchange: Py<Exchange>) {
-        lock(&self.exchanges).insert(id, exchange);
+        let before = lock(&self.exchanges).insert(id, exchange);
+        drop(before);
     }
 
     /// The exchange with this id, if its response is not complete.
@@ -256,14 +278,17 @@ impl Core {
         let home = home::with(self.key(), |home| {
             let Some((part, piece)) = cargo.take() else { return (0, false) };
             let waiting = match &mut home.way {
-                Way::Inline { shard, events } => match part {
-                    Part::Whole(reply) => {
-                        shard.answer(id, &reply, piece, events);
-                        0
+                Way::Inline { shard, events } => {
+                    shard.obey_posted(events);
+                    match part {
+                        Part::Whole(reply) => {
+                            shard.answer(id, &reply, piece, events);
+                            0
+                        }
+                        Part::Content { last } => shard.content(id, piece, last, events),
                     }
-                    Part::Content { last } => shard.content(id, piece, last, events),
-                },
-                Way::Remote { batches } => load(&mut batches[shard], link, part, piece),
+                }
+                Way::Remote => self.collect(shard, |batch| load(batch, link, part, piece)),
             };
             (waiting, home.wants_flush())
         });
@@ -275,10 +300,8 @@ impl Core {
                 waiting
             }
             (None, Some((part, piece))) => {
-                let mut batch = CommandBatch::default();
-                let waiting = load(&mut batch, link, part, piece);
-                self.server.handles()[shard].post(batch);
-                waiting
+                self.wait_for_room(py);
+                self.post_behind(|batches| load(&mut batches[shard], link, part, piece))
             }
             (None, None) => 0,
         }
@@ -289,30 +312,98 @@ impl Core {
     /// Lets the session's shard do something.
     pub(crate) fn post(&self, py: Python<'_>, shard: usize, command: Command) {
         let mut command = Some(command);
-        let home = home::with(self.key(), |home| match command.take() {
-            Some(command) => home.post(shard, command),
-            None => false,
+        let home = home::with(self.key(), |home| {
+            if let Some(command) = command.take() {
+                self.let_obey(home, shard, command);
+            }
+            home.wants_flush()
         });
         if let Some(command) = command {
-            self.server.handles()[shard].post(command);
+            self.wait_for_room(py);
+            self.post_behind(|batches| batches[shard].push(command));
         }
         if home == Some(true) {
             self.schedule_flush(py);
         }
     }
 
-    /// The same, before this thread does anything else: what another thread posts hereafter comes after it.
-    pub(crate) fn post_now(&self, py: Python<'_>, shard: usize, command: Command) {
-        self.post(py, shard, command);
-        home::with(self.key(), |home| home.way.post_collected(self.server.handles()));
+    /// On the loop's thread: lets a shard obey, behind all that was said before on any thread.
+    fn let_obey(&self, home: &mut Home, shard: usize, command: Command) {
+        match &mut home.way {
+            Way::Inline { shard, events } => {
+                shard.obey_posted(events);
+                shard.obey(command, events);
+            }
+            Way::Remote => self.collect(shard, |batch| batch.push(command)),
+        }
     }
 
-    /// Lets a session's shard know that it has joined a room.
-    pub(crate) fn join(&self, py: Python<'_>, link: &Link, room: Arc<str>) {
+    /// On the loop's thread: adds to what is collected for a shard with a thread of its own.
+    fn collect<R>(&self, shard: usize, add: impl FnOnce(&mut CommandBatch) -> R) -> R {
+        let mut batches = lock(&self.collected);
+        let (batch, handle) = (&mut batches[shard], &self.server.handles()[shard]);
+        let added = add(batch);
+        if batch.weight() >= POST_BYTES {
+            handle.post(std::mem::replace(batch, handle.batch()));
+        }
+        added
+    }
+
+    /// On any other thread: posts what the loop's thread has said so far, and then what is added.
+    fn post_behind<R>(&self, add: impl FnOnce(&mut [CommandBatch]) -> R) -> R {
+        let mut batches = lock(&self.collected);
+        let added = add(&mut batches);
+        home::post_collected(&mut batches, self.server.handles());
+        added
+    }
+
+    /// Posts what was collected.
+    pub(crate) fn post_collected(&self) {
+        let posted = home::post_collected(&mut lock(&self.collected), self.server.handles());
+        home::give_way(posted);
+    }
+
+    /// On any thread but the loop's: waits until the shards have taken up enough of what was posted. Who is waited for by the
+    /// loop's thread, which may have to drive the shard, waits only as long as nothing is taken up.
+    fn wait_for_room(&self, py: Python<'_>) {
+        let handles = self.server.handles();
+        if handles.iter().any(ShardHandle::is_full) {
+            py.detach(|| handles.iter().for_each(|handle| handle.wait_for_room(POST_PATIENCE)));
+        }
+    }
+
+    // ---- sessions that the user is getting to know
+
+    /// The user gets to know a session now: broadcasts to everyone are held for it until the next flush, or until the loop's
+    /// thread broadcasts to everyone.
+    pub(crate) fn arrive(&self, py: Python<'_>, id: SessionId) {
+        self.post(py, id.shard(), Command::Arrive(id));
+        home::with(self.key(), |home| home.arriving.push(id));
+    }
+
+    /// On the loop's thread: whoever was arriving has arrived.
+    pub(crate) fn introduce(&self, home: &mut Home) {
+        for id in std::mem::take(&mut home.arriving) {
+            self.let_obey(home, id.shard(), Command::Introduce(id));
+        }
+    }
+
+    // ---- rooms
+
+    /// Lets a session's shard know that it has joined a room. An event stream is told what it has missed there at the next
+    /// flush, together with what it has missed in the other rooms that it joins until then; or now, on any other thread.
+    pub(crate) fn join(&self, py: Python<'_>, link: &Link, space: Space, room: Arc<str>) {
         let id = link.id();
-        self.post_now(py, id.shard(), Command::Join(id, room));
+        self.post(py, id.shard(), Command::Join(id, space, room));
         if link.carrier() == Carrier::Events && home::with(self.key(), |home| home.joined.push(id)).is_none() {
             self.post(py, id.shard(), Command::CatchUp(id));
+        }
+    }
+
+    /// On the loop's thread: whoever has joined rooms has joined all of them for now.
+    pub(crate) fn catch_up(&self, home: &mut Home) {
+        for id in std::mem::take(&mut home.joined) {
+            self.let_obey(home, id.shard(), Command::CatchUp(id));
         }
     }
 
@@ -333,19 +424,23 @@ impl Core {
         let mut messages = Some(messages);
         let home = home::with(self.key(), |home| {
             let mut waiting = 0;
-            for message in messages.take().into_iter().flatten() {
-                let form = Form { kind: message.kind(), compress };
-                waiting = match &mut home.way {
-                    Way::Inline { shard, events } => match message {
-                        Message::Borrowed(_, bytes) => shard.send(id, form, bytes, events),
-                        Message::Shared(_, bytes) => shard.send_shared(id, form, bytes, events),
-                    },
-                    Way::Remote { batches } => {
-                        let waiting = link.add_posted(message.as_slice().len());
-                        collect(&mut batches[shard], id, form, message);
-                        waiting
+            let messages = messages.take().into_iter().flatten();
+            match &mut home.way {
+                Way::Inline { shard, events } => {
+                    shard.obey_posted(events);
+                    for message in messages {
+                        let form = Form { kind: message.kind(), compress };
+                        waiting = match message {
+                            Message::Borrowed(_, bytes) => shard.send(id, form, bytes, events),
+                            Message::Shared(_, bytes) => shard.send_shared(id, form, bytes, events),
+                        };
                     }
-                };
+                }
+                Way::Remote => self.collect(shard, |batch| {
+                    for message in messages {
+                        waiting = pack(batch, link, message, compress);
+                    }
+                }),
             }
             (waiting, home.wants_flush())
         });
@@ -357,13 +452,13 @@ impl Core {
                 waiting
             }
             (None, Some(messages)) => {
-                let (mut waiting, mut batch) = (0, CommandBatch::default());
-                for message in messages {
-                    let form = Form { kind: message.kind(), compress };
-                    waiting = link.add_posted(message.as_slice().len());
-                    collect(&mut batch, id, form, message);
-                }
-                self.server.handles()[shard].post(batch);
+                self.wait_for_room(py);
+                let mut waiting = 0;
+                self.post_behind(|batches| {
+                    for message in messages {
+                        waiting = pack(&mut batches[shard], link, message, compress);
+                    }
+                });
                 waiting
             }
             (None, None) => 0,
@@ -372,7 +467,9 @@ impl Core {
 
     /// Hands out a broadcast, which its rooms may remember. `true`: some member has much waiting.
     pub(crate) fn broadcast(&self, py: Python<'_>, mut broadcast: Broadcast, memorable: bool) -> bool {
-        let handles = self.server.handles();
+        if !home::is_here(self.key()) {
+            self.wait_for_room(py);
+        }
         // What rooms remember reaches every shard in the order of its numbers, whichever thread says it: a client that
         // has seen one has seen all before it.
         let (mut numbering, directory) = (None, self.server.directory());
@@ -386,26 +483,30 @@ impl Core {
         }
         let remembered = broadcast.stamp.is_some();
         let broadcast = Arc::new(broadcast);
+        let command = || Command::Broadcast(broadcast.clone());
         let home = home::with(self.key(), |home| {
+            if matches!(broadcast.target, Target::All) {
+                self.introduce(home);
+            }
             let congested = match &mut home.way {
                 Way::Inline { shard, events } => {
-                    if remembered {
-                        shard.obey_posted(events);
-                    }
+                    shard.obey_posted(events);
                     shard.broadcast(&broadcast, events)
                 }
-                Way::Remote { batches } => {
-                    batches.iter_mut().for_each(|batch| batch.push(Command::Broadcast(broadcast.clone())));
+                Way::Remote => {
+                    for shard in 0..self.server.handles().len() {
+                        self.collect(shard, |batch| batch.push(command()));
+                    }
+                    if remembered {
+                        self.post_behind(|_| ());
+                    }
                     false
                 }
             };
-            if remembered {
-                home.way.post_collected(handles);
-            }
             (congested, home.wants_flush())
         });
         if home.is_none() {
-            handles.iter().for_each(|handle| handle.post(Command::Broadcast(broadcast.clone())));
+            self.post_behind(|batches| batches.iter_mut().for_each(|batch| batch.push(command())));
         }
         drop(numbering);
         let (congested, wants_flush) = home.unwrap_or_default();
@@ -415,9 +516,16 @@ impl Core {
         congested
     }
 
+    /// Sees to it that a flush comes, if this is the loop's thread.
+    pub(crate) fn want_flush(&self, py: Python<'_>) {
+        if home::with(self.key(), Home::wants_flush) == Some(true) {
+            self.schedule_flush(py);
+        }
+    }
+
     /// Sees to a flush at the end of the loop's turn.
     fn schedule_flush(&self, py: Python<'_>) {
-        let Some(runtime) = self.runtime() else { return };
+        let Some(runtime) = self.runtime_to_call() else { return };
         if let Err(error) = runtime.call_soon.call1(py, (&runtime.flush,)) {
             // The loop is closed: nothing will be written any more, and the server is about to be told.
             error.write_unraisable(py, None);
@@ -450,11 +558,15 @@ fn load(batch: &mut CommandBatch, link: &Link, part: Part, piece: Piece<'_>) -> 
     }
 }
 
-fn collect(batch: &mut CommandBatch, id: SessionId, form: Form, message: Message<'_>) {
+/// Adds a message for a session. Gives the bytes that wait to be written.
+fn pack(batch: &mut CommandBatch, link: &Link, message: Message<'_>, compress: bool) -> usize {
+    let form = Form { kind: message.kind(), compress };
+    let waiting = link.add_posted(message.as_slice().len());
     match message {
-        Message::Borrowed(_, bytes) => batch.push_message(id, form, bytes),
-        Message::Shared(_, bytes) => batch.push(Command::Send(id, form, Parcel::Shared(bytes))),
+        Message::Borrowed(_, bytes) => batch.push_message(link.id(), form, bytes),
+        Message::Shared(_, bytes) => batch.push(Command::Send(link.id(), form, Parcel::Shared(bytes))),
     }
+    waiting
 }
 
 /// A lock that a panic elsewhere does not take away.

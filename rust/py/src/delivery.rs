@@ -7,6 +7,7 @@ use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 
 use crate::core::{Core, lock};
+use crate::place::Waiters;
 use crate::waiting::{Waiter, iterate, park_in};
 
 /// The result of a broadcast; await it to know that every shard has handed it out.
@@ -60,11 +61,18 @@ impl Delivery {
     fn __next__(slf: Py<Self>, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
         let this = slf.get();
         if this.delivery.wait() {
-            let delivery = this.delivery.clone();
-            return park_in(py, &this.core, |waiter| lock(&this.core.deliveries).push((delivery, waiter)));
+            let (key, delivery) = (Arc::as_ptr(&this.delivery) as usize, this.delivery.clone());
+            return park_in(py, &this.core, |waiter| {
+                let mut deliveries = lock(&this.core.deliveries);
+                let (_, waiters) = deliveries.entry(key).or_insert_with(|| (delivery, Waiters::default()));
+                waiters.add(waiter)
+            });
         }
         if this.congested.swap(false, Ordering::Relaxed) {
-            return park_in(py, &this.core, |waiter| lock(&this.core.flushes).push(waiter));
+            let waiter = park_in(py, &this.core, |waiter| lock(&this.core.flushes).add(waiter))?;
+            // Long after the broadcast, nothing else may lead to a flush.
+            this.core.want_flush(py);
+            return Ok(waiter);
         }
         Err(PyStopIteration::new_err((slf,)))
     }

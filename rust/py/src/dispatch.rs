@@ -115,9 +115,8 @@ impl Pass<'_, '_> {
             Event::Drained(id) => self.drained(id),
             Event::Closed(id, closed) => self.closed(id, closed),
             Event::Delivered(delivery) => {
-                let waiting =
-                    take_matching(&mut lock(&self.core.deliveries), |(other, _)| Arc::ptr_eq(other, &delivery));
-                self.wake_all(waiting.into_iter().map(|(_, waiter)| waiter))
+                let waiting = lock(&self.core.deliveries).remove(&(Arc::as_ptr(&delivery) as usize));
+                self.wake_all(waiting.into_iter().flat_map(|(_, mut waiters)| waiters.take()))
             }
             Event::Notice(notice) => self.notice(&notice),
             Event::Stopped => self.stopped(),
@@ -212,7 +211,9 @@ impl Pass<'_, '_> {
     fn request(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {
         let Some(decide) = &self.user.endpoints[request.endpoint as usize].decide else { return Ok(()) };
         let request = Arc::new(request);
-        lock(&self.core.asked).insert(link.id(), Asked { request: request.clone(), object: None, lost: None });
+        let asked = Asked { request: request.clone(), object: None, lost: None };
+        let before = lock(&self.core.asked).insert(link.id(), asked);
+        drop(before);
         let pending = Pending::new(self.core.clone(), link, request);
         self.survive(decide.call1(self.py, (pending,)).map(drop))
     }
@@ -249,10 +250,11 @@ impl Pass<'_, '_> {
     fn open(&mut self, link: Arc<Link>, request: Option<Box<Request>>) -> PyResult<()> {
         let (request, object) = match request {
             Some(request) => (Arc::from(request), None),
-            None => match lock(&self.core.asked).remove(&link.id()) {
-                Some(asked) => (asked.request, asked.object),
-                None => return Ok(()),
-            },
+            None => {
+                let asked = lock(&self.core.asked).remove(&link.id());
+                let Some(asked) = asked else { return Ok(()) };
+                (asked.request, asked.object)
+            }
         };
         let id = link.id();
         let session_type = &self.user.endpoints[request.endpoint as usize].session_type;
@@ -265,6 +267,10 @@ impl Pass<'_, '_> {
         let callbacks = &self.user.endpoints[this.endpoint()];
         if let Some(access) = &self.user.hooks.access {
             self.survive(access.call1(self.py, (session.clone_ref(self.py), "", 101)).map(drop))?;
+        }
+        // A coroutine says itself when it is called.
+        if callbacks.start.is_none() {
+            self.core.arrive(self.py, id);
         }
         let begun = match callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) {
             None => return Ok(()),
@@ -310,19 +316,18 @@ impl Pass<'_, '_> {
     }
 
     fn wake_everyone(&self, this: &Session) -> PyResult<()> {
-        let waiters = match this.waits().as_mut() {
+        let (mut waiters, pings, next) = match this.waits().as_mut() {
             None => return Ok(()),
             Some(waits) => {
-                let mut waiters: Vec<Py<Waiter>> = Vec::new();
-                waiters.append(&mut waits.draining);
-                waiters.append(&mut waits.closing);
-                waiters.extend(waits.pings.drain(..).filter_map(|ping| lock(&ping.waiter).take()));
+                let mut waiters = waits.draining.take();
+                waiters.append(&mut waits.closing.take());
                 waiters.extend(waits.receiver.take());
                 // The iterator and the session hold each other; nobody needs it for the next message now.
-                waits.next = None;
-                waiters
+                (waiters, waits.take_pings(), waits.next.take())
             }
         };
+        drop(next);
+        waiters.extend(pings.iter().filter_map(|ping| ping.waiter.take()));
         self.wake_all(waiters)
     }
 
@@ -332,18 +337,14 @@ impl Pass<'_, '_> {
         let Some(session) = self.core.session(self.py, id) else { return Ok(()) };
         let answered = match session.get().waits().as_mut() {
             None => return Ok(()),
-            Some(waits) => match waits.pings.iter().position(|ping| ping.payload == payload) {
-                // RFC 6455 §5.5.3: the peer may answer the most recent ping only: earlier ones are answered too.
-                Some(at) => waits.pings.drain(..=at).collect::<Vec<_>>(),
-                None => return Ok(()),
-            },
+            Some(waits) => waits.answered(payload),
         };
         let mut waiters = Vec::new();
         for ping in answered {
             let round_trip = ping.sent.elapsed();
             *lock(&ping.latency) = Some(round_trip.as_secs_f64());
             session.get().link().set_latency(u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX));
-            waiters.extend(lock(&ping.waiter).take());
+            waiters.extend(ping.waiter.take());
         }
         self.wake_all(waiters)
     }
@@ -355,7 +356,7 @@ impl Pass<'_, '_> {
         };
         let waiters = match session.get().waits().as_mut() {
             None => return Ok(()),
-            Some(waits) => std::mem::take(&mut waits.draining),
+            Some(waits) => waits.draining.take(),
         };
         self.wake_all(waiters)
     }
@@ -450,10 +451,4 @@ pub(crate) fn survive(py: Python<'_>, result: PyResult<()>) -> PyResult<()> {
         }
         Ok(()) => Ok(()),
     }
-}
-
-fn take_matching<T>(list: &mut Vec<T>, matches: impl Fn(&T) -> bool) -> Vec<T> {
-    let (taken, kept) = std::mem::take(list).into_iter().partition(matches);
-    *list = kept;
-    taken
 }

@@ -106,6 +106,11 @@ pub(crate) fn wrong_field(what: &str, text: &str) -> PyErr {
     ))
 }
 
+/// A field that the program may not give.
+pub(crate) fn own_field(name: &str) -> PyErr {
+    PyValueError::new_err(format!("{name} is said by the network itself"))
+}
+
 /// A field of a response that would not be what it seems.
 pub(crate) fn wrong_response_field(error: FieldError, name: &[u8], value: &[u8]) -> PyErr {
     let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));

@@ -17,6 +17,7 @@ use pyo3::{PyTraverseError, intern};
 use crate::buffers::{self, Message};
 use crate::core::{Core, Part, lock};
 use crate::opening::Opening;
+use crate::place::Waiters;
 use crate::session::done;
 use crate::waiting::{Waiter, iterate, park_in};
 use crate::{errors, scope};
@@ -44,8 +45,8 @@ struct State {
     /// The client has sent FIN: it has gone, or only waits for the response.
     hung_up: bool,
     answer: Answer,
-    receivers: Vec<Py<Waiter>>,
-    senders: Vec<Py<Waiter>>,
+    receivers: Waiters,
+    senders: Waiters,
 }
 
 enum Answer {
@@ -66,8 +67,8 @@ impl Exchange {
             lost: false,
             hung_up: false,
             answer: Answer::Waiting,
-            receivers: Vec::new(),
-            senders: Vec::new(),
+            receivers: Waiters::default(),
+            senders: Waiters::default(),
         };
         Exchange { core, link, request, state: Mutex::new(state) }
     }
@@ -88,25 +89,25 @@ impl Exchange {
             state.queue.push_back((data, len));
         }
         state.complete |= last;
-        std::mem::take(&mut state.receivers)
+        state.receivers.take()
     }
 
     pub(crate) fn hung_up(&self) -> Vec<Py<Waiter>> {
         let mut state = self.state();
         state.hung_up = true;
-        std::mem::take(&mut state.receivers)
+        state.receivers.take()
     }
 
     pub(crate) fn lost(&self) -> Vec<Py<Waiter>> {
         let mut state = self.state();
         state.lost = true;
-        let mut waiters = std::mem::take(&mut state.receivers);
-        waiters.append(&mut state.senders);
+        let mut waiters = state.receivers.take();
+        waiters.append(&mut state.senders.take());
         waiters
     }
 
     pub(crate) fn drained(&self) -> Vec<Py<Waiter>> {
-        std::mem::take(&mut self.state().senders)
+        self.state().senders.take()
     }
 
     // ---- how the response goes on
@@ -214,11 +215,11 @@ impl Exchange {
     /// The last was said: who still receives is told that it is over, in the loop's next turn.
     fn complete(&self, py: Python<'_>) -> PyResult<()> {
         self.core.end_exchange(self.id());
-        let receivers = {
+        let (unread, receivers) = {
             let mut state = self.state();
-            state.queue.clear();
-            std::mem::take(&mut state.receivers)
+            (std::mem::take(&mut state.queue), state.receivers.take())
         };
+        drop(unread);
         for waiter in receivers {
             Waiter::wake_soon(&waiter, py)?;
         }
@@ -298,16 +299,15 @@ impl Exchange {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(state) = self.state.try_lock() {
-            for waiter in state.receivers.iter().chain(&state.senders) {
-                visit.call(waiter)?;
-            }
+            state.receivers.traverse(&visit)?;
+            state.senders.traverse(&visit)?;
         }
         Ok(())
     }
 
     fn __clear__(&self) {
         let mut state = self.state();
-        let waiters = (std::mem::take(&mut state.receivers), std::mem::take(&mut state.senders));
+        let waiters = (state.receivers.take(), state.senders.take());
         drop(state);
         drop(waiters);
     }
@@ -378,11 +378,7 @@ impl Receiving {
             Some(event) => Err(PyStopIteration::new_err((event.unbind(),))),
             None => {
                 let exchange = self.0.get();
-                park_in(py, &exchange.core, |waiter| {
-                    let mut state = exchange.state();
-                    state.receivers.retain(|waiter| waiter.get().is_waiting());
-                    state.receivers.push(waiter);
-                })
+                park_in(py, &exchange.core, |waiter| exchange.state().receivers.add(waiter))
             }
         }
     }
@@ -423,11 +419,7 @@ impl Draining {
         if exchange.state().lost || !exchange.link.wait_for_drain(low_water) {
             return Err(PyStopIteration::new_err(()));
         }
-        park_in(py, &exchange.core, |waiter| {
-            let mut state = exchange.state();
-            state.senders.retain(|waiter| waiter.get().is_waiting());
-            state.senders.push(waiter);
-        })
+        park_in(py, &exchange.core, |waiter| exchange.state().senders.add(waiter))
     }
 }
 

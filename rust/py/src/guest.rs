@@ -36,7 +36,8 @@ pub struct Guest {
 }
 
 struct State {
-    reader: Reader,
+    /// Not there while it reads: what it makes of Python's must not be made under the lock.
+    reader: Option<Reader>,
     chunked: bool,
     /// The hub has asked for the body.
     continued: bool,
@@ -88,7 +89,8 @@ impl Guest {
         upgrade: bool,
     ) -> Self {
         let reader = Reader::new(&method);
-        let state = State { reader, chunked: false, continued: false, closed: false, replies: Vec::new() };
+        let state =
+            State { reader: Some(reader), chunked: false, continued: false, closed: false, replies: Vec::new() };
         Guest { method, target, fields: headers, host, http1, upgrade, state: Mutex::new(state) }
     }
 
@@ -106,9 +108,9 @@ impl Guest {
         }
         let framing = self.framing(body, last);
         write_request(&mut out, &self.method, &self.target, fields, framing).map_err(invalid)?;
-        let mut state = self.state();
-        state.chunked = framing == Body::Chunked;
-        put(&mut out, body, state.chunked, last);
+        let chunked = framing == Body::Chunked;
+        self.state().chunked = chunked;
+        put(&mut out, body, chunked, last);
         Ok(PyBytes::new(py, &out))
     }
 
@@ -155,16 +157,16 @@ impl Guest {
 
     /// What the hub has sent, as events for the host.
     fn feed<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let mut state = self.state();
-        let State { reader, replies, continued, .. } = &mut *state;
+        let Some(mut reader) = self.state().reader.take() else { return Ok(Vec::new()) };
+        let (mut replies, mut continued) = (Vec::new(), false);
         let (mut events, mut content): (Vec<PyResult<_>>, Vec<u8>) = (Vec::new(), Vec::new());
-        reader
+        let read = reader
             .read(&mut data.to_vec(), &mut |arrival| match arrival {
-                Arrival::Continue => *continued = true,
+                Arrival::Continue => continued = true,
                 Arrival::Head(head) => events.push(self.head(py, &head)),
                 Arrival::Content(piece) => content.extend_from_slice(piece),
                 Arrival::Frame(Event::Ping(payload)) => {
-                    frame::encode(replies, Opcode::Pong, payload.as_slice(), Some(MASK));
+                    frame::encode(&mut replies, Opcode::Pong, payload.as_slice(), Some(MASK));
                 }
                 Arrival::Frame(Event::Message { kind, payload }) => {
                     events.push(message(py, kind, payload.as_slice()));
@@ -173,16 +175,25 @@ impl Guest {
                 // Nothing was compressed, and no pong was asked for.
                 Arrival::Frame(Event::Compressed { .. } | Event::Pong(_)) => {}
             })
-            .map_err(|fault| errors::wrong_event(&fault.to_string()))?;
-        if reader.is_complete() || !content.is_empty() {
-            events.push(self.body(py, &content, !reader.is_complete()));
+            .map_err(|fault| errors::wrong_event(&fault.to_string()));
+        let complete = reader.is_complete();
+        {
+            let mut state = self.state();
+            state.replies.append(&mut replies);
+            state.continued |= continued;
+            state.reader = Some(reader);
+        }
+        read?;
+        if complete || !content.is_empty() {
+            events.push(self.body(py, &content, !complete));
         }
         events.into_iter().collect()
     }
 
     /// What the client's end answers by itself.
     fn replies<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &std::mem::take(&mut self.state().replies))
+        let replies = std::mem::take(&mut self.state().replies);
+        PyBytes::new(py, &replies)
     }
 
     /// The hub has asked for the body.
@@ -194,7 +205,7 @@ impl Guest {
     /// The response is complete.
     #[getter]
     fn complete(&self) -> bool {
-        self.state().reader.is_complete()
+        self.state().reader.as_ref().is_some_and(Reader::is_complete)
     }
 }
 

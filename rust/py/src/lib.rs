@@ -40,6 +40,7 @@ mod json;
 mod msgpack;
 mod objects;
 mod opening;
+mod place;
 mod scope;
 mod server;
 mod session;

@@ -53,11 +53,11 @@ impl Opening {
         })
     }
 
-    /// The fields in their order: names as they came, values read as ISO-8859-1.
+    /// The fields in their order, as `Head::fields_to_show` has them: names as they came, values read as ISO-8859-1.
     fn fields(&self) -> PyResult<Vec<(String, String)>> {
         self.head(|head| {
             let text = |value: &[u8]| value.iter().map(|byte| char::from(*byte)).collect();
-            head.fields.iter().map(|field| (field.name.to_owned(), text(field.value))).collect()
+            head.fields_to_show().map(|(name, value)| (name.to_owned(), text(&value))).collect()
         })
     }
 
@@ -136,9 +136,12 @@ impl Pending {
 
     /// Lets `callback` be called if the client goes before there is a session.
     fn on_lost(&self, callback: Py<PyAny>) {
+        let mut place = Some(callback);
         if let Some(asked) = lock(&self.core.asked).get_mut(&self.link.id()) {
-            asked.lost = Some(callback);
+            std::mem::swap(&mut asked.lost, &mut place);
         }
+        // What is left in it goes when no lock is held.
+        drop(place);
     }
 
     /// Opens the session; `request` becomes its `ws.request`.
@@ -153,9 +156,12 @@ impl Pending {
             return Err(errors::wrong_field("subprotocol", name));
         }
         check(&fields)?;
+        check_not_ours(&fields)?;
+        let mut place = Some(request);
         if let Some(asked) = lock(&self.core.asked).get_mut(&self.link.id()) {
-            asked.object = Some(request);
+            std::mem::swap(&mut asked.object, &mut place);
         }
+        drop(place);
         self.decide(py, Verdict::Accept { subprotocol, fields })
     }
 
@@ -191,6 +197,18 @@ pub(crate) fn check(fields: &[(String, String)]) -> PyResult<()> {
         }
         if !is_field_value(value) {
             return Err(errors::wrong_field("field value", value));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what the network says by itself when a session opens: said twice, clients refuse the 101, or lose the stream.
+fn check_not_ours(fields: &[(String, String)]) -> PyResult<()> {
+    const OURS: [&str; 4] = ["connection", "content-length", "transfer-encoding", "upgrade"];
+    for (name, _) in fields {
+        let name = name.to_ascii_lowercase();
+        if OURS.contains(&&*name) || name.starts_with("sec-websocket-") {
+            return Err(errors::own_field(&name));
         }
     }
     Ok(())

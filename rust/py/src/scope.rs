@@ -54,14 +54,14 @@ pub(crate) fn scope<'py>(
 
 /// Pairs of bytes, the names in lower case.
 fn headers<'py>(py: Python<'py>, head: &Head<'_>) -> PyResult<Bound<'py, PyList>> {
-    let mut pairs = Vec::with_capacity(head.fields.len());
-    for field in head.fields.iter() {
-        let name = PyBytes::new_with(py, field.name.len(), |bytes| {
-            bytes.copy_from_slice(field.name.as_bytes());
+    let mut pairs = Vec::with_capacity(head.fields.len() + 1);
+    for (name, value) in head.fields_to_show() {
+        let name = PyBytes::new_with(py, name.len(), |bytes| {
+            bytes.copy_from_slice(name.as_bytes());
             bytes.make_ascii_lowercase();
             Ok(())
         })?;
-        pairs.push(PyTuple::new(py, [name, PyBytes::new(py, field.value)])?);
+        pairs.push(PyTuple::new(py, [name, PyBytes::new(py, &value)])?);
     }
     PyList::new(py, pairs)
 }

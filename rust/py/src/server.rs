@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hubbub_net::proto::close::CloseCode;
-use hubbub_net::{Address, Broadcast, Command, Exposition, Form, Policy, Shard, Target, Tls};
+use hubbub_net::{Address, Broadcast, Command, Exposition, Form, Policy, Shard, Space, Target, Tls};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -129,8 +129,7 @@ impl Server {
             let thread = std::thread::Builder::new().name(name).spawn(move || shard.run(&mut batcher));
             lock(&this.threads).push(thread.map_err(errors::os)?);
         }
-        let batches = (0..this.io_threads).map(|_| Default::default()).collect();
-        home::settle(this.core.key(), Way::Remote { batches });
+        home::settle(this.core.key(), Way::Remote);
         Ok(())
     }
 
@@ -152,6 +151,9 @@ impl Server {
 
     /// Works through what has happened, calls the handlers, and writes what they send.
     fn turn(&self, py: Python<'_>) -> PyResult<()> {
+        if self.core.frozen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let turned = if self.io_threads == 0 { self.turn_inline(py) } else { self.turn_remote(py) };
         // What is fatal to the program leaves through here; until it has ended, the network goes on.
         let come_back = self.come_back(py, turned.as_ref().map_or(Some(Duration::ZERO), |wait| *wait));
@@ -167,7 +169,7 @@ impl Server {
 
     /// Sees how late the loop's timer is, once per second.
     fn beat(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(runtime) = self.core.runtime() else { return Ok(()) };
+        let Some(runtime) = self.core.runtime_to_call() else { return Ok(()) };
         self.core.server.times().lag.beat(Some(BEAT));
         let handle = runtime.call_later.call1(py, (BEAT.as_secs_f64(), &runtime.beat))?;
         let before = lock(&self.beating).replace(handle);
@@ -177,6 +179,9 @@ impl Server {
 
     /// Writes what was sent since the last turn.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        if self.core.frozen.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let spoken = tell_spoken(py, &self.core);
         let wait = self.flush_home();
         self.wake_flushed(py)?;
@@ -184,7 +189,24 @@ impl Server {
         self.come_back(py, wait)
     }
 
+    /// Writes, or hands to the shards, what this thread has said so far. On another thread than the loop's: hands on what was
+    /// collected; what the loop's own thread has to write itself stays there.
+    fn flush_now(&self, py: Python<'_>) -> PyResult<()> {
+        if home::is_here(self.core.key()) {
+            let wait = self.flush_handler();
+            return self.come_back(py, wait);
+        }
+        self.core.post_collected();
+        Ok(())
+    }
+
     // ---- the end
+
+    /// The process ends: from now on nothing calls Python. Before 3.14, Python unwinds its threads when they want the GIL
+    /// again, and that must not meet a frame of Rust's.
+    fn freeze(&self) {
+        self.core.frozen.store(true, Ordering::Relaxed);
+    }
 
     /// Takes no further connections, and closes each session with 1001 as soon as its handler is idle.
     fn leave(&self, py: Python<'_>) {
@@ -207,15 +229,15 @@ impl Server {
 
     /// Gives everything back; the shards have stopped, or are dropped now.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(mut home) = home::leave(self.core.key()) {
-            home.way.post_collected(self.core.server.handles());
-        }
+        drop(home::leave(self.core.key()));
+        self.core.post_collected();
         if !self.core.all_stopped() {
             for handle in self.core.server.handles() {
                 handle.post(Command::Stop(CloseCode::GOING_AWAY, String::new(), Duration::ZERO));
             }
         }
-        lock(&self.shards).clear();
+        let shards = std::mem::take(&mut *lock(&self.shards));
+        drop(shards);
         let threads = std::mem::take(&mut *lock(&self.threads));
         py.detach(|| {
             for thread in threads {
@@ -252,7 +274,7 @@ impl Server {
         let event = event.map(events::checked_type).transpose()?;
         let name = |room: &Bound<'_, PyAny>| PyResult::Ok(room_name(room)?.to_str()?.into());
         let names = rooms.as_ref().map(|rooms| rooms.iter().map(name).collect::<PyResult<_>>()).transpose()?;
-        let mut broadcast = self.encode(names, data, &skip, compress)?;
+        let mut broadcast = self.encode(Space::Hub, names, data, &skip, compress)?;
         broadcast.event = event;
         if self.core.hears_broadcasts {
             for room in rooms.into_iter().flatten() {
@@ -264,7 +286,7 @@ impl Server {
         Ok(self.hand_out(py, broadcast, true))
     }
 
-    /// Hands a text and the attachments that belong to it to the members of rooms. `on_broadcast` does not hear of it, and no
+    /// Hands a text and the attachments that belong to it to the members of rooms of a protocol's. `on_broadcast` does not hear of it, and no
     /// history has it.
     #[allow(clippy::too_many_arguments, reason = "what Python says of a packet for many")]
     fn emit(
@@ -279,7 +301,7 @@ impl Server {
     ) -> PyResult<Delivery> {
         let Some((text, attachments)) = messages.split_first() else { return Err(errors::no_message()) };
         let names = rooms.iter().map(|room| (**room).into()).collect();
-        let mut broadcast = self.encode(Some(names), text, &skip, compress)?;
+        let mut broadcast = self.encode(Space::Protocol, Some(names), text, &skip, compress)?;
         if !attachments.is_empty() {
             let shared = |bytes| Ok(buffers::shared(&buffers::to_bytes(bytes)?));
             broadcast = broadcast.attach(attachments.iter().map(shared).collect::<PyResult<_>>()?);
@@ -394,19 +416,23 @@ impl Server {
     /// A message for the members of these rooms, each of which has one more broadcast then, or for everyone.
     fn encode(
         &self,
+        space: Space,
         rooms: Option<Vec<Arc<str>>>,
         data: &Bound<'_, PyAny>,
         skip: &[Py<Session>],
         compress: bool,
     ) -> PyResult<Broadcast> {
         let server = &self.core.server;
-        let publish = |policy: Option<Policy>, room: &Arc<str>| policy.or(server.directory().publish(room));
+        let publish = |policy: Option<Policy>, room: &Arc<str>| policy.or(server.rooms(space).publish(room));
         let policy = rooms.iter().flatten().fold(None, publish).unwrap_or(server.settings().limits.outbox_policy);
         let target = rooms.map_or(Target::All, Target::Rooms);
         let skip = skip.iter().map(|session| session.get().id()).collect();
         buffers::with_message(data, |message| {
             let form = Form { kind: message.kind(), compress };
-            Broadcast::new(target, skip, policy, form, message.as_slice(), server.handles().len())
+            let shards = server.handles().len();
+            let mut broadcast = Broadcast::new(target, skip, policy, form, message.as_slice(), shards);
+            broadcast.space = space;
+            broadcast
         })
     }
 

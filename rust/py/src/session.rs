@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hubbub_net::proto::close::{CloseCode, MAX_REASON_BYTES};
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId};
+use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId, Space};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
@@ -16,6 +16,7 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyString, PyWeakrefMethods};
 use crate::buffers::{self, Message};
 use crate::core::{Core, lock};
 use crate::opening::{Opening, proxy_address, remote_address};
+use crate::place::Place;
 use crate::waiting::{Done, Ping, Recv, Wait, Waits, What};
 use crate::{errors, events, objects};
 
@@ -33,9 +34,9 @@ pub struct Session {
 /// What a session has only once something of it was needed.
 #[derive(Default)]
 struct Rare {
-    state: Mutex<Option<Py<PyAny>>>,
+    state: Place<PyAny>,
     /// The user's `hubbub.Request`.
-    request: Mutex<Option<Py<PyAny>>>,
+    request: Place<PyAny>,
     end: OnceLock<Box<Closed>>,
     /// The Close frame that was asked for here.
     goodbye: OnceLock<(CloseCode, String)>,
@@ -120,9 +121,9 @@ impl Session {
         self.core.server.settings().limits.high_water_bytes / 2
     }
 
-    fn enter(&self, py: Python<'_>, room: &str, most: Option<usize>) -> PyResult<()> {
-        match self.core.server.directory().join(&self.link, room, most) {
-            Joined::Now(name) => self.core.join(py, &self.link, name),
+    fn enter(&self, py: Python<'_>, space: Space, room: &str, most: Option<usize>) -> PyResult<()> {
+        match self.core.server.rooms(space).join(&self.link, room, most) {
+            Joined::Now(name) => self.core.join(py, &self.link, space, name),
             Joined::Already => {}
             Joined::Full => return Err(errors::too_many_rooms(py, most.unwrap_or_default())),
             Joined::Ended => return Err(self.closed_error(py)),
@@ -130,9 +131,17 @@ impl Session {
         Ok(())
     }
 
+    fn exit(&self, py: Python<'_>, space: Space, room: &str) {
+        if let Some(name) = self.core.server.rooms(space).leave(&self.link, room) {
+            self.core.post(py, self.id().shard(), Command::Leave(self.id(), space, name));
+        }
+    }
+
     pub(crate) fn say_goodbye(&self, py: Python<'_>, code: CloseCode, reason: &str) {
         if self.end().is_none() && self.rare().goodbye.set((code, reason.to_owned())).is_ok() {
             let id = self.link.id();
+            // Before the shard hears of it: who asks next, and on any thread, is told so.
+            self.core.server.directory().retire(&self.link);
             self.core.post(py, id.shard(), Command::Close(id, code, reason.to_owned()));
         }
     }
@@ -203,7 +212,7 @@ impl Session {
         let session = Session { link, core, request, rare: OnceLock::new() };
         if let Some(object) = object {
             // What on_request has attached to the request is the session's from now on.
-            *lock(&session.rare().state) = Some(object.getattr(py, "state")?);
+            session.rare().state.put(object.getattr(py, "state")?);
             session._keep_request(object);
         }
         Ok(session)
@@ -337,9 +346,10 @@ impl Session {
             payload: payload.clone(),
             sent: Instant::now(),
             latency: Mutex::default(),
-            waiter: Mutex::default(),
+            waiter: Place::default(),
         });
-        this.waits().get_or_insert_default().pings.push(ping.clone());
+        let gone = this.waits().get_or_insert_default().add_ping(ping.clone());
+        drop(gone);
         this.link.wait_for_pong();
         this.core.post(py, this.id().shard(), Command::Ping(this.id(), payload));
         Ok(Py::new(py, Wait::new(slf.clone().unbind(), What::Pong(ping)))?.into_any())
@@ -365,7 +375,8 @@ impl Session {
         if this.end().is_some() {
             return Ok(next);
         }
-        this.waits().get_or_insert_default().next = Some(next.clone_ref(py));
+        let before = this.waits().get_or_insert_default().next.replace(next.clone_ref(py));
+        drop(before);
         Ok(next)
     }
 
@@ -376,22 +387,25 @@ impl Session {
     /// Raises `TooManyRooms` beyond `Limits.rooms_per_session`, `ConnectionClosed` when the session has ended, `TypeError`
     /// if the name is not `str`.
     fn join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.enter(py, room_name(room)?.to_str()?, self.core.server.settings().limits.rooms_per_session)
+        let most = self.core.server.settings().limits.rooms_per_session;
+        self.enter(py, Space::Hub, room_name(room)?.to_str()?, most)
     }
 
-    /// The same, however many rooms it is in: whoever calls it counts them.
-    fn _join(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.enter(py, room_name(room)?.to_str()?, None)
+    /// Puts the session into a room of a protocol's, which is none of the hub's; whoever calls it counts them.
+    fn _join(&self, py: Python<'_>, room: &str) -> PyResult<()> {
+        self.enter(py, Space::Protocol, room, None)
+    }
+
+    /// Takes it out of such a room.
+    fn _leave(&self, py: Python<'_>, room: &str) {
+        self.exit(py, Space::Protocol, room);
     }
 
     /// Takes the session out of a room. Leaving a room that it is not in changes nothing.
     ///
     /// Raises `TypeError` if the name is not `str`.
     fn leave(&self, py: Python<'_>, room: &Bound<'_, PyAny>) -> PyResult<()> {
-        let name = room_name(room)?;
-        if let Some(name) = self.core.server.directory().leave(&self.link, name.to_str()?) {
-            self.core.post_now(py, self.id().shard(), Command::Leave(self.id(), name));
-        }
+        self.exit(py, Space::Hub, room_name(room)?.to_str()?);
         Ok(())
     }
 
@@ -445,11 +459,11 @@ impl Session {
 
     #[getter]
     fn _request(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        lock(&self.rare.get()?.request).as_ref().map(|request| request.clone_ref(py))
+        self.rare.get()?.request.get(py)
     }
 
     fn _keep_request(&self, request: Py<PyAny>) {
-        *lock(&self.rare().request) = Some(request);
+        self.rare().request.put(request);
     }
 
     #[getter]
@@ -472,6 +486,11 @@ impl Session {
         self.consumed(py, messages, bytes);
     }
 
+    /// The coroutine that serves it is called now.
+    fn _arrive(&self, py: Python<'_>) {
+        self.core.arrive(py, self.id());
+    }
+
     #[getter]
     fn _noticed(&self) -> bool {
         self.rare.get().is_some_and(|rare| rare.noticed.load(Ordering::Relaxed))
@@ -480,18 +499,16 @@ impl Session {
     /// Anything that the program wants to keep with the session; what `on_request` has attached, or an empty namespace.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let kept = lock(&self.rare().state).as_ref().map(|state| state.clone_ref(py));
-        if let Some(state) = kept {
+        if let Some(state) = self.rare().state.get(py) {
             return Ok(state);
         }
         let fresh = objects::simple_namespace(py)?.call0()?.unbind();
-        *lock(&self.rare().state) = Some(fresh.clone_ref(py));
-        Ok(fresh)
+        Ok(self.rare().state.get_or_put(py, fresh))
     }
 
     #[setter]
     fn set_state(&self, state: Py<PyAny>) {
-        *lock(&self.rare().state) = Some(state);
+        self.rare().state.put(state);
     }
 
     // ---- how it is
@@ -529,9 +546,7 @@ impl Session {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(rare) = self.rare.get() else { return Ok(()) };
         for place in [&rare.state, &rare.request] {
-            if let Ok(place) = place.try_lock() {
-                visit.call(&*place)?;
-            }
+            place.traverse(&visit)?;
         }
         match rare.waits.try_lock().as_deref() {
             Ok(Some(waits)) => waits.traverse(&visit),
@@ -541,8 +556,7 @@ impl Session {
 
     fn __clear__(&self) {
         let Some(rare) = self.rare.get() else { return };
-        let state = lock(&rare.state).take();
-        let request = lock(&rare.request).take();
+        let (state, request) = (rare.state.take(), rare.request.take());
         let waits = lock(&rare.waits).take();
         // Not under the locks: what goes may run code of its own.
         drop((state, request, waits));

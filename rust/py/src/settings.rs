@@ -28,6 +28,8 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             rate_policy: rate_policy(&limits.getattr("rate_policy")?.extract::<String>()?)?,
             outbox_bytes: limits.getattr("outbox_bytes")?.extract()?,
             high_water_bytes: limits.getattr("high_water_bytes")?.extract()?,
+            unsent_bytes: limits.getattr("unsent_bytes")?.extract()?,
+            posted_bytes: limits.getattr("posted_bytes")?.extract()?,
             outbox_policy: policy(&limits.getattr("outbox_policy")?.extract::<String>()?)?,
             ping_interval: seconds(limits, "ping_interval")?,
             ping_timeout: seconds(limits, "ping_timeout")?,
@@ -37,6 +39,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             rooms_per_session: limits.getattr("rooms_per_session")?.extract()?,
             history_messages: limits.getattr("history_messages")?.extract()?,
             history_bytes: limits.getattr("history_bytes")?.extract()?,
+            histories_bytes: limits.getattr("histories_bytes")?.extract()?,
             history_timeout: seconds(limits, "history_timeout")?.unwrap_or(Duration::MAX / 4),
         },
         endpoints,
@@ -189,7 +192,7 @@ fn compression(setting: &Bound<'_, PyAny>) -> PyResult<Option<Compression>> {
     }))
 }
 
-/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog)`, `("fd", number)` or `("guests", backlog)`.
+/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog, mode, group)`, `("fd", number)` or `("guests", backlog)`.
 pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
     let kind: String = bind.get_item(0)?.extract()?;
     match kind.as_str() {
@@ -199,7 +202,12 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
             backlog: bind.get_item(3)?.extract()?,
             reuse_port: bind.get_item(4)?.extract()?,
         }),
-        "unix" => Ok(Bind::Unix { path: bind.get_item(1)?.extract()?, backlog: bind.get_item(2)?.extract()? }),
+        "unix" => Ok(Bind::Unix {
+            path: bind.get_item(1)?.extract()?,
+            backlog: bind.get_item(2)?.extract()?,
+            mode: bind.get_item(3)?.extract()?,
+            group: bind.get_item(4)?.extract()?,
+        }),
         "fd" => Ok(Bind::Descriptor(adopt(bind.get_item(1)?.extract()?)?)),
         "guests" => Ok(Bind::Guests { backlog: bind.get_item(1)?.extract()? }),
         other => Err(errors::wrong_setting(format!("unknown kind of address {other:?}"))),

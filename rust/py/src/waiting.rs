@@ -18,6 +18,7 @@ use pyo3::{PyTraverseError, intern};
 
 use crate::core::{Core, Runtime, lock};
 use crate::errors;
+use crate::place::{Place, Waiters};
 use crate::session::Session;
 
 /// Stands for a future, to the task that waits. Used again and again by the same session.
@@ -72,7 +73,7 @@ impl Waiter {
     /// Lets the task that waits here run in the loop's next turn.
     pub(crate) fn wake_soon(slf: &Py<Self>, py: Python<'_>) -> PyResult<bool> {
         let Some(Wakeup { callback, context }) = lock(&slf.get().state).wakeup.take() else { return Ok(false) };
-        let Some(runtime) = slf.get().core.runtime() else { return Ok(false) };
+        let Some(runtime) = slf.get().core.runtime_to_call() else { return Ok(false) };
         let context = context.map(|context| [("context", context)].into_py_dict(py)).transpose()?;
         runtime.call_soon.bind(py).call((callback, slf), context.as_ref())?;
         Ok(true)
@@ -97,7 +98,8 @@ impl Waiter {
 
     #[pyo3(signature = (callback, *, context = None))]
     fn add_done_callback(&self, callback: Py<PyAny>, context: Option<Py<PyAny>>) {
-        lock(&self.state).wakeup = Some(Wakeup { callback, context });
+        let before = lock(&self.state).wakeup.replace(Wakeup { callback, context });
+        drop(before);
     }
 
     fn remove_done_callback(&self, callback: &Bound<'_, PyAny>) -> usize {
@@ -110,11 +112,12 @@ impl Waiter {
         if !slf.get().is_waiting() {
             return Ok(false);
         }
-        {
+        let before = {
             let mut state = lock(&slf.get().state);
             state.cancelled = true;
-            state.message = msg;
-        }
+            std::mem::replace(&mut state.message, msg)
+        };
+        drop(before);
         Waiter::wake_soon(&slf, py)
     }
 
@@ -151,7 +154,7 @@ impl Waiter {
     }
 
     fn __clear__(&self) {
-        lock(&self.state).wakeup = None;
+        self.forget();
     }
 }
 
@@ -164,10 +167,15 @@ pub(crate) struct Waits {
     pub(crate) receiver: Option<Py<Waiter>>,
     /// What `__anext__` gives, always the same.
     pub(crate) next: Option<Py<Recv>>,
-    pub(crate) draining: Vec<Py<Waiter>>,
-    pub(crate) closing: Vec<Py<Waiter>>,
-    pub(crate) pings: Vec<Arc<Ping>>,
+    pub(crate) draining: Waiters,
+    pub(crate) closing: Waiters,
+    pings: Vec<Arc<Ping>>,
+    /// With so many pings, those that nobody waits for are looked for.
+    sweep_at: usize,
 }
+
+/// So many pings are kept, the newest, although nobody waits for them: their round trip is the session's latency.
+const KEEP_PINGS: usize = 4;
 
 /// A ping whose pong is awaited.
 pub(crate) struct Ping {
@@ -175,7 +183,7 @@ pub(crate) struct Ping {
     pub(crate) sent: Instant,
     /// Seconds.
     pub(crate) latency: Mutex<Option<f64>>,
-    pub(crate) waiter: Mutex<Option<Py<Waiter>>>,
+    pub(crate) waiter: Place<Waiter>,
 }
 
 /// Awaits the next message of a session.
@@ -259,13 +267,13 @@ impl Wait {
                 if ended.is_some() || !self.session.get().link().wait_for_drain(self.session.get().low_water_bytes()) {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().park_draining(waiter))
+                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().draining.add(waiter))
             }
             What::Close => {
                 if ended.is_some() {
                     return Ok(None);
                 }
-                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().closing.push(waiter))
+                park_in(py, core, |waiter| self.session.get().waits().get_or_insert_default().closing.add(waiter))
             }
             What::Pong(ping) => {
                 if let Some(latency) = *lock(&ping.latency) {
@@ -274,7 +282,10 @@ impl Wait {
                 if let Some(closed) = ended {
                     return Err(errors::connection_closed(py, closed));
                 }
-                park_in(py, core, |waiter| *lock(&ping.waiter) = Some(waiter))
+                park_in(py, core, |waiter| {
+                    ping.waiter.put(waiter);
+                    Vec::new()
+                })
             }
         }
     }
@@ -285,13 +296,40 @@ impl Waits {
         visit.call(&self.receiver)?;
         visit.call(&self.next)?;
         self.queue.iter().try_for_each(|(data, _)| visit.call(data))?;
-        self.draining.iter().chain(&self.closing).try_for_each(|waiter| visit.call(waiter))
+        self.draining.traverse(visit)?;
+        self.closing.traverse(visit)
     }
 
-    fn park_draining(&mut self, waiter: Py<Waiter>) {
-        // Waiters whose task was cancelled are forgotten here, so that they cannot pile up.
-        self.draining.retain(|waiter| waiter.get().is_waiting());
-        self.draining.push(waiter);
+    /// Waits for the pong to a ping. Gives those pings that nobody waits for any more: to be dropped when no lock is held.
+    #[must_use]
+    pub(crate) fn add_ping(&mut self, ping: Arc<Ping>) -> Vec<Arc<Ping>> {
+        let mut gone = Vec::new();
+        if self.pings.len() >= self.sweep_at.max(2 * KEEP_PINGS) {
+            let newest = self.pings.len() - KEEP_PINGS;
+            for (at, ping) in std::mem::take(&mut self.pings).into_iter().enumerate() {
+                let kept = at >= newest || Arc::strong_count(&ping) > 1;
+                if kept { &mut self.pings } else { &mut gone }.push(ping);
+            }
+            self.sweep_at = 2 * self.pings.len();
+        }
+        self.pings.push(ping);
+        gone
+    }
+
+    /// The pings that a pong with this payload answers. RFC 6455 §5.5.3: the peer may answer the most recent ping only, so
+    /// earlier ones are answered too.
+    #[must_use]
+    pub(crate) fn answered(&mut self, payload: &[u8]) -> Vec<Arc<Ping>> {
+        match self.pings.iter().position(|ping| *ping.payload == *payload) {
+            Some(at) => self.pings.drain(..=at).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// All pings.
+    #[must_use]
+    pub(crate) fn take_pings(&mut self) -> Vec<Arc<Ping>> {
+        std::mem::take(&mut self.pings)
     }
 }
 
@@ -344,11 +382,16 @@ pub(crate) fn iterate(core: &Core, py: Python<'_>, awaitable: Py<PyAny>) -> PyRe
     }
 }
 
-/// A fresh waiter, kept by `keep` and yielded to the task.
-pub(crate) fn park_in(py: Python<'_>, core: &Arc<Core>, keep: impl FnOnce(Py<Waiter>)) -> PyResult<Option<Py<Waiter>>> {
+/// A fresh waiter, kept by `keep` and yielded to the task. `keep` gives those that are not needed any more.
+pub(crate) fn park_in(
+    py: Python<'_>,
+    core: &Arc<Core>,
+    keep: impl FnOnce(Py<Waiter>) -> Vec<Py<Waiter>>,
+) -> PyResult<Option<Py<Waiter>>> {
     let waiter = Waiter::new(py, core)?;
     waiter.get().arm();
-    keep(waiter.clone_ref(py));
+    let gone = keep(waiter.clone_ref(py));
+    drop(gone);
     Ok(Some(waiter))
 }
 
@@ -361,7 +404,8 @@ impl Session {
             Some(waiter) => waiter,
             None => {
                 let waiter = Waiter::new(py, self.core())?;
-                self.waits().get_or_insert_default().receiver = Some(waiter.clone_ref(py));
+                let before = self.waits().get_or_insert_default().receiver.replace(waiter.clone_ref(py));
+                drop(before);
                 waiter
             }
         };

@@ -172,7 +172,7 @@ class BaseServer(Registry):
             ignore_queue: means nothing here.
         """
         told = None if callback is None else self._called_back(callback)
-        return self._send(lambda: self._emit(event, data, to or room, skip_sid, namespace, told))
+        return self._send(lambda: self._emit(event, data, room if to is None else to, skip_sid, namespace, told))
 
     def send(
         self,
@@ -205,7 +205,7 @@ class BaseServer(Registry):
         Raises:
             TimeoutError: it has not answered within ``timeout`` seconds, or has gone.
         """
-        target = to or sid
+        target = sid if to is None else to
         if target is None:
             raise ValueError("Cannot use call() to broadcast.")
         if not self.async_handlers:
@@ -345,7 +345,7 @@ class BaseServer(Registry):
         if rooms is not None and not rooms:
             return None  # a list that turned out empty: nobody, and not everyone
         skip = [skip_sid] if isinstance(skip_sid, str) else list(skip_sid or ())
-        self.logger.info('emitting event "%s" to %s [%s]', event, room or "all", name)
+        self.logger.info('emitting event "%s" to %s [%s]', event, "all" if room is None else room, name)
         if callback is not None:
             args = (*args, callback)
         for socket in carrier.undecided_in(nsp, rooms, skip):

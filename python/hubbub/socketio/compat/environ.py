@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def make_environ(request: Request) -> dict[str, Any]:
         key = name.upper().replace("-", "_")
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
-    name, _, number = environ.get("HTTP_HOST", "").partition(":")
+    name, number = re.fullmatch(r"(.*?)(?::(\d*))?", environ.get("HTTP_HOST", ""), re.DOTALL).groups("")  # type: ignore[union-attr]
     environ["SERVER_NAME"], environ["SERVER_PORT"] = name, number or ("443" if request.secure else "80")
     websocket = request.is_websocket
     environ["asgi.scope"] = {
@@ -47,7 +48,7 @@ def make_environ(request: Request) -> dict[str, Any]:
         "method": request.method,
         "scheme": {"http": "ws", "https": "wss"}[scheme] if websocket else scheme,
         "path": request.path,
-        "raw_path": request.target.partition("?")[0].encode("latin-1"),
+        "raw_path": request._opening.line()[2].encode("latin-1"),
         "query_string": request.query_string.encode("latin-1"),
         "root_path": "",
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields],

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hubbub.socketio.emitter import Handler, fitting
+from hubbub.socketio.emitter import Handler, call, fitting
 
 if TYPE_CHECKING:
     from hubbub.socketio.compat.namespaces import BaseNamespace
@@ -84,7 +84,7 @@ class Registry:
             args = (*first, *args)
             if event in self.reserved_events:
                 args = fitting(handler, *args)
-            return lambda: handler(*args)
+            return lambda: call(handler, args)
         if namespace in self.namespace_handlers:
             of_namespace = self.namespace_handlers[namespace]
             return lambda: of_namespace.trigger_event(event, *args)

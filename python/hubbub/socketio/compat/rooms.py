@@ -12,7 +12,8 @@ def wire_rooms(room: Any) -> list[str]:
     if isinstance(room, (list, tuple, set, frozenset)):
         return [name for each in room for name in wire_rooms(each)]
     if isinstance(room, str):
-        return [room]
+        # Clients may name rooms: none of their names is that of a number.
+        return [f"\0{room}" if room.startswith("\0") else room]
     if isinstance(room, int):
         return [f"\0{int(room)}"]
     raise TypeError(f"a room is a str or an int, not {room!r}")
@@ -20,4 +21,6 @@ def wire_rooms(room: Any) -> list[str]:
 
 def given_room(name: str) -> Any:
     """A room as it was given."""
-    return int(name[1:]) if name.startswith("\0") else name
+    if name.startswith("\0"):
+        return name[1:] if name.startswith("\0\0") else int(name[1:])
+    return name

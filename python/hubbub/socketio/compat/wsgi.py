@@ -128,7 +128,9 @@ def make_environ(scope: MutableMapping[str, Any], body: BytesIO) -> dict[str, An
         key = name.decode("latin-1").upper().replace("-", "_")
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         text = value.decode("latin-1")
-        environ[key] = f"{environ[key]},{text}" if key in environ else text
+        # RFC 9113 §8.2.3: what HTTP/2 has split is put together with "; ".
+        between = "; " if key == "HTTP_COOKIE" else ","
+        environ[key] = f"{environ[key]}{between}{text}" if key in environ else text
     environ.setdefault("CONTENT_LENGTH", str(body.getbuffer().nbytes))
     return environ
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hubbub_net::proto::message::{Kind, Payload};
 use hubbub_net::{
     Address, Bind, Broadcast, Closed, Command, Delivery, Handler, Joined, Limits, Link, Notice, Policy, Request,
-    Server, SessionId, Settings, Shard, Target,
+    Server, SessionId, Settings, Shard, Space, Target,
 };
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -78,7 +78,7 @@ impl Crowd {
         let mut room: Arc<str> = "all".into();
         for link in handler.links.clone() {
             if let Joined::Now(name) = server.directory().join(&link, &room, None) {
-                shard.obey(Command::Join(link.id(), name.clone()), &mut handler);
+                shard.obey(Command::Join(link.id(), Space::Hub, name.clone()), &mut handler);
                 room = name;
             }
         }

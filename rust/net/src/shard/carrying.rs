@@ -212,10 +212,10 @@ impl Context {
 
     /// Keeps a message for a session that may change connections.
     pub(super) fn keep(&mut self, session: &mut Session, entry: Entry) {
-        let (away, unwritten) = (session.is_away(), session.outbox.len());
+        let (away, unwritten, now) = (session.is_away(), session.outbox.len(), self.now);
         let most = self.limits.resume_bytes + unwritten;
         match session.lasting_mut() {
-            Some(lasting) if away => lasting.queue(entry),
+            Some(lasting) if away => lasting.queue(entry, now),
             Some(lasting) if lasting.resumes() => lasting.remember(entry, most),
             _ => {}
         }
@@ -253,6 +253,12 @@ impl Context {
                 };
                 let len = payload.as_slice().len();
                 handler.message(session.id, Kind::Text, payload);
+                return Some(len);
+            }
+            Ok(Packet::Binary(bytes)) => {
+                // A client that has no binary frames, or does not want them.
+                let (len, payload) = (bytes.len(), Payload::Owned(bytes.into_owned()));
+                handler.message(session.id, Kind::Binary, payload);
                 return Some(len);
             }
             Ok(Packet::Text { kind: PacketType::Pong, .. }) => self.heed_heartbeat(session),

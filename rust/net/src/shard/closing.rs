@@ -11,6 +11,7 @@ use super::context::{Context, millis};
 use super::{Shard, State};
 use crate::handler::{Closed, Handler, Notice};
 use crate::id::SessionId;
+use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
 
 /// How long a connection that was answered with HTTP may take to go away.
@@ -51,6 +52,7 @@ impl Shard {
     /// Takes the connection away. The user is told, once.
     pub(super) fn drop_session(&mut self, slot: u32, cause: Option<&str>, handler: &mut impl Handler) {
         let Some(mut session) = self.sessions.remove(slot) else { return };
+        self.cx.arriving.remove(&slot);
         self.forget(&mut session, handler);
         let memberships = std::mem::take(&mut session.memberships);
         self.rooms.leave_all(memberships, &mut self.sessions);
@@ -160,6 +162,9 @@ impl Context {
         if session.is_open() {
             self.say_goodbye(session, code, reason);
         }
+        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.dialect == Dialect::EngineIo) {
+            lasting.forfeited = true;
+        }
         let cause = format!("closed with {}: {reason}", code.0);
         self.tell_closed(session, Some(&cause), handler);
         self.linger(session);
@@ -193,7 +198,7 @@ impl Context {
         }
         session.rare.get_or_insert_default().farewell.sent = Some((code, reason.to_owned()));
         if let Some(link) = &session.link {
-            link.set_closing();
+            self.server.directory().retire(link);
         }
         self.mark_dirty(session);
     }
@@ -204,7 +209,7 @@ impl Context {
             return;
         }
         let Some(link) = &session.link else { return };
-        let rooms = self.server.directory().leave_all(link);
+        let rooms = self.server.leave_all_rooms(link);
         let farewell = session.rare.as_mut().map(|rare| std::mem::take(&mut rare.farewell)).unwrap_or_default();
         let was_session = !matches!(session.phase, Phase::Deciding(_) | Phase::Exchange(_));
         let cause = cause.map(str::to_owned);

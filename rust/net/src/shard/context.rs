@@ -1,6 +1,7 @@
 //! What every session of a shard needs beside itself.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use hubbub_proto::head::HeadLimits;
 use hubbub_proto::message;
 
+use super::arriving::Held;
 use super::quota::Quota;
 use super::shaking::Shaking;
 use crate::compression::Codecs;
@@ -59,6 +61,8 @@ pub(super) struct Context {
     pub(super) now: Millis,
     pub(super) micros: u64,
     pub(super) histories: Histories,
+    /// Sessions that the user is getting to know, by slot.
+    pub(super) arriving: HashMap<u32, Held>,
     /// This broadcast's number, for `Session::mark`.
     pub(super) mark: u32,
 }
@@ -98,6 +102,7 @@ impl Context {
             now: 0,
             micros: 0,
             histories: Histories::default(),
+            arriving: HashMap::new(),
             mark: 0,
         }
     }

@@ -17,7 +17,7 @@ use crate::session::{Phase, Session};
 /// Receive calls that one session gets in one turn while a large message comes in.
 const DIRECT_RECEIVES: usize = 16;
 /// A ping is answered at once while less than this waits to be written; beyond, only the newest is.
-const PONG_BACKLOG: usize = 4096;
+pub(super) const PONG_BACKLOG: usize = 4096;
 
 const ENDED: &str = "the peer closed the connection";
 const TALKED: &str = "the client has sent something behind its request";
@@ -341,8 +341,8 @@ impl Context {
     }
 
     /// RFC 6455 §5.5.2: a Ping MUST be answered as soon as is practical, unless a Close has come.
-    fn answer_ping(&mut self, session: &mut Session, payload: &[u8]) {
-        if !session.is_open() {
+    pub(super) fn answer_ping(&mut self, session: &mut Session, payload: &[u8]) {
+        if !session.is_open() && session.is_candidate_of().is_none() {
             return;
         }
         if session.outbox.len() < PONG_BACKLOG {

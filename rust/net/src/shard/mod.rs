@@ -7,6 +7,7 @@
 
 mod accept;
 mod answering;
+mod arriving;
 mod body;
 mod calls;
 mod carrying;
@@ -39,6 +40,7 @@ use mio::{Events, Poll, Token};
 use self::accept::Acceptor;
 use self::context::Context;
 use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
+use crate::directory::Space;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
 use crate::rooms::Rooms;
@@ -106,11 +108,12 @@ pub(crate) struct Seed {
 }
 
 impl Seed {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// `most`: what may be posted and not obeyed, before those who can wait do.
+    pub(crate) fn new(most: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         let (sender, commands) = channel();
-        Ok(Seed { poll, handle: ShardHandle::new(sender, waker), commands })
+        Ok(Seed { poll, handle: ShardHandle::new(sender, waker, most), commands })
     }
 
     pub(crate) fn handle(&self) -> ShardHandle {
@@ -244,6 +247,9 @@ impl Shard {
     /// Obeys what others have posted so far: what is asked of the shard next comes after it.
     pub fn obey_posted(&mut self, handler: &mut impl Handler) {
         self.obey_commands(handler);
+        while self.commands_left {
+            self.obey_commands(handler);
+        }
     }
 
     /// Drops everything at once.
@@ -317,8 +323,10 @@ impl Shard {
                 self.commands_left = false;
                 return;
             };
+            let weight = batch.weight();
             batch.obey(|command, bytes| self.obey_guarded(command, bytes, handler));
             self.waker.keep(batch);
+            self.waker.obeyed(weight);
         }
     }
 
@@ -351,9 +359,11 @@ impl Shard {
             Command::Broadcast(broadcast) => {
                 self.broadcast(&broadcast, handler);
             }
-            Command::Join(id, room) => self.join(id, &room),
+            Command::Arrive(id) => self.arrive(id),
+            Command::Introduce(id) => self.introduce(id, handler),
+            Command::Join(id, space, room) => self.join(id, space, &room),
             Command::CatchUp(id) => self.catch_up(id),
-            Command::Leave(id, room) => self.leave(id, &room),
+            Command::Leave(id, space, room) => self.leave(id, space, &room),
             Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
             Command::Abort(id) => {
                 if self.sessions.get(id).is_some() {
@@ -430,14 +440,14 @@ impl Shard {
 
     /// Makes the session a member of this shard's part of the room. An event stream that has come back is told what it has
     /// missed there by [`Shard::catch_up`], and until then nothing that its rooms remember: ids only rise.
-    pub fn join(&mut self, id: SessionId, room: &Arc<str>) {
+    pub fn join(&mut self, id: SessionId, space: Space, room: &Arc<str>) {
         // Who joins while the request is being decided is a member from the 101 on.
         let may = |session: &mut Session| matches!(session.phase, Phase::Open | Phase::Deciding(_));
         if self.sessions.get(id).is_some_and(may) {
-            self.rooms.join(room, id.slot() as u32, &mut self.sessions);
+            self.rooms.join(space, room, id.slot() as u32, &mut self.sessions);
         }
         if let Some(session) = self.sessions.get(id)
-            && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some())
+            && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some() && space == Space::Hub)
         {
             if rare.missed.is_empty() {
                 rare.held_from = self.cx.histories.newest;
@@ -454,18 +464,18 @@ impl Shard {
     }
 
     /// Ends a membership.
-    pub fn leave(&mut self, id: SessionId, room: &str) {
+    pub fn leave(&mut self, id: SessionId, space: Space, room: &str) {
         let Some(session) = self.sessions.get(id) else { return };
         let knows = session.rare.as_ref().is_some_and(|rare| rare.caught_up.iter().any(|known| &**known == room));
-        if knows && session.misses() {
+        if space == Space::Hub && knows && session.misses() {
             // What was said there before still arrives.
             self.cx.catch_up(session);
         }
-        if let Some(rare) = session.rare.as_mut() {
+        if let Some(rare) = session.rare.as_mut().filter(|_| space == Space::Hub) {
             rare.missed.retain(|missed| &**missed != room);
             rare.caught_up.retain(|known| &**known != room);
         }
-        self.rooms.leave(room, id.slot() as u32, &mut self.sessions);
+        self.rooms.leave(space, room, id.slot() as u32, &mut self.sessions);
     }
 
     fn resume(&mut self, id: SessionId, handler: &mut impl Handler) {
@@ -481,6 +491,12 @@ impl Shard {
             self.cx.mark_ready(session);
         }
         self.answer_posts(id, handler);
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.waker.end();
     }
 }
 

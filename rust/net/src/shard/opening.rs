@@ -401,6 +401,7 @@ impl Context {
         if let Some(interval) = self.heartbeat(session).0 {
             self.arm(session, self.now + interval);
         }
+        session.known = !handler.introduces();
         handler.open(link, request);
     }
 
@@ -435,9 +436,13 @@ fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(Agreed, Option<String>
     {
         return Err((Reason::Origin, Answer::plain(403, NO_ORIGIN)));
     }
-    let spoken = endpoint.subprotocols.iter().find(|name| upgrade.subprotocols.contains(&name.as_str()));
+    let spoken = match endpoint.service {
+        // As the reference's: a client that names some fails if none is answered.
+        Service::EngineIo(_) => upgrade.subprotocols.first().map(|name| (*name).to_owned()),
+        _ => endpoint.subprotocols.iter().find(|name| upgrade.subprotocols.contains(&name.as_str())).cloned(),
+    };
     let packing = endpoint.compression.as_ref().and_then(|how| Packing::agree(how, &upgrade.extensions));
-    Ok((Agreed { key: upgrade.key.to_owned(), packing }, spoken.cloned()))
+    Ok((Agreed { key: upgrade.key.to_owned(), packing }, spoken))
 }
 
 fn refuse(error: &HeadError, request_line: String) -> Opening {

@@ -8,7 +8,7 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Header, Opcode};
 
 use super::Shard;
-use super::context::Context;
+use super::context::{Context, millis};
 use crate::broadcast::{Broadcast, Target, compressed_header, opcode};
 use crate::carrier::Carrier;
 use crate::compression::{Form, Packing};
@@ -18,6 +18,7 @@ use crate::id::SessionId;
 use crate::outbox::Written;
 use crate::session::{Phase, Session};
 use crate::settings::Policy;
+use crate::timers::Millis;
 use crate::transport::Stream;
 
 /// From so many gathered bytes on, a write of its own is worth its system call.
@@ -31,8 +32,13 @@ const COPY_BYTES: usize = 256;
 /// From this size on a compressed message is not copied into the gathered bytes.
 pub(super) const SHARE_BYTES: usize = 8 << 10;
 
+/// A client on polls has so many milliseconds to ask for what its session was sent, before the outbox's limit counts, and may be
+/// sent so many times that limit meanwhile.
+const POLL_TIME: Millis = 5000;
+const POLL_OUTBOXES: usize = 16;
+
 /// What a full outbox has come to, for one member of a broadcast.
-enum Fate {
+pub(super) enum Fate {
     Reached,
     Dropped,
     Absent,
@@ -101,7 +107,7 @@ impl Shard {
             cx.counts.late_sends += 1;
             return 0;
         };
-        if !cx.has_room(session, len) {
+        if !cx.has_room(session, len) && !cx.may_still_ask(session, len) {
             cx.counts.slow_closed += 1;
             cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
             return 0;
@@ -124,16 +130,17 @@ impl Shard {
     /// Hands a broadcast to this shard's members. `true`: some member has more waiting than the high-water mark.
     pub fn broadcast(&mut self, broadcast: &Arc<Broadcast>, handler: &mut impl Handler) -> bool {
         if let (Some(stamp), Target::Rooms(names)) = (broadcast.stamp, &broadcast.target) {
-            self.cx.histories.push(names, stamp, broadcast, &self.cx.limits, self.cx.now);
+            let forgotten = self.cx.histories.push(names, stamp, broadcast, &self.cx.limits, self.cx.now);
+            // Every shard keeps the same.
+            self.cx.counts.forgotten += if self.cx.number == 0 { forgotten } else { 0 };
         }
-        self.cx.mark = self.cx.mark.wrapping_add(1).max(1);
-        let mark = self.cx.mark;
+        let mark = self.cx.next_mark();
         for &id in &broadcast.skip {
             if let Some(session) = self.sessions.get(id) {
                 session.mark = mark;
             }
         }
-        for slot in broadcast.except.iter().flat_map(|name| self.rooms.members(name)) {
+        for slot in broadcast.except.iter().flat_map(|name| self.rooms.members(broadcast.space, name)) {
             if let Some(session) = self.sessions.at(slot) {
                 session.mark = mark;
             }
@@ -148,8 +155,11 @@ impl Shard {
         match &broadcast.target {
             Target::All => {
                 for slot in 0..sessions.end() {
-                    if let Some(session) = sessions.at(slot) {
-                        let fate = cx.deliver(session, broadcast, mark, handler);
+                    if let Some(session) = sessions.at(slot).filter(|session| session.is_the_hubs()) {
+                        let fate = match session.known {
+                            true => cx.deliver(session, broadcast, mark, handler),
+                            false => cx.hold(session, broadcast, mark, handler),
+                        };
                         count(fate, session.outbox.len(), cx.limits.high_water_bytes);
                     }
                 }
@@ -159,7 +169,7 @@ impl Shard {
                     // The members are walked over while sessions change, never the room itself: who is
                     // closed for being slow leaves the room when the connection goes.
                     let before = cx.counts.left_out();
-                    for slot in rooms.members(name) {
+                    for slot in rooms.members(broadcast.space, name) {
                         if let Some(session) = sessions.at(slot) {
                             let fate = cx.deliver(session, broadcast, mark, handler);
                             count(fate, session.outbox.len(), cx.limits.high_water_bytes);
@@ -167,7 +177,7 @@ impl Shard {
                     }
                     let left_out = cx.counts.left_out() - before;
                     if left_out > 0 {
-                        cx.server.directory().drop_in(name, left_out);
+                        cx.server.rooms(broadcast.space).drop_in(name, left_out);
                     }
                 }
             }
@@ -247,6 +257,7 @@ impl Shard {
     fn give_what_waits(&mut self, slot: u32, handler: &mut impl Handler) {
         if self.sessions.at(slot).is_some_and(|session| session.is_away()) {
             self.serve_poll(slot, handler);
+            self.forsake(slot, handler);
         }
     }
 }
@@ -254,7 +265,7 @@ impl Shard {
 pub(super) const SLOW: &str = "the client does not read fast enough";
 
 impl Context {
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         session: &mut Session,
         broadcast: &Arc<Broadcast>,
@@ -381,7 +392,7 @@ impl Context {
     /// The outbox can take `len` more bytes. One message is taken however large it is, if nothing else waits.
     pub(super) fn has_room(&mut self, session: &mut Session, len: usize) -> bool {
         let limit = self.limits.outbox_bytes;
-        let fits = |session: &Session| match session.backlog() {
+        let fits = |session: &Session| match session.weight() {
             0 => true,
             waiting => waiting + len <= limit,
         };
@@ -389,6 +400,13 @@ impl Context {
             self.write(session);
         }
         fits(session)
+    }
+
+    /// The client is on polls, and what waits for it was sent only just now: there was no time to ask for it. A WebSocket has
+    /// the kernel's buffers for what a program says at once.
+    fn may_still_ask(&self, session: &Session, len: usize) -> bool {
+        let waits = session.lasting().is_some_and(|lasting| lasting.has_waited_at_most(POLL_TIME, self.now));
+        session.is_away() && waits && session.backlog() + len <= POLL_OUTBOXES * self.limits.outbox_bytes
     }
 
     /// Writes early when much has gathered: memory stays small however much one turn sends.
@@ -425,10 +443,15 @@ impl Context {
                 self.counts.bytes_out += taken as u64;
                 // A stream's only sign of life is that its client takes what it is sent.
                 session.pinged &= taken == 0 || !session.carrier.is_stream();
-                if taken > 0
-                    && let Phase::Exchange(exchange) = &mut session.phase
-                {
-                    exchange.progress = self.now;
+                if taken > 0 {
+                    match &mut session.phase {
+                        Phase::Exchange(exchange) => exchange.progress = self.now,
+                        // Whoever takes what was said has the time to take the rest.
+                        Phase::Closing | Phase::Lingering => {
+                            session.until = session.until.max(self.now + millis(self.limits.close_timeout));
+                        }
+                        _ => {}
+                    }
                 }
                 self.set_blocked(session, written == Written::Blocked);
                 if taken > 0 && self.answer_late(session) && !session.blocked {

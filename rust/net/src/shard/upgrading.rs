@@ -1,6 +1,7 @@
 //! Engine.IO's way from polls to a WebSocket: it is tried beside the polls, and then takes over.
 
-use hubbub_proto::close::CloseCode;
+use hubbub_proto::Role;
+use hubbub_proto::close::{self, CloseCode};
 use hubbub_proto::engineio::{Action, ErrorCode, Input, Packet, PacketType, packet};
 use hubbub_proto::frame::{self, Opcode};
 use hubbub_proto::message::{Event, Kind, Payload};
@@ -8,6 +9,7 @@ use hubbub_proto::message::{Event, Kind, Payload};
 use super::Shard;
 use super::calls::New;
 use super::context::millis;
+use super::input::PONG_BACKLOG;
 use crate::carrier::Carrier;
 use crate::figures::Reason;
 use crate::handler::Handler;
@@ -25,14 +27,26 @@ impl Shard {
             _ => return,
         };
         let action = if allowed { self.step(id, Input::CandidateOpened) } else { Action::DropCandidate };
-        if action != Action::AdmitCandidate {
+        if !allowed {
             self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler);
             return;
         }
         let Some(session) = self.sessions.at(slot) else { return };
         let key = opening.agreed.map(|agreed| agreed.key).unwrap_or_default();
-        self.cx.write_opening(session, &opening.plan, &key, None, &opening.plan.fields);
+        let subprotocol = opening.request.subprotocol.as_deref();
+        self.cx.write_opening(session, &opening.plan, &key, subprotocol, &opening.plan.fields);
         self.cx.handshake_over(session);
+        if action != Action::AdmitCandidate {
+            // The session has a WebSocket, or is about to. As in the reference, a further one is closed without a word:
+            // clients do not expect that it is refused.
+            session.phase = Phase::Closing;
+            session.outbox.gather(&mut self.cx.pool, |out| {
+                let encoded = close::encode(out, Role::Server, None, "", None);
+                debug_assert!(encoded.is_ok(), "without a code and a reason");
+            });
+            self.cx.linger(session);
+            return;
+        }
         session.phase = Phase::Candidate(id);
         session.until = self.cx.now + millis(timeout);
         self.cx.arm_until(session);
@@ -55,13 +69,13 @@ impl Shard {
             let Phase::Candidate(id) = session.phase else { return };
             let action = match session.reader.next(&mut input, &self.cx.message_limits) {
                 Ok(None) => return,
-                Ok(Some(Event::Message { kind, payload })) => self.weigh(id, kind, &payload),
                 Ok(Some(Event::Ping(payload))) => {
-                    let payload = payload.as_slice();
-                    session.outbox.gather(&mut self.cx.pool, |out| frame::encode(out, Opcode::Pong, payload, None));
-                    self.cx.mark_dirty(session);
+                    self.cx.answer_ping(session, payload.as_slice());
                     Action::Nothing
                 }
+                // Who does not read the answers to its probes would let them pile up.
+                Ok(Some(Event::Message { .. })) if session.outbox.len() >= PONG_BACKLOG => Action::DropCandidate,
+                Ok(Some(Event::Message { kind, payload })) => self.weigh(id, kind, &payload),
                 Ok(Some(Event::Pong(_))) => Action::Nothing,
                 Ok(Some(Event::Close { .. } | Event::Compressed { .. })) | Err(_) => Action::DropCandidate,
             };

@@ -123,7 +123,7 @@ fn port_0_is_a_free_port_on_ipv4_and_ipv6() {
 #[test]
 fn one_server_listens_at_several_places() {
     let path = fresh_path("several");
-    let unix = Bind::Unix { path: path.clone(), backlog: 16 };
+    let unix = Bind::Unix { path: path.clone(), backlog: 16, mode: None, group: None };
     let house = House::at(vec![loopback(), loopback(), unix], quiet(), Manner::echo());
     let addresses = house.server.addresses().to_vec();
     assert_eq!(addresses.len(), 3);
@@ -143,7 +143,7 @@ fn one_server_listens_at_several_places() {
 #[test]
 fn a_stale_unix_socket_is_replaced_and_a_living_one_is_not() {
     let path = fresh_path("stale");
-    let bind = || Bind::Unix { path: path.clone(), backlog: 16 };
+    let bind = || Bind::Unix { path: path.clone(), backlog: 16, mode: None, group: None };
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let house = House::at(vec![bind()], quiet(), Manner::echo());

@@ -1,5 +1,6 @@
 //! How sessions end, and that each tells so once: the books of every server here are checked at its end.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::support::client::{Client, Got, close_frame, frame};
@@ -298,6 +299,31 @@ fn a_close_between_two_turns_gets_its_whole_time() {
         })
     });
     assert_eq!(closed.code().0, 1000, "{closed:?}");
+}
+
+/// What was sent before the Close frame takes its time; only a peer that takes nothing is late.
+#[test]
+fn the_time_to_answer_a_close_begins_when_the_peer_stops_taking() {
+    let limit = Duration::from_millis(500);
+    let settings = limited(|limits| (limits.close_timeout, limits.outbox_bytes) = (limit, 64 << 20));
+    let mut turns = Turns::open(settings, Manner::default());
+    let (mut client, link) = turns.guest();
+    let (kind, size) = (hubbub_net::proto::message::Kind::Binary, 32 << 20);
+    turns.shard.send(link.id(), kind, &vec![7; size], &mut turns.recorder);
+    let code = hubbub_net::proto::close::CloseCode::NORMAL;
+    turns.shard.close(link.id(), code, "", &mut turns.recorder);
+    turns.shard.flush(&mut turns.recorder);
+    let begun = Instant::now();
+    let mut left = size;
+    // The kernels of both sides hold some of it.
+    while left > 12 << 20 {
+        let mut buffer = vec![0; 256 << 10];
+        left -= client.socket.read(&mut buffer).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+        turns.turn();
+        assert_eq!(turns.take(|event| matches!(event, Event::Closed(..)).then_some(())), None, "{left} are left");
+    }
+    assert!(begun.elapsed() > limit, "it took no longer than a peer that answers nothing has");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::frame::Opcode;
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Broadcast, Command, CommandBatch, Link, Parcel, Policy, Target};
+use hubbub_net::{Broadcast, Command, CommandBatch, Link, Parcel, Policy, Space, Target};
 
 const HOARD: Manner = Manner { echo: false, consume: false, decide: None, panics: false, curse: None };
 
@@ -321,7 +321,7 @@ fn what_is_sent_between_two_turns_leaves_with_the_flush_in_order() {
     let (mut client, link) = turns.guest();
     let (id, room) = (link.id(), Arc::from("hall"));
     turns.server.directory().join(&link, "hall", None);
-    turns.shard.join(id, &room);
+    turns.shard.join(id, Space::Hub, &room);
     let broadcast = |text: &[u8]| {
         Arc::new(Broadcast::new(Target::Rooms(vec![room.clone()]), vec![], Policy::Close, Kind::Text, text, 1))
     };

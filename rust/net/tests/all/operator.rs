@@ -226,7 +226,7 @@ fn fields_that_contradict_each_other_are_answered_with_400() {
 fn a_proxy_at_a_unix_socket_is_believed_if_it_is_trusted() {
     for (names, client_is) in [(&["unix"][..], Some("192.0.2.1:0")), (&["127.0.0.1"], None)] {
         let path = fresh_path("proxy");
-        let bind = Bind::Unix { path: path.clone(), backlog: 16 };
+        let bind = Bind::Unix { path: path.clone(), backlog: 16, mode: None, group: None };
         let mut house = House::at(vec![bind], believing(names, few(1)), Manner::default());
         let mut client = Client::connect_unix(&path);
         ask_with(&mut client, &[("X-Forwarded-For", "192.0.2.1")]);

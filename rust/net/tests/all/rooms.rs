@@ -9,7 +9,7 @@ use crate::support::recorder::Manner;
 use crate::support::{Random, quiet};
 use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Command, Link, Settings, Target};
+use hubbub_net::{Command, Link, Settings, Space, Target};
 
 fn sharded(shards: usize) -> Settings {
     Settings { shards, ..quiet() }
@@ -48,6 +48,28 @@ fn who_is_skipped_or_has_left_hears_nothing() {
     guests[2].0.expect_text("one");
     guests[2].0.expect_text("two");
     assert_eq!(house.server.directory().count("a"), 2);
+}
+
+#[test]
+fn a_room_of_a_protocols_is_none_of_the_hubs_whatever_its_name() {
+    let mut house = House::open(sharded(2), Manner::default());
+    let mut guests = house.guests(4);
+    let (theirs, ours) = guests.split_at_mut(2);
+    for (_, link) in theirs.iter() {
+        house.server.rooms(Space::Protocol).join(link, "a", None);
+        house.post(link.id(), Command::Join(link.id(), Space::Protocol, "a".into()));
+    }
+    ours.iter().for_each(|(_, link)| house.join(link, "a"));
+    assert_eq!(house.broadcast(rooms(&["a"]), &[], "ours"), (2, 0));
+    let delivery = house.publish_as(rooms(&["a"]), b"theirs", |broadcast| broadcast.space = Space::Protocol);
+    assert_eq!(house.await_delivery(&delivery), (2, 0));
+    for (guests, text) in [(ours, "ours"), (theirs, "theirs")] {
+        for (client, _) in guests {
+            client.expect_text(text);
+            client.expect_silence();
+        }
+    }
+    assert_eq!((house.server.directory().count("a"), house.server.rooms(Space::Protocol).count("a")), (2, 2));
 }
 
 #[test]
@@ -186,7 +208,7 @@ fn a_late_command_for_a_used_slot_reaches_nobody() {
     assert_ne!(gone.id(), link.id());
     let id = gone.id();
     house.send(&gone, Kind::Text, b"for another");
-    house.post(id, Command::Join(id, "hall".into()));
+    house.post(id, Command::Join(id, Space::Hub, "hall".into()));
     house.post(id, Command::Ping(id, Vec::new()));
     house.post(id, Command::Close(id, CloseCode::NORMAL, String::new()));
     house.post(id, Command::Abort(id));

@@ -496,7 +496,7 @@ fn a_large_file_comes_whole_over_every_kind_of_connection() {
     place.put("large.txt", &content);
     let plain = House::open(place.settings(), Manner::default());
     let path = fresh_path("static-socket");
-    let bind = Bind::Unix { path: path.clone(), backlog: 16 };
+    let bind = Bind::Unix { path: path.clone(), backlog: 16, mode: None, group: None };
     let unix = House::at(vec![bind], place.settings(), Manner::default());
     let tls = House::open(secure::secure(place.settings()), Manner::default());
     let mut visitors = [

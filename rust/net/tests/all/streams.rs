@@ -11,7 +11,7 @@ use crate::support::recorder::Manner;
 use crate::support::{Random, text};
 use hubbub_net::proto::event_stream;
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Broadcast, Command, CommandBatch, Joined, Limits, Link, Policy, Settings, Target};
+use hubbub_net::{Broadcast, Command, CommandBatch, Joined, Limits, Link, Policy, Settings, Space, Target};
 
 fn house(change: impl FnOnce(&mut Limits)) -> House {
     House::open(comet(change), Manner::default())
@@ -26,7 +26,7 @@ fn listen(house: &mut House, last_id: Option<&str>, names: &[&str]) -> (Stream, 
     let mut batch = CommandBatch::default();
     for name in names {
         if let Joined::Now(name) = house.server.directory().join(&link, name, None) {
-            batch.push(Command::Join(link.id(), name));
+            batch.push(Command::Join(link.id(), Space::Hub, name));
         }
     }
     batch.push(Command::CatchUp(link.id()));
@@ -503,8 +503,8 @@ fn who_has_left_a_room_is_not_told_of_it() {
     say(&mut house, &["x"], "1");
     let (mut stream, link) = listen(&mut house, Some(&last), &[]);
     let mut batch = CommandBatch::default();
-    batch.push(Command::Join(link.id(), "x".into()));
-    batch.push(Command::Leave(link.id(), "x".into()));
+    batch.push(Command::Join(link.id(), Space::Hub, "x".into()));
+    batch.push(Command::Leave(link.id(), Space::Hub, "x".into()));
     house.server.handles()[0].post(batch);
     assert_eq!(told(&house, &mut stream, &link), [""; 0]);
 }

@@ -26,7 +26,7 @@ pub(super) struct Chunks {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     Size,
-    Extension,
+    Extension(Extension),
     /// After the CR of a size line.
     SizeEnd,
     Data,
@@ -40,6 +40,48 @@ enum At {
     TrailerLf,
     LastLf,
     Done,
+}
+
+/// Where in the extensions of a chunk (RFC 9112 §7.1.1): `*( BWS ";" BWS name [ BWS "=" BWS value ] )`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Extension {
+    BeforeName,
+    Name,
+    AfterName,
+    BeforeValue,
+    Value,
+    Quoted,
+    /// After a backslash.
+    Escaped,
+    /// After the closing quote.
+    Unquoted,
+    AfterValue,
+}
+
+impl Extension {
+    /// `None`: this cannot stand here.
+    fn step(self, byte: u8) -> Option<Extension> {
+        use Extension as At;
+        Some(match (self, byte) {
+            (At::Quoted, b'\\') => At::Escaped,
+            (At::Quoted, b'"') => At::Unquoted,
+            (At::Quoted | At::Escaped, _) => At::Quoted,
+            (At::BeforeName | At::BeforeValue, b' ' | b'\t') => self,
+            (At::Name | At::AfterName, b' ' | b'\t') => At::AfterName,
+            (At::Value | At::Unquoted | At::AfterValue, b' ' | b'\t') => At::AfterValue,
+            (At::Name | At::AfterName, b'=') => At::BeforeValue,
+            (At::Name | At::AfterName | At::Value | At::Unquoted | At::AfterValue, b';') => At::BeforeName,
+            (At::BeforeValue, b'"') => At::Quoted,
+            (At::BeforeName | At::Name, _) if is_token([byte]) => At::Name,
+            (At::BeforeValue | At::Value, _) if is_token([byte]) => At::Value,
+            _ => return None,
+        })
+    }
+
+    /// White space belongs to what follows it.
+    fn may_end(self) -> bool {
+        matches!(self, Extension::Name | Extension::Value | Extension::Unquoted)
+    }
 }
 
 impl Chunks {
@@ -63,18 +105,16 @@ impl Chunks {
                     }
                     return Ok((!content.is_empty()).then_some(content));
                 }
-                At::Extension => match self.skip(input, &mut |chunks, len| {
-                    chunks.extension_bytes += len;
-                    if chunks.extension_bytes > MAX_EXTENSION_BYTES {
-                        Err(BodyError::ExtensionsTooLong)
-                    } else {
-                        Ok(())
+                At::Extension(_) => {
+                    if !self.skip(input, &mut Chunks::extend)? {
+                        return Ok(None);
                     }
-                })? {
-                    true => self.at = At::SizeEnd,
-                    false => return Ok(None),
-                },
-                At::TrailerValue => match self.skip(input, &mut Chunks::count_trailer)? {
+                    if !matches!(self.at, At::Extension(extension) if extension.may_end()) {
+                        return Err(BodyError::Extension);
+                    }
+                    self.at = At::SizeEnd;
+                }
+                At::TrailerValue => match self.skip(input, |chunks, text| chunks.count_trailer(text.len()))? {
                     true => self.at = At::TrailerLf,
                     false => return Ok(None),
                 },
@@ -93,15 +133,15 @@ impl Chunks {
     fn skip(
         &mut self,
         input: &mut &[u8],
-        count: &mut dyn FnMut(&mut Chunks, usize) -> Result<(), BodyError>,
+        mut count: impl FnMut(&mut Chunks, &[u8]) -> Result<(), BodyError>,
     ) -> Result<bool, BodyError> {
         let end = memchr3(b'\r', b'\n', 0, input);
         let text = &input[..end.unwrap_or(input.len())];
         if let Some(bad) = text.iter().position(|byte| !matches!(byte, b'\t' | 0x20..=0x7e | 0x80..)) {
-            count(self, bad)?;
+            count(self, &text[..bad])?;
             return Err(BodyError::ControlCharacter);
         }
-        count(self, text.len())?;
+        count(self, text)?;
         match end.map(|end| input[end]) {
             None => *input = &[],
             Some(b'\r') => {
@@ -121,7 +161,7 @@ impl Chunks {
                 At::Size
             }
             (At::Size, b';' | b'\r') if self.digits == 0 => return Err(BodyError::ChunkSize),
-            (At::Size, b';') => At::Extension,
+            (At::Size, b';') => At::Extension(Extension::BeforeName),
             (At::Size, b'\r') => At::SizeEnd,
             (At::Size, b'\n') => return Err(BodyError::BareLf),
             (At::Size, _) => return Err(BodyError::ChunkSize),
@@ -163,6 +203,20 @@ impl Chunks {
         // RFC 9112 §7.1: a recipient MUST anticipate large numerals and prevent overflows.
         let shifted = self.left.checked_mul(16).ok_or(BodyError::ChunkSize)?;
         self.left = shifted + u64::from(value);
+        Ok(())
+    }
+
+    fn extend(&mut self, text: &[u8]) -> Result<(), BodyError> {
+        self.extension_bytes += text.len();
+        if self.extension_bytes > MAX_EXTENSION_BYTES {
+            return Err(BodyError::ExtensionsTooLong);
+        }
+        if let At::Extension(mut extension) = self.at {
+            for byte in text {
+                extension = extension.step(*byte).ok_or(BodyError::Extension)?;
+            }
+            self.at = At::Extension(extension);
+        }
         Ok(())
     }
 

@@ -9,6 +9,8 @@ pub enum BodyError {
     ChunkSize,
     /// A chunk's data is not followed by CRLF.
     ChunkEnd,
+    /// A chunk extension is none: a name, or a name and a value.
+    Extension,
     /// The chunk extensions are too long, all together.
     ExtensionsTooLong,
     /// A control character in a chunk extension or a trailer.
@@ -39,6 +41,7 @@ impl fmt::Display for BodyError {
         out.write_str(match self {
             BodyError::ChunkSize => "a chunk size is not 1 to 16 hexadecimal digits",
             BodyError::ChunkEnd => "a chunk is not followed by CRLF",
+            BodyError::Extension => "a chunk extension is no name with or without a value",
             BodyError::ExtensionsTooLong => "the chunk extensions are too long",
             BodyError::ControlCharacter => "a control character in a chunk extension or a trailer",
             BodyError::BareLf => "a line of the chunked body ends with LF alone",

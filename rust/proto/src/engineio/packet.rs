@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 /// What a packet is for; the number is its digit on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
@@ -50,7 +53,8 @@ pub enum Packet<'a> {
         /// What follows the digit.
         data: &'a str,
     },
-    /// A message of bytes. A WebSocket carries it as a binary frame without a digit, polling in base64.
+    /// A message of bytes. A WebSocket carries it as a binary frame without a digit; polling carries it in base64 behind a
+    /// `b`, and so does a client on a WebSocket that is told to (`forceBase64`).
     Binary(Cow<'a, [u8]>),
 }
 
@@ -64,12 +68,16 @@ impl<'a> Packet<'a> {
     /// Reads a text frame of a WebSocket.
     ///
     /// # Errors
-    /// It is empty, or its first character is not the digit of a type.
+    /// It is empty, its first character is neither the digit of a type nor a `b`, or no base64 is behind that.
     #[inline]
     pub fn parse(text: &'a str) -> Result<Packet<'a>, PacketError> {
         let Some(&digit) = text.as_bytes().first() else {
             return Err(PacketError::Empty);
         };
+        if digit == b'b' {
+            let bytes = STANDARD.decode(&text[1..]).map_err(|_| PacketError::Base64)?;
+            return Ok(Packet::Binary(Cow::Owned(bytes)));
+        }
         let kind = PacketType::from_digit(digit).ok_or(PacketError::Type)?;
         Ok(Packet::Text { kind, data: &text[1..] })
     }

@@ -1,6 +1,6 @@
 //! How long the body of a request is (RFC 9112 §6), read so that nobody can read it differently.
 
-use super::syntax::list;
+use super::syntax::trim;
 use super::{Fields, HeadError};
 
 /// The body that follows a head.
@@ -55,7 +55,11 @@ fn is_chunked(fields: &Fields<'_>) -> Result<bool, HeadError> {
     if values.peek().is_none() {
         return Ok(false);
     }
-    let codings: Vec<&[u8]> = values.flat_map(list).collect();
+    // RFC 9110 §5.6.1.2 lets empty elements be ignored; here they are a way to be read differently by two programs.
+    let codings: Vec<&[u8]> = values.flat_map(|value| value.split(|byte| *byte == b',').map(trim)).collect();
+    if codings.iter().any(|coding| coding.is_empty()) {
+        return Err(HeadError::TransferEncoding);
+    }
     let chunked = codings.iter().filter(|coding| coding.eq_ignore_ascii_case(b"chunked")).count();
     // RFC 9112 §6.3: if chunked is not the final coding of a request, the server MUST respond with 400; §6.1: chunked
     // MUST NOT be applied more than once.

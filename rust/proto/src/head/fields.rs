@@ -1,5 +1,6 @@
 //! The field lines of a head.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 
 use super::HeadError;
@@ -33,6 +34,15 @@ impl<'b> Fields<'b> {
         match (all.next(), all.next()) {
             (first, None) => Ok(first),
             (_, Some(_)) => Err(HeadError::RepeatedField),
+        }
+    }
+
+    /// The values of all fields with this name in one.
+    pub(super) fn joined(&self, name: &str, separator: &[u8]) -> Cow<'b, [u8]> {
+        let mut all = self.all(name);
+        match (all.next(), all.next()) {
+            (first, None) => first.unwrap_or_default().into(),
+            _ => self.all(name).collect::<Vec<_>>().join(separator).into(),
         }
     }
 

@@ -20,6 +20,8 @@ mod response;
 mod scanner;
 mod syntax;
 
+use std::borrow::Cow;
+
 pub use body::Body;
 pub use error::HeadError;
 pub use fields::{Field, Fields};
@@ -126,6 +128,27 @@ impl<'b> Head<'b> {
     /// Never to be trusted further than the client is.
     pub fn host(&self) -> Option<&'b str> {
         self.host
+    }
+
+    /// The field lines as a program is to see them, in order: the host that counts ([`Head::host`]) in the Host field, and
+    /// the cookies of several Cookie fields in the first of them.
+    pub fn fields_to_show(&self) -> impl Iterator<Item = (&'b str, Cow<'b, [u8]>)> {
+        let is_host = |field: &Field<'_>| field.name.eq_ignore_ascii_case("host");
+        let is_cookie = |field: &Field<'_>| field.name.eq_ignore_ascii_case("cookie");
+        // HTTP/1.0 may say the host in its target alone.
+        let host = self.host.filter(|_| !self.fields.iter().any(is_host)).map(|host| ("Host", host.as_bytes().into()));
+        let first = self.fields.iter().position(is_cookie);
+        let shown = self.fields.iter().enumerate().filter_map(move |(at, field)| {
+            let value = match self.host {
+                Some(host) if is_host(field) => host.as_bytes().into(),
+                // RFC 9113 §8.2.3: what HTTP/2 has split is put together with "; ", not with a comma.
+                _ if is_cookie(field) && first == Some(at) => self.fields.joined("cookie", b"; "),
+                _ if is_cookie(field) => return None,
+                _ => field.value.into(),
+            };
+            Some((field.name, value))
+        });
+        host.into_iter().chain(shown)
     }
 
     /// Whether a body follows.

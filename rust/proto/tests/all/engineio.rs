@@ -46,7 +46,13 @@ fn each_digit_is_a_type_and_no_other_is() {
         assert_eq!(out, text.as_bytes());
     }
     assert_eq!(Packet::parse(""), Err(PacketError::Empty));
-    for text in ["7", "9", "a", "b", "bAQID", " 4", "\u{664}", "-1", "\0"] {
+    // A client with forceBase64 sends bytes so.
+    assert_eq!(Packet::parse("bAQID"), Ok(Packet::Binary(vec![1, 2, 3].into())));
+    assert_eq!(Packet::parse("b"), Ok(Packet::Binary(Vec::new().into())));
+    for text in ["bA", "bAQI", "b!!!!", "bAQID="] {
+        assert_eq!(Packet::parse(text), Err(PacketError::Base64), "{text:?}");
+    }
+    for text in ["7", "9", "a", " 4", "\u{664}", "-1", "\0"] {
         assert_eq!(Packet::parse(text), Err(PacketError::Type), "{text:?}");
     }
     assert!(Packet::parse("2probe").unwrap().is_probe());

@@ -82,7 +82,10 @@ fn row_7_lengths_that_others_might_read_differently() {
         ("Content-Length: 5\r\nContent-Length: 5\r\n", Err(HeadError::ContentLength)),
         ("Content-Length: 5\r\nContent-Length: 6\r\n", Err(HeadError::ContentLength)),
         ("Transfer-Encoding: chunked\r\n", Ok(Body::Chunked)),
-        ("Transfer-Encoding: , Chunked ,\r\n", Ok(Body::Chunked)),
+        ("Transfer-Encoding: Chunked\r\n", Ok(Body::Chunked)),
+        ("Transfer-Encoding: ,chunked\r\n", Err(HeadError::TransferEncoding)),
+        ("Transfer-Encoding: chunked,\r\n", Err(HeadError::TransferEncoding)),
+        ("Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n", Err(HeadError::TransferEncoding)),
         ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(HeadError::TwoLengths)),
         ("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", Err(HeadError::TwoLengths)),
         ("Transfer-Encoding: identity\r\n", Err(HeadError::TransferEncoding)),
@@ -341,5 +344,24 @@ fn responses() {
     ];
     for (bytes, error) in table {
         assert_eq!(parse(bytes).unwrap_err(), error, "{:?}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn fields_are_shown_with_the_targets_host_and_one_cookie_field() {
+    let table: &[(&str, &[(&str, &str)])] = &[
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\nCookie: a=1\r\nX: y\r\ncookie: b=2\r\nX: z\r\n\r\n",
+            &[("host", "a"), ("Cookie", "a=1; b=2"), ("X", "y"), ("X", "z")],
+        ),
+        ("GET http://c:8/x HTTP/1.1\r\nX: y\r\nHost: a\r\n\r\n", &[("X", "y"), ("Host", "c:8")]),
+        ("GET http://c HTTP/1.0\r\nX: y\r\n\r\n", &[("Host", "c"), ("X", "y")]),
+        ("GET / HTTP/1.0\r\nX: y\r\n\r\n", &[("X", "y")]),
+    ];
+    for (bytes, expected) in table {
+        let head = Head::parse(bytes.as_bytes(), &HeadLimits::default()).unwrap();
+        let shown: Vec<_> = head.fields_to_show().map(|(name, value)| (name, value.into_owned())).collect();
+        let expected: Vec<_> = expected.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect();
+        assert_eq!(shown, expected, "{bytes}");
     }
 }

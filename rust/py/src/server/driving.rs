@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use hubbub_net::Command;
 use pyo3::prelude::*;
 
 use super::Server;
 use crate::core::{Runtime, lock};
 use crate::dispatch::{PASS_TIME, Progress, survive};
 use crate::errors;
-use crate::home::{self, Way};
+use crate::home::{self, Home, Way};
 use crate::inbox::Batch;
 use crate::waiting::Waiter;
 
@@ -41,7 +40,7 @@ impl Server {
             if done {
                 self.take_back(progress.batch);
             } else {
-                *lock(&self.unfinished) = Some(Unfinished { progress, shard: None });
+                self.put_off(Unfinished { progress, shard: None });
             }
             dispatched.and(self.wake_flushed(py))?;
             if done && wait != Some(Duration::ZERO) {
@@ -93,10 +92,10 @@ impl Server {
             let Some(mut unfinished) = self.next_batch() else { break };
             dispatched = unfinished.progress.dispatch(py, &self.core);
             let done = unfinished.progress.is_done();
-            match (done, unfinished.shard, &*lock(&self.inbox)) {
-                (true, Some(shard), Some(inbox)) => inbox.give_back(shard, unfinished.progress.batch),
-                (true, _, _) => {}
-                (false, _, _) => *lock(&self.unfinished) = Some(unfinished),
+            match (done, unfinished.shard) {
+                (true, Some(shard)) => self.give_back(shard, unfinished.progress.batch),
+                (true, None) => {}
+                (false, _) => self.put_off(unfinished),
             }
             if !done || dispatched.is_err() || round == BATCHES {
                 again = Some(Duration::ZERO);
@@ -106,6 +105,19 @@ impl Server {
         self.flush_home();
         dispatched.and(self.wake_flushed(py))?;
         Ok(again)
+    }
+
+    /// Gives a batch's memory back to the shard that filled it. Nothing of Python's is left in it.
+    fn give_back(&self, shard: usize, batch: Batch) {
+        if let Some(inbox) = &*lock(&self.inbox) {
+            inbox.give_back(shard, batch);
+        }
+    }
+
+    /// The next pass goes on with it.
+    fn put_off(&self, unfinished: Unfinished) {
+        let before = lock(&self.unfinished).replace(unfinished);
+        drop(before);
     }
 
     fn next_batch(&self) -> Option<Unfinished> {
@@ -119,27 +131,42 @@ impl Server {
     /// Writes or posts what was sent. Gives when a further turn is needed.
     pub(super) fn flush_home(&self) -> Option<Duration> {
         let flushed = home::with(self.core.key(), |home| {
-            for id in std::mem::take(&mut home.joined) {
-                let _ = home.post(id.shard(), Command::CatchUp(id));
-            }
             home.scheduled = false;
-            home.way.post_collected(self.core.server.handles());
-            match &mut home.way {
-                Way::Remote { .. } => None,
-                Way::Inline { shard, events } => {
-                    shard.flush(events);
-                    let outlook = shard.outlook();
-                    let again = outlook.again || !events.is_empty() || shard.has_unflushed();
-                    if again { Some(Duration::ZERO) } else { outlook.wait }
-                }
-            }
+            self.core.catch_up(home);
+            self.core.introduce(home);
+            self.write_out(home)
         });
         flushed.flatten()
     }
 
+    /// The same in the middle of a handler.
+    pub(super) fn flush_handler(&self) -> Option<Duration> {
+        let flushed = home::with(self.core.key(), |home| {
+            self.core.catch_up(home);
+            self.write_out(home)
+        });
+        flushed.flatten()
+    }
+
+    fn write_out(&self, home: &mut Home) -> Option<Duration> {
+        match &mut home.way {
+            Way::Remote => {
+                self.core.post_collected();
+                None
+            }
+            Way::Inline { shard, events } => {
+                shard.obey_posted(events);
+                shard.flush(events);
+                let outlook = shard.outlook();
+                let again = outlook.again || !events.is_empty() || shard.has_unflushed();
+                if again { Some(Duration::ZERO) } else { outlook.wait }
+            }
+        }
+    }
+
     /// Sees to it that the next turn comes in time.
     pub(super) fn come_back(&self, py: Python<'_>, wait: Option<Duration>) -> PyResult<()> {
-        match (wait, self.core.runtime()) {
+        match (wait, self.core.runtime_to_call()) {
             (None, _) | (_, None) => Ok(()),
             (Some(Duration::ZERO), Some(runtime)) => runtime.call_soon.call1(py, (&runtime.turn,)).map(drop),
             (Some(wait), Some(runtime)) => self.arm(py, &runtime, wait),
@@ -147,7 +174,7 @@ impl Server {
     }
 
     pub(super) fn wake_flushed(&self, py: Python<'_>) -> PyResult<()> {
-        let waiting = std::mem::take(&mut *lock(&self.core.flushes));
+        let waiting = lock(&self.core.flushes).take();
         let mut result = Ok(());
         for waiter in waiting {
             result = result.and(survive(py, Waiter::wake(&waiter, py)));

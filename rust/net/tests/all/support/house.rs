@@ -12,7 +12,7 @@ use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::message::Kind;
 use hubbub_net::{
     Address, Bind, Broadcast, Closed, Command, CommandBatch, Counts, Delivery, Joined, Link, Notice, Policy, Server,
-    SessionId, Settings, Target,
+    SessionId, Settings, Space, Target,
 };
 
 use super::client::Client;
@@ -224,13 +224,13 @@ impl House {
 
     pub(crate) fn join(&self, link: &Link, room: &str) {
         if let Joined::Now(name) = self.server.directory().join(link, room, None) {
-            self.post(link.id(), Command::Join(link.id(), name));
+            self.post(link.id(), Command::Join(link.id(), Space::Hub, name));
         }
     }
 
     pub(crate) fn leave(&self, link: &Link, room: &str) {
         if let Some(name) = self.server.directory().leave(link, room) {
-            self.post(link.id(), Command::Leave(link.id(), name));
+            self.post(link.id(), Command::Leave(link.id(), Space::Hub, name));
         }
     }
 

@@ -1,0 +1,79 @@
+"""The end of the process while hubs still run in threads that nobody waits for.
+
+Before 3.14, Python unwinds a thread that wants the GIL while the interpreter is finalized. A handler that the core has
+called has frames of Rust below it, which must not be unwound: the process would abort. So each hub is frozen before:
+its loop goes on, and the core calls nothing of Python's any more.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hubbub._serving import Serving
+
+__all__ = ["watch"]
+
+#: Seconds that the handlers which are running have to return, and again to be left by SystemExit.
+PATIENCE = 1.0
+
+#: A server, the thread of its loop, and whether it is frozen.
+_Waiting = tuple["Serving", threading.Thread, threading.Event]
+
+_running: weakref.WeakKeyDictionary[Serving, threading.Thread] = weakref.WeakKeyDictionary()
+
+
+def watch(serving: Serving) -> None:
+    """The server is driven by this thread from now on."""
+    _running[serving] = threading.current_thread()
+
+
+@atexit.register
+def _freeze_all() -> None:
+    waiting: list[_Waiting] = []
+    for serving, thread in list(_running.items()):
+        if thread is threading.current_thread() or not thread.is_alive():
+            continue
+        frozen = threading.Event()
+        try:
+            serving.bridge.call_soon_threadsafe(lambda serving=serving, frozen=frozen: _freeze(serving, frozen))  # type: ignore[misc]
+        except RuntimeError:  # the loop has ended
+            continue
+        waiting.append((serving, thread, frozen))
+    late = _wait(waiting)
+    if late:
+        for serving, thread, _ in late:
+            serving.server.freeze()
+            _leave(thread)
+        _wait(late)
+
+
+def _freeze(serving: Serving, frozen: threading.Event) -> None:
+    # In the thread of the loop, between two turns. A server that was released has gone from the serving.
+    server = getattr(serving, "server", None)
+    if server is not None:
+        serving.bridge.stop_watching()
+        server.freeze()
+    frozen.set()
+
+
+def _wait(waiting: list[_Waiting]) -> list[_Waiting]:
+    """Those that are not frozen when the time is over."""
+    deadline = time.monotonic() + PATIENCE
+    return [
+        (serving, thread, frozen)
+        for serving, thread, frozen in waiting
+        if not frozen.wait(max(0.0, deadline - time.monotonic())) and thread.is_alive()
+    ]
+
+
+def _leave(thread: threading.Thread) -> None:
+    """Ends what the thread is at, as soon as it runs Python again."""
+    import ctypes
+
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
