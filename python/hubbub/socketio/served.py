@@ -35,8 +35,8 @@ def serve_client(hub: Hub, path: str) -> None:
     """Serves the files below the path of a server; without them, everything there is a 404 that says why."""
     folder, prefix = client_folder(), path.rstrip("/")
     if folder is not None:
-        # Clients ask each time whether it is still the same, as they do with the JavaScript server. Pages of every origin
-        # may import them: there is nothing in them that is not public.
+        # Clients ask each time whether it is still the same, as they do with the JavaScript server. Pages of every
+        # origin may import them: there is nothing in them that is not public.
         hub.static(prefix or "/", folder, index=None, max_age=0, headers={"Access-Control-Allow-Origin": "*"})
     else:
         hub.mount(prefix, _missing)
