@@ -157,17 +157,20 @@ async def test_paths_that_cannot_be_served_raise_when_the_hub_starts(serve: Serv
 
 
 OPTIONAL = {
+    "unsent_bytes",
     "rooms_per_session",
     "max_message_bytes",
     "max_body_bytes",
     "message_timeout",
     "handshake_timeout",
     "keep_alive_timeout",
+    "request_timeout",
     "ping_interval",
     "ping_timeout",
     "slow_handler",
     "max_sessions",
     "max_sessions_per_address",
+    "polling_sessions_per_address",
     "messages_per_second",
     "messages_burst",
     "handshakes_per_second",
@@ -175,6 +178,7 @@ OPTIONAL = {
 SECONDS = {
     "message_timeout",
     "handshake_timeout",
+    "request_timeout",
     "keep_alive_timeout",
     "ping_interval",
     "ping_timeout",
@@ -185,9 +189,17 @@ SECONDS = {
 }
 RATES = {"messages_per_second", "handshakes_per_second"}
 MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments", "history_messages", "resume_bytes"}
+MAY_BE_ZERO |= {"request_timeout"}
 NAMES = [field.name for field in fields(Limits) if field.name not in ("outbox_policy", "rate_policy")]
 COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
-COUNTS |= {"rooms_per_session", "max_sessions_per_address", "messages_burst", "history_messages", *RATES}
+COUNTS |= {
+    "polling_sessions_per_address",
+    "rooms_per_session",
+    "max_sessions_per_address",
+    "messages_burst",
+    "history_messages",
+    *RATES,
+}
 MOST = {name: 10_000 if name == "max_head_fields" else (1 << 32) - 1 if name in COUNTS else 1 << 40 for name in NAMES}
 
 

@@ -320,7 +320,7 @@ async def test_applications_are_mounted_below_prefixes_and_endpoints_come_first(
 
 def test_what_cannot_be_mounted_raises() -> None:
     hub = Hub()
-    for prefix in ("api", "/", "/api/", 1):
+    for prefix in ("api", "//", "/api/", 1):
         with pytest.raises(ValueError, match="prefix"):
             hub.mount(prefix, lambda scope, receive, send: None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="ASGI"):

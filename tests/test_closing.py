@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from hubbub import ConnectionClosed, Hub, Limits, WebSocket
+from hubbub import ConnectionClosed, ConnectionClosedError, Hub, Limits, WebSocket
 from support.server import Serve, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
@@ -156,6 +156,47 @@ async def test_abort_drops_the_connection_without_a_close_frame(serve: Serve) ->
         assert (await client.ended())[0] == 1006
         await over.wait()
     assert told == [1006]
+
+
+@pytest.mark.parametrize("before", ["open", "closing"])
+async def test_what_is_sent_after_abort_raises_that_the_connection_is_lost(serve: Serve, before: str) -> None:
+    hub, told = Hub(), []
+
+    @hub.on_message
+    def message(ws: WebSocket, data: str) -> None:
+        if before == "closing":
+            ws.close()
+        ws.abort()
+        for attempt in (lambda: ws.send("x"), ws.ping):
+            try:
+                attempt()
+            except ConnectionClosedError as closed:
+                told.append((closed.code, closed.sent))
+
+    async with serve(hub) as server, server.connect() as client:
+        await client.send("x")
+        await client.ended()
+        await until(lambda: len(hub.sessions) == 0)
+    assert told == [(1006, None)] * 2
+
+
+async def test_a_coroutine_that_sends_after_abort_meets_the_same_end_every_time(serve: Serve) -> None:
+    hub, told = Hub(), []
+
+    @hub.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        ws.abort()
+        for _ in range(3):
+            try:
+                await ws.send("x")
+            except ConnectionClosedError as closed:
+                told.append(closed.code)
+            await anyio.sleep(0.01)
+
+    async with serve(hub) as server, server.connect() as client:
+        assert (await client.ended())[0] == 1006
+        await until(lambda: len(told) == 3)
+    assert told == [1006] * 3
 
 
 async def test_both_sides_may_close_at_once(serve: Serve) -> None:

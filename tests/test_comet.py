@@ -473,7 +473,7 @@ def test_wrong_arguments_are_refused_at_once() -> None:
     with pytest.raises(TypeError, match="async def"):
         hub.comet("/")(function)
     with pytest.raises(TypeError, match="called with"):
-        hub.comet("/")(no_session)
+        hub.comet("/other")(no_session)
     with pytest.raises(TypeError, match="origins"):
         hub.comet("/", origins="https://a.example")
     with pytest.raises(TypeError, match="subprotocols"):

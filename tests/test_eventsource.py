@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import threading
@@ -334,6 +335,52 @@ async def test_a_room_has_a_history_of_its_own_length(serve: Serve) -> None:
                 red.history = wrong  # type: ignore[assignment]
         red.history = None
         assert red.history is None
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+@pytest.mark.parametrize("io_threads", [0, 1, 4])
+async def test_rooms_that_one_handler_joins_are_told_together_while_others_speak(serve: Serve, kind: str) -> None:
+    hub = Hub(limits=Limits(history_messages=100))
+
+    def said(*rooms: str) -> None:
+        """Another thread speaks, in each of the rooms."""
+
+        def speak() -> None:
+            for room in rooms:
+                hub.room(room).broadcast(str(next(numbers)))
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        thread.join()
+
+    def come(es: EventStream) -> None:
+        if es.last_event_id is None:
+            es.join("a")
+            return
+        es.join("a")
+        said("a", "b", "b", "a")
+        es.join("b")
+        said("b", "a")
+
+    async def stay(es: EventStream) -> None:
+        come(es)
+        await anyio.sleep_forever()
+
+    hub.eventsource("/stream")(come if kind == "function" else stay)
+    numbers = itertools.count()
+    async with serve(hub) as server:
+        async with listening(server, "/stream") as stream:
+            await until(lambda: len(hub.room("a")) == 1)
+            said("a")
+            last = (await stream.told()).id
+        await until(lambda: len(hub.room("a")) == 0)
+        assert last is not None
+        said("b", "a", "b")
+        async with listening(server, "/stream", Last_Event_ID=last) as stream:
+            events = [await stream.told() for _ in range(9)]
+    assert [event.data for event in events] == [str(number) for number in range(1, 10)]
+    ids = [int(str(event.id).split("-")[1]) for event in events]
+    assert ids == sorted(set(ids))
 
 
 async def test_the_order_is_one_for_all_whichever_thread_speaks(serve: Serve) -> None:

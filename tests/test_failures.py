@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import textwrap
+import traceback
 
 import anyio
+import anyio.abc
 import pytest
 
-from hubbub import ConnectionClosedError, Hub, WebSocket
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
+from hubbub import ConnectionClosedError, ConnectionClosedOK, Hub, Request, WebSocket
+from hubbub._failures import failure_of
 from support.handlers import KINDS
+from support.http import visiting
 from support.server import Serve, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
@@ -131,18 +139,286 @@ async def test_no_message_is_handled_after_a_failure(serve: Serve, failures) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_that_the_client_has_gone_is_no_error_of_a_handlers(serve: Serve, kind) -> None:
+async def test_sending_in_on_close_is_an_error_of_the_handlers(serve: Serve, kind, failures) -> None:
     hub, told = Hub(), []
 
     def closed(ws: WebSocket, code: int, reason: str) -> None:
         told.append(code)
         ws.send("too late")
+        raise AssertionError("what follows would be left out in silence")
 
     hub.on_close(kind(closed))
     async with serve(hub) as server:
         async with server.connect() as client:
             await client.close()
-        await until(lambda: told == [1000])
+        await until(lambda: failures != [])
+    assert told == [1000]
+    (record,) = failures
+    assert isinstance(record.exc_info[1], ConnectionClosedOK)
+
+
+async def test_that_another_client_has_gone_is_an_error_even_if_ones_own_has_gone_as_well(
+    serve: Serve, failures
+) -> None:
+    hub = Hub()
+    sessions: dict[str, WebSocket] = {}
+
+    @hub.websocket("/{name}")
+    async def endpoint(ws: WebSocket) -> None:
+        sessions[ws.path_params["name"]] = ws
+        async for _ in ws:
+            pass
+        if ws.path_params["name"] == "one":
+            sessions["other"].send("has gone as well")
+
+    async with serve(hub) as server, server.connect("/one") as one:
+        async with server.connect("/other") as other:
+            await until(lambda: len(sessions) == 2)
+            await other.close()
+        await until(lambda: sessions["other"].closed)
+        await one.close()
+        await until(lambda: failures != [])
+    assert len(failures) == 1
+
+
+async def test_what_a_handler_had_met_before_it_met_the_end_is_told(serve: Serve, caplog) -> None:
+    hub = Hub()
+
+    @hub.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        try:
+            async for _ in ws:
+                pass
+            raise KeyError("its own fault")
+        finally:
+            await ws.send("goodbye")
+
+    async with serve(hub) as server:
+        async with server.connect() as client:
+            await client.close()
+        await until(lambda: any(record.levelname == "WARNING" for record in caplog.records))
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.exc_info is not None
+    assert repr(record.exc_info[1]) == "KeyError('its own fault')"
+
+
+async def test_a_wait_that_is_over_when_the_client_goes_is_nobodys_fault(serve: Serve, caplog) -> None:
+    hub, told = Hub(), []
+
+    @hub.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        try:
+            with anyio.fail_after(0):
+                await ws.recv()
+        except TimeoutError:
+            told.append("waited")
+            while True:
+                await ws.send("there?")
+                await anyio.sleep(0.001)
+        finally:
+            told.append("over")
+
+    async with serve(hub) as server:
+        async with server.connect() as client:
+            await until(lambda: told == ["waited"])
+            client.abort()
+        await until(lambda: told == ["waited", "over"])
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+# ---- groups
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("fails", [False, True], ids=["gone", "gone-and-failed"])
+async def test_a_group_is_what_is_in_it_besides_that_the_client_has_gone(
+    serve: Serve, failures, depth: int, fails: bool
+) -> None:
+    hub, told = Hub(), []
+
+    @hub.websocket("/")
+    async def endpoint(ws: WebSocket) -> None:
+        async def receive(depth: int) -> None:
+            if depth == 1:
+                try:
+                    await ws.recv()
+                finally:
+                    if fails:
+                        # Not a failure that the end has brought about: both are in the group.
+                        tasks[0].start_soon(fail)
+                        await anyio.lowlevel.checkpoint()
+            else:
+                async with anyio.create_task_group() as inner:
+                    inner.start_soon(receive, depth - 1)
+
+        async def fail() -> None:
+            raise ValueError("broken")
+
+        tasks: list[anyio.abc.TaskGroup] = []
+        try:
+            async with anyio.create_task_group() as group:
+                tasks.append(group)
+                group.start_soon(receive, depth)
+        finally:
+            told.append("over")
+
+    async with serve(hub) as server:
+        async with server.connect() as client:
+            await client.close()
+        await until(lambda: told == ["over"] and len(failures) == fails)
+    if fails:
+        text = "".join(traceback.format_exception(failures[0].exc_info[1]))
+        assert "ValueError: broken" in text
+        assert "hubbub.errors.ConnectionClosed" not in text.partition("ValueError: broken")[2]
+
+
+def test_of_a_group_only_the_rest_is_a_failure() -> None:
+    gone, broken = ConnectionClosedOK(1000, ""), ValueError("broken")
+
+    def is_gone(error: BaseException) -> bool:
+        return isinstance(error, ConnectionClosedOK)
+
+    assert failure_of(gone, is_gone) is None
+    assert failure_of(broken, is_gone) is broken
+    assert failure_of(ExceptionGroup("", [gone, ExceptionGroup("", [gone])]), is_gone) is None
+    rest = failure_of(ExceptionGroup("", [gone, ExceptionGroup("", [gone, broken])]), is_gone)
+    assert isinstance(rest, ExceptionGroup)
+    (inner,) = rest.exceptions
+    assert isinstance(inner, ExceptionGroup)
+    assert inner.exceptions == (broken,)
+
+
+# ---- what is no Exception
+
+
+async def awaiting_something_that_is_cancelled() -> None:
+    task = asyncio.ensure_future(asyncio.sleep(3600))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+class Odd(BaseException):
+    """Neither an Exception nor something that ends the program."""
+
+
+async def raising_something_odd() -> None:
+    await anyio.lowlevel.checkpoint()
+    raise Odd
+
+
+@pytest.fixture(params=[awaiting_something_that_is_cancelled, raising_something_odd], ids=["cancelled", "odd"])
+def fail(request: pytest.FixtureRequest, anyio_backend_name: str):
+    if request.param is awaiting_something_that_is_cancelled and anyio_backend_name == "trio":
+        pytest.skip("tasks of trio cannot be cancelled so")
+    return request.param
+
+
+@pytest.mark.parametrize("where", ["websocket", "on_connection", "on_message", "concurrent"])
+async def test_what_is_cancelled_inside_of_a_handler_is_its_failure(serve: Serve, failures, fail, where: str) -> None:
+    hub, told = Hub(), []
+
+    async def failing(*args: object) -> None:
+        await fail()
+
+    if where == "websocket":
+        hub.websocket("/")(failing)
+    elif where == "on_connection":
+        hub.on_connection(failing)
+    else:
+        hub.on_message(concurrency=4 if where == "concurrent" else 1)(failing)
+
+    @hub.on_close
+    async def closed(ws: WebSocket, code: int, reason: str) -> None:
+        told.append(code)
+
+    async with serve(hub) as server:
+        async with server.connect() as client:
+            await client.send("x")
+            assert await client.ended() == (1011, "internal error")
+        await until(lambda: told == ([] if where == "websocket" else [1011]))
+        # The server lives.
+        async with server.connect():
+            pass
+    assert failures != []
+    assert all("handler of <WebSocket" in record.getMessage() for record in failures)
+
+
+async def test_what_is_cancelled_inside_of_on_close_is_logged(serve: Serve, failures, fail) -> None:
+    hub = Hub()
+
+    @hub.on_close
+    async def closed(ws: WebSocket, code: int, reason: str) -> None:
+        await fail()
+
+    async with serve(hub) as server:
+        async with server.connect() as client:
+            await client.close()
+        await until(lambda: len(failures) == 1)
+
+
+async def test_what_is_cancelled_inside_of_on_request_is_its_failure(serve: Serve, failures, fail) -> None:
+    hub = Hub()
+
+    @hub.on_request
+    async def request(request: Request) -> None:
+        await fail()
+
+    async with serve(hub) as server, visiting(server) as visitor:
+        assert (await visitor.get("/")).status == 500
+    assert len(failures) == 1
+
+
+async def test_what_a_function_raises_that_is_no_exception_is_its_failure(serve: Serve, failures) -> None:
+    hub = Hub()
+
+    @hub.on_request
+    def request(request: Request) -> None:
+        if request.path == "/request":
+            raise asyncio.CancelledError
+
+    @hub.on_message
+    def message(ws: WebSocket, data: str) -> None:
+        raise asyncio.CancelledError
+
+    async with serve(hub) as server, visiting(server) as visitor, server.connect() as client:
+        assert (await visitor.get("/request")).status == 500
+        await client.send("x")
+        assert await client.ended() == (1011, "internal error")
+    assert len(failures) == 2
+
+
+async def test_what_is_cancelled_inside_of_an_application_is_its_failure(serve: Serve, failures, fail) -> None:
+    async def app(scope, receive, send) -> None:
+        assert scope["type"] != "lifespan"
+        await receive()
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+        await fail()
+
+    async with serve(Hub(app=app)) as server, visiting(server) as visitor, server.connect() as client:
+        assert (await client.ended())[0] == 1011
+        assert (await visitor.get("/")).status == 500
+    assert len(failures) == 2
+    assert all("the application" in record.getMessage() for record in failures)
+
+
+async def test_an_applications_own_fault_while_it_deals_with_a_disconnect_is_logged(serve: Serve, failures) -> None:
+    async def app(scope, receive, send) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.accept"})
+        assert (await receive())["type"] == "websocket.disconnect"
+        try:
+            await send({"type": "websocket.send", "text": "too late"})
+        except OSError:
+            {}["the users of a room"]
+
+    async with serve(Hub(app=app)) as server:
+        async with server.connect() as client:
+            await client.close()
+        await until(lambda: len(failures) == 1)
+    assert isinstance(failures[0].exc_info[1], KeyError)
 
 
 async def test_connection_closed_escapes_an_endpoint_quietly(serve: Serve) -> None:

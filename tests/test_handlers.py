@@ -207,5 +207,5 @@ async def test_decorators_give_the_function_back() -> None:
 
     assert hub.on_connection(handler) is handler
     assert hub.on_message(message) is message
-    assert hub.on_message(concurrency=2)(coroutine) is coroutine
+    assert Hub().on_message(concurrency=2)(coroutine) is coroutine
     assert hub.websocket("/")(endpoint) is endpoint

@@ -625,6 +625,35 @@ def test_starlettes_test_client_is_a_host_with_and_without_a_lifespan() -> None:
         assert client.get("/page").text == "page"
 
 
+def test_a_hub_whose_loop_has_ended_is_free_again() -> None:
+    """One test has the hub in httpx, without a lifespan, and the next one lets it listen."""
+    hub = Hub()
+    hub.on_request(lambda request: Response(200, "page"))
+    hosted = hub.asgi()
+
+    async def hosting() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(hosted), base_url="http://a") as client:
+            assert (await client.get("/")).text == "page"
+
+    async def listening() -> None:
+        async with (
+            hub.listening(port=0, access_log=False) as listening,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.port}", trust_env=False) as client,
+        ):
+            assert (await client.get("/")).text == "page"
+            with pytest.raises(RuntimeError, match="running already"):
+                await hosting()
+        assert hub._running is None
+
+    for backend in ("asyncio", "trio"):
+        anyio.run(hosting, backend=backend)
+        anyio.run(hosting, backend=backend)
+        hub.stop()
+        anyio.run(listening, backend=backend)
+        anyio.run(hosting, backend=backend)
+        anyio.run(listening, backend=backend)
+
+
 # ---- as programs
 
 PROGRAM = """

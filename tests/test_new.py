@@ -81,8 +81,8 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 def test_a_project_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     done = new(tmp_path, "spaceship")
     assert done.returncode == 2
-    assert "invalid choice: 'spaceship'" in done.stderr
-    assert "chat" in done.stderr.splitlines()[-1]
+    told = "'spaceship' is no project; there is chat. For a folder of that name: hubbub new chat spaceship"
+    assert told in done.stderr.splitlines()[-1]
     assert [*tmp_path.iterdir()] == []
 
 

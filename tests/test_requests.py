@@ -5,9 +5,10 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from hubbub import Headers, Hub, Request, Response, WebSocket
+from hubbub import Headers, Hub, Limits, Request, Response, WebSocket
 from support.client import Client, Refused, dial
 from support.handlers import KINDS
+from support.http import visiting
 from support.server import Serve, Server, until
 
 pytestmark = pytest.mark.anyio
@@ -166,14 +167,17 @@ async def test_a_client_waits_for_a_coroutine_to_decide_and_others_do_not(serve:
     assert opened == ["fast", "slow"]
 
 
-async def test_a_client_that_goes_while_it_is_decided_leaves_nothing(serve: Serve) -> None:
+@pytest.mark.parametrize("releases", [True, False], ids=["decided", "cancelled"])
+async def test_a_client_that_goes_while_it_is_decided_leaves_nothing(serve: Serve, releases: bool) -> None:
     hub, asked, release, decided = Hub(), anyio.Event(), anyio.Event(), anyio.Event()
 
     @hub.on_request
     async def decide(request: Request) -> None:
         asked.set()
-        await release.wait()
-        decided.set()
+        try:
+            await release.wait()
+        finally:
+            decided.set()
 
     @hub.on_connection
     def connected(ws: WebSocket) -> None:
@@ -186,10 +190,111 @@ async def test_a_client_that_goes_while_it_is_decided_leaves_nothing(serve: Serv
         await asked.wait()
         Client(sock, None).abort()
         await until(lambda: hub.stats()["connections"] == 0)
-        release.set()
+        if releases:
+            release.set()
+        # Otherwise it is cancelled: nobody waits for what it decides.
         await decided.wait()
         await anyio.sleep(0.01)
         assert len(hub.sessions) == 0
+
+
+# ---- how long it may take
+
+
+UPGRADE = (
+    "GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("asks", ["websocket", "page", "poll"])
+async def test_a_handler_that_takes_too_long_is_cancelled_and_logged(serve: Serve, failures, asks: str) -> None:
+    hub, told = Hub(limits=Limits(request_timeout=0.05)), []
+
+    @hub.on_request
+    async def decide(request: Request) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            told.append("cancelled")
+
+    hub.comet("/comet")
+    async with serve(hub) as server, visiting(server) as visitor:
+        if asks == "websocket":
+            await visitor.write(UPGRADE.encode())
+            answer = await visitor.response()
+        else:
+            answer = await visitor.get("/" if asks == "page" else "/comet?transport=polling")
+        assert (answer.status, answer.body) == (503, b"The server could not decide in time.\n")
+        await until(lambda: told == ["cancelled"])
+    (record,) = failures
+    assert "Limits.request_timeout" in record.getMessage()
+    assert "0.05 s" in record.getMessage()
+
+
+@pytest.mark.parametrize("path", ["/page", "/websocket"])
+async def test_a_handler_that_takes_too_long_over_a_request_for_an_application(
+    serve: Serve, failures, path: str
+) -> None:
+    async def app(scope, receive, send) -> None:
+        raise AssertionError("it is never asked")
+
+    hub, told = Hub(app=app, limits=Limits(request_timeout=0.05)), []
+
+    @hub.on_request
+    async def decide(request: Request) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            told.append("cancelled")
+
+    async with serve(hub) as server, visiting(server) as visitor:
+        await visitor.write((UPGRADE if path == "/websocket" else f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").encode())
+        assert (await visitor.response()).status == 503
+        await until(lambda: told == ["cancelled"])
+    (record,) = failures
+    assert "Limits.request_timeout" in record.getMessage()
+
+
+async def test_an_application_that_takes_too_long_to_accept_a_websocket_is_told_and_logged(
+    serve: Serve, failures
+) -> None:
+    told: list[str] = []
+
+    async def app(scope, receive, send) -> None:
+        assert scope["type"] == "websocket"
+        told.append((await receive())["type"])
+        told.append((await receive())["type"])
+
+    async with serve(Hub(app=app, limits=Limits(request_timeout=0.05))) as server, visiting(server) as visitor:
+        await visitor.write(UPGRADE.encode())
+        assert (await visitor.response()).status == 503
+        await until(lambda: len(told) == 2)
+    assert told == ["websocket.connect", "websocket.disconnect"]
+    (record,) = failures
+    assert "a WebSocket at '/'" in record.getMessage()
+
+
+@pytest.mark.parametrize("limit", [0, None])
+async def test_a_long_poll_may_take_as_long_as_it_likes(serve: Serve, limit: float | None) -> None:
+    hub, news = Hub(limits=Limits(request_timeout=limit, handshake_timeout=1.0)), []
+    asked = anyio.Event()
+
+    @hub.on_request
+    async def decide(request: Request) -> Response:
+        asked.set()
+        await until(lambda: news != [])
+        return Response(200, news[0])
+
+    async with serve(hub) as server, visiting(server) as visitor:
+        await visitor.write(b"GET /news HTTP/1.1\r\nHost: t\r\n\r\n")
+        await asked.wait()
+        # A head that does not come says that the time for heads is over.
+        async with visiting(server) as late:
+            await late.write(b"GET / HTTP/1.1\r\n")
+            assert (await late.response()).status == 408
+        news.append("it rains")
+        assert (await visitor.response()).body == b"it rains"
 
 
 async def test_the_handlers_order_is_request_then_connection_then_message(serve: Serve) -> None:

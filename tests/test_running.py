@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import threading
 
@@ -11,8 +12,8 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from hubbub import Hub, Limits, NotRunning, WebSocket
-from support.client import connect
+from hubbub import Hub, Limits, NotRunning, Request, Response, WebSocket
+from support.client import Refused, connect
 from support.server import Serve, until
 
 pytestmark = pytest.mark.anyio
@@ -292,24 +293,71 @@ def test_run_serves_until_it_is_stopped(io_threads: int, loop: str, caplog) -> N
 # ---- the access log
 
 
-async def test_requests_are_logged(serve: Serve, caplog) -> None:
+def logged(caplog) -> list[str]:
+    """The lines without what differs from run to run."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "hubbub.access"]
+    return [re.sub(r"(in|after) [0-9.]+ (ms|s)", r"\1 ...", line.partition(" - ")[2]) for line in lines]
+
+
+async def test_requests_and_the_ends_of_sessions_are_logged(serve: Serve, caplog) -> None:
     caplog.set_level("INFO", "hubbub.access")
     hub = Hub()
 
-    @hub.websocket("/chat")
+    @hub.websocket("/chat", origins=["same-origin"])
     async def endpoint(ws: WebSocket) -> None:
+        await ws.send((await ws.recv()) * 2)
         await ws.recv()
 
     async with serve(hub, access_log=True) as server:
-        async with server.connect("/chat?a=b") as client:
+        async with server.connect("/chat?a=b&sid=secret") as client:
             await until(lambda: len(caplog.records) == 1)
-            host, port = client.address
-            assert caplog.records[0].getMessage() == f'{host}:{port} - "WebSocket /chat?a=b" [accepted]'
-        with pytest.raises(Exception, match="404"):
-            async with server.connect("/nowhere"):
-                pass
+            assert caplog.records[0].client == ":".join(map(str, client.address))
+            await client.send("four")
+            assert await client.recv() == "fourfour"
+            await client.close(1000, "")
         await until(lambda: len(caplog.records) == 2)
-        assert caplog.records[1].getMessage().endswith('"GET /nowhere" 404')
+        for target, fields in [("/nowhere", {}), ("/chat", {"Origin": "http://elsewhere"})]:
+            with pytest.raises(Refused):
+                async with server.connect(target, headers=fields):
+                    pass
+        await until(lambda: len(caplog.records) == 4)
+        assert logged(caplog) == [
+            '"WebSocket /chat?a=b&sid=..." [accepted]',
+            '"WebSocket /chat?a=b&sid=..." [closed 1000] after ..., messages: 1 in (4 B), 1 out (8 B)',
+            '"WebSocket /nowhere" 404 in ...: Nothing is served here',
+            '"WebSocket /chat" 403 in ...: the origin http://elsewhere is not allowed (the host is test)',
+        ]
+
+
+async def test_the_records_of_the_access_log_have_fields(serve: Serve, caplog) -> None:
+    caplog.set_level("INFO", "hubbub.access")
+    hub = Hub()
+
+    @hub.on_request
+    def decide(request: Request) -> Response | None:
+        return Response(401, "secret") if request.query else None
+
+    @hub.on_message
+    def message(ws: WebSocket, data: str) -> None:
+        raise AssertionError
+
+    async with serve(hub, access_log=True) as server:
+        with pytest.raises(Refused):
+            async with server.connect("/x?no=1"):
+                pass
+        async with server.connect("/y") as client:
+            client.abort()
+        await until(lambda: len(caplog.records) == 3)
+    refused, opened, closed = (vars(record) for record in caplog.records)
+    fields = {"event": "request", "method": "WebSocket", "target": "/x?no=1", "status": 401}
+    assert fields.items() <= refused.items()
+    assert refused["reason"] == "refused by the program"
+    assert refused["duration"] >= 0
+    assert {"event": "open", "method": "WebSocket", "target": "/y"}.items() <= opened.items()
+    fields = {"event": "close", "target": "/y", "close_code": 1006, "messages_in": 0, "bytes_out": 0}
+    assert fields.items() <= closed.items()
+    assert closed["reason"]
+    assert closed["client"] == opened["client"]
 
 
 # ---- figures

@@ -9,7 +9,7 @@ import anyio
 import pytest
 import sniffio
 
-from hubbub import Hub, WebSocket
+from hubbub import ConnectionClosed, Hub, WebSocket
 from support.server import Serve, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.matrix]
@@ -179,3 +179,60 @@ async def test_a_handler_that_has_noticed_the_end_may_take_its_time(serve: Serve
         await client.close()
         await over.wait()
     assert told == ["cleaned up"]
+
+
+async def test_handlers_of_messages_at_once_that_do_not_notice_the_end_are_cancelled(serve: Serve) -> None:
+    hub, told = Hub(), []
+
+    @hub.on_message(concurrency=3)
+    async def message(ws: WebSocket, data: str) -> None:
+        told.append(f"{data} began")
+        try:
+            await anyio.sleep_forever()
+        finally:
+            told.append(f"{data} was cancelled")
+
+    @hub.on_close
+    async def closed(ws: WebSocket, code: int, reason: str) -> None:
+        told.append("closed")
+
+    async with serve(hub) as server, server.connect() as client:
+        for number in range(5):
+            await client.send(str(number))
+        await until(lambda: len(told) == 3)
+        await client.close()
+        await until(lambda: "closed" in told)
+    assert told[:3] == [f"{number} began" for number in range(3)]
+    assert sorted(told[3:6]) == [f"{number} was cancelled" for number in range(3)]
+    assert told[6:] == ["closed"]
+
+
+async def test_a_handler_of_messages_at_once_that_has_noticed_the_end_may_take_its_time(serve: Serve) -> None:
+    hub, told = Hub(), []
+
+    @hub.on_message(concurrency=2)
+    async def message(ws: WebSocket, data: str) -> None:
+        try:
+            if data == "sleeps":
+                await anyio.sleep_forever()
+            ws.send("there?")
+            while True:
+                await ws.ping()
+        except ConnectionClosed:
+            # Longer than a handler is waited for that has not noticed.
+            await until(lambda: "sleeps: over" in told)
+            await anyio.sleep(0.2)
+        finally:
+            told.append(f"{data}: over")
+
+    @hub.on_close
+    async def closed(ws: WebSocket, code: int, reason: str) -> None:
+        told.append("closed")
+
+    async with serve(hub) as server, server.connect() as client:
+        await client.send("sleeps")
+        await client.send("sends")
+        assert await client.recv() == "there?"
+        await client.close()
+        await until(lambda: "closed" in told)
+    assert told == ["sleeps: over", "sends: over", "closed"]

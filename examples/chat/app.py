@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -74,7 +75,9 @@ def main() -> None:
     try:
         asyncio.run(serve(options.host, options.port, options.database, options.io_threads, options.patience))
     except (BadDatabase, OSError) as error:
-        parser.exit(1, f"{parser.prog}: {error}\n")
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        another = " (another: --port 8001, or PORT=8001 in the environment, as in make run PORT=8001)" if taken else ""
+        parser.exit(1, f"{parser.prog}: {error}{another}\n")
 
 
 if __name__ == "__main__":

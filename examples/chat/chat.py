@@ -81,7 +81,7 @@ class Chat:
         socket.use(slowed)
         # It has gone, and what it wanted beyond its rate is dropped with it.
         socket.on("error", lambda error: None)
-        for handler in (self.enter, self.say, self.join, self.leave, self.who, self.older, self.typing):
+        for handler in (self.enter, self.rename, self.say, self.join, self.leave, self.who, self.older, self.typing):
             socket.on(handler.__name__, answering(socket, handler))
         socket.on("disconnect", lambda reason, details: self.disconnected(socket, reason, details))
         if socket.recovered and "user" in socket.data:
@@ -115,10 +115,7 @@ class Chat:
         since, takeover = read_id(asked, "since"), read(asked, "takeover", bool, False)
         if "user" in socket.data:
             raise Refused("entered")
-        name = cleaned_name(name)
-        if not 16 <= len(key) <= 200:
-            raise Refused("key")
-        owner = "@" + hashlib.sha256(key.encode()).hexdigest()
+        name, owner = cleaned_name(name), owner_of(key)
         user = self.looking_like(name)
         if user is None:
             user = User(name, owner, socket)
@@ -141,14 +138,41 @@ class Chat:
             "database": self.database,
         }
 
+    async def rename(self, socket: Socket, asked: Any) -> Answer:
+        """Another name for somebody who is here. They stay in their rooms."""
+        user, name, key = named(socket), read(asked, "name", str), read(asked, "key", str, "")
+        name, owner = cleaned_name(name), owner_of(key)
+        other = self.looking_like(name)
+        if other is not None and other is not user:
+            if other.name == name:
+                raise Refused("taken")
+            raise Refused("lookalike", other=other.name)
+        if name != user.name:
+            before = user.name
+            self.forget(user)
+            socket.leave(user.owner)
+            user.name, user.owner = name, owner
+            socket.join(owner)
+            self.remember(user)
+            self.io.to(EVERYBODY).emit("renamed", {"name": before, "to": name, "at": now()})
+        return {"name": name}
+
+    def remember(self, user: User) -> None:
+        self.users[user.name.casefold()] = user
+        self.shapes.update(dict.fromkeys(skeletons(user.name), user))
+
+    def forget(self, user: User) -> None:
+        del self.users[user.name.casefold()]
+        for shape in skeletons(user.name):
+            del self.shapes[shape]
+
     def looking_like(self, name: str) -> User | None:
         """Who has this name, or one that could be taken for it."""
         same = self.users.get(name.casefold())
         return same or next((self.shapes[shape] for shape in skeletons(name) if shape in self.shapes), None)
 
     def arrive(self, user: User, socket: Socket) -> None:
-        self.users[user.name.casefold()] = user
-        self.shapes.update(dict.fromkeys(skeletons(user.name), user))
+        self.remember(user)
         self.take_over(user, socket)
         socket.to(EVERYBODY).emit("joined", {"name": user.name, "at": now()})
         for room in user.rooms:
@@ -166,9 +190,7 @@ class Chat:
 
     def depart(self, user: User) -> None:
         user.leaving = None
-        del self.users[user.name.casefold()]
-        for shape in skeletons(user.name):
-            del self.shapes[shape]
+        self.forget(user)
         for room in user.rooms:
             self.out_of_room(user, room)
         self.io.to(EVERYBODY).emit("left", {"name": user.name, "at": now()})
@@ -285,10 +307,10 @@ class Chat:
 
     @property
     def database(self) -> Answer:
-        return {"state": self.history.state, "lost": self.history.lost}
+        return {"state": self.history.state, "lost": self.history.lost, "waiting": self.history.waiting}
 
     def database_changed(self) -> None:
-        notice = {"code": "database", **self.database, "waiting": self.history.waiting}
+        notice = {"code": "database", **self.database}
         with suppress(NotRunning):  # It is written to until the very end.
             self.io.to(EVERYBODY).emit("notice", notice)
 
@@ -365,6 +387,12 @@ def named(socket: Socket) -> User:
     if user is None:
         raise Refused("name")
     return user
+
+
+def owner_of(key: str) -> str:
+    if not 16 <= len(key) <= 200:
+        raise Refused("key")
+    return "@" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def check_in(user: User, room: str) -> None:

@@ -31,6 +31,8 @@ MAX_READERS = 8
 TIMEOUT = 10.0
 #: Seconds from one try to the next while the database is away: the first, and the longest.
 RETRY = (0.25, 5.0)
+#: Seconds at least from one word of how many wait to the next.
+TELL_EVERY = 0.5
 #: Seconds to write what waits when the program ends.
 LAST_WORDS = 5.0
 
@@ -42,6 +44,8 @@ DRIVERS = {
 }
 
 logger = logging.getLogger("chat.history")
+# A connection that breaks is told in one line, by `_is_away`; the pool would add a traceback.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 # ---- tables
 
@@ -106,7 +110,8 @@ class History:
 
     Args:
         url: SQLAlchemy's, with one of the asynchronous drivers.
-        changed: called when `state` has changed, and when the first message is lost since nothing waited.
+        changed: called when `state` has changed, when the first message is lost since nothing waited, and at most
+            twice a second when more wait while the database is away.
     """
 
     def __init__(self, url: str | sql.URL, changed: Callable[[], object] = lambda: None) -> None:
@@ -121,6 +126,7 @@ class History:
         self._readers = asyncio.Semaphore(MAX_READERS)
         self._last_id = 0
         self._closing = self._losing = False
+        self._telling: asyncio.TimerHandle | None = None
         self._engine = create_async_engine(self.url, pool_pre_ping=True)
         if self.url.get_backend_name() == "sqlite":
             sql.event.listen(self._engine.sync_engine, "connect", self._opened)
@@ -137,6 +143,8 @@ class History:
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
         self._work.set()
+        if self._telling is not None:
+            self._telling.cancel()
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._writer, LAST_WORDS)
         await self._engine.dispose()
@@ -160,10 +168,17 @@ class History:
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(message)
             self._work.set()
+            if self.state == "away" and self._telling is None:
+                self._telling = asyncio.get_running_loop().call_later(TELL_EVERY, self._tell_waiting)
             return
         self.lost += 1
         if not self._losing:
             self._losing = True
+            self.changed()
+
+    def _tell_waiting(self) -> None:
+        self._telling = None
+        if self.state == "away":
             self.changed()
 
     async def _write(self) -> None:

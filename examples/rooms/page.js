@@ -240,7 +240,7 @@ function element(tag, attributes = {}, text) {
   return node;
 }
 
-const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 

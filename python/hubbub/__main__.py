@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub import Hub, Limits, __version__, _logs, _loops, _projects, _reload, _signals
+from hubbub._asgi import check_app
 from hubbub.bench import arguments as bench_arguments
 from hubbub.hub import DEFAULT_IO_THREADS
 
@@ -133,8 +134,19 @@ def _find(name: str) -> Hub:
     # A Socket.IO server has its hub.
     found = found if isinstance(found, Hub) else getattr(found, "hub", found)
     if not isinstance(found, Hub):
-        raise _Failure(f'"{name}" is no hubbub.Hub but {found!r}')
+        raise _Failure(f'"{name}" is no hubbub.Hub but {found!r}{_instead(found, attribute)}')
     return found
+
+
+def _instead(found: Any, attribute: str) -> str:
+    """How a hub is made of something else, if it is something that a hub can serve."""
+    if isinstance(found, type) and issubclass(found, Hub):
+        return f": name an instance, hub = {found.__name__}()"
+    try:
+        check_app(found)
+    except TypeError:
+        return ""
+    return f". A hub serves an ASGI application: hub = Hub(app={attribute}), and name that"
 
 
 def _import(name: str) -> Any:
@@ -232,7 +244,7 @@ def _add_new(commands: Any) -> None:
     )
     new.set_defaults(work=_new)
     kinds = "; ".join(f"{name}: {what}" for name, what in _projects.PROJECTS.items())
-    new.add_argument("project", choices=_projects.PROJECTS, metavar="PROJECT", help=kinds)
+    new.add_argument("project", type=_project, metavar="PROJECT", help=kinds)
     new.add_argument("folder", nargs="?", metavar="FOLDER", help="a new or empty folder (default: the project's name)")
 
 
@@ -331,6 +343,15 @@ def _add_limits(group: Any) -> None:
             metavar="VALUE",
             help=f"(default: {'none' if field.default is None else field.default})",
         )
+
+
+def _project(text: str) -> str:
+    if text not in _projects.PROJECTS:
+        command = shlex.join(["hubbub", "new", next(iter(_projects.PROJECTS)), text])
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no project; there is {', '.join(_projects.PROJECTS)}. For a folder of that name: {command}"
+        )
+    return text
 
 
 def _number(text: str) -> float | None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _core
-from hubbub._handlers import asked
+from hubbub._failures import ends_task, failure_of, tell_hidden
+from hubbub._handlers import NOTICE_TIME, checked_answer, is_awaitable, tell_late
 from hubbub.errors import ClientDisconnected, ConnectionClosed
-from hubbub.request import Request
+from hubbub.request import Request, Response
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
-    from hubbub._bridge import Bridge, Flag
+    from hubbub._bridge import Bridge, Flag, Task
     from hubbub.hub import Hub
+    from hubbub.limits import Limits
 
 __all__ = ["Application", "ApplicationFailed", "check_app"]
 
@@ -36,13 +39,28 @@ class ApplicationFailed(RuntimeError):
 def check_app(app: object) -> None:
     """Raises `TypeError` for what cannot be an application."""
     if not callable(app):
-        raise TypeError(f"an ASGI application is called with (scope, receive, send); {app!r} cannot be called")
+        from hubbub.hub import Hub
+
+        hub = "; a hub becomes one by hub.asgi()" if isinstance(app, Hub) else ""
+        raise TypeError(f"an ASGI application is called with (scope, receive, send); {app!r} cannot be called{hub}")
+    try:
+        # What a decorator's wrapper takes itself, not what it wraps.
+        signature = inspect.signature(app, follow_wrapped=False)
+        signature.bind("scope", "receive", "send")
+    except ValueError:  # a builtin that does not say
+        return
+    except TypeError:
+        wsgi = len(signature.parameters) == 2
+        how = ". A WSGI application (Flask, Django's wsgi.py) becomes one by a2wsgi.WSGIMiddleware(app)" if wsgi else ""
+        raise TypeError(
+            f"an ASGI application is called with (scope, receive, send); {app!r} takes {signature}{how}"
+        ) from None
 
 
 class Application:
     """One application and where it is mounted: an endpoint, as the core reads it, for one run of the hub."""
 
-    on_connection = on_message = on_close = readers = transports = engineio = folder = None
+    on_connection = on_message = on_close = noticed = readers = transports = engineio = folder = None
     service = "websocket"
     session_type = WebSocket
     #: The application chooses among what the client offers.
@@ -64,15 +82,17 @@ class Application:
         self._http: dict[str, Any] = {}
         self._websocket: dict[str, Any] = {}
         self._conversations: dict[Request, _Conversation] = {}
-        self._running = 0
-        self._idle: Flag | None = None
+        #: What is being answered: exchanges and conversations.
+        self._at_work: dict[object, Task] = {}
+        self._name = f"the application {getattr(app, '__qualname__', None) or app!r}"
         self._lifespan: _Lifespan | None = None
 
     def name_of(self, kind: str) -> str:
         return repr(getattr(self._app, "__qualname__", None) or self._app)
 
-    def bind(self, bridge: Bridge) -> None:
+    def bind(self, bridge: Bridge, limits: Limits) -> None:
         self._bridge = bridge
+        self._request_timeout = limits.request_timeout
 
     # ---- the run
 
@@ -105,24 +125,47 @@ class Application:
         if self._lifespan is not None:
             await self._lifespan.shut_down(timeout)
 
+    def leave(self) -> None:
+        """The hub stops: what has no end by itself ends now."""
+        assert self._bridge is not None
+        for work, task in [*self._at_work.items()]:
+            if isinstance(work, _core.Exchange) and work.leave():
+                # It is told so when it receives or sends; until then it may be asleep.
+                self._bridge.call_later(NOTICE_TIME, task.cancel)
+
     async def finish(self, timeout: float) -> None:
         """Waits until nothing is being answered, for at most so many seconds."""
         assert self._bridge is not None
-        if self._running:
-            self._idle = self._bridge.flag()
-            await self._bridge.wait(self._idle, timeout)
+        await self._bridge.ended([*self._at_work.values()], timeout)
 
-    def _ended(self) -> None:
-        self._running -= 1
-        if not self._running and self._idle is not None:
-            self._idle.set()
+    def _failed(self, error: BaseException, has_client: bool) -> None:
+        """The application has raised. That its client has gone is no failure of its own."""
+        failure = error if has_client else failure_of(error, _is_disconnect)
+        if failure is None:
+            tell_hidden(error, _is_disconnect, self._app)
+        else:
+            logger.error("%s failed", self._name, exc_info=failure)
+
+    async def _asked(self, request: Request, late: Callable[[], object] | None) -> Response | None:
+        """What the hub's ``on_request`` says to a request; `late` is called if it takes too long."""
+        assert self._on_request is not None
+        assert self._bridge is not None
+        answer = self._on_request(request)
+        if is_awaitable(answer):
+            limit = self._request_timeout
+            timer = self._bridge.call_later(limit, late) if limit and late is not None else None
+            try:
+                answer = await answer
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        return checked_answer(answer)
 
     # ---- HTTP
 
     def _serve(self, exchange: _core.Exchange) -> None:
         assert self._bridge is not None
-        self._running += 1
-        self._bridge.spawn(lambda: self._run(exchange))
+        self._at_work[exchange] = self._bridge.spawn(lambda: self._run(exchange), self._name, exchange)
 
     async def _run(self, exchange: _core.Exchange) -> None:
         try:
@@ -130,37 +173,57 @@ class Application:
                 return
             await self._app(exchange.scope(self._http), exchange.receive, exchange.send)
             if exchange.give_up() and not exchange.disconnected:
-                logger.error("the application %s returned without a complete response", self.name_of("app"))
-        except Exception as error:
+                logger.error("%s returned without a complete response", self._name)
+        except BaseException as error:
             exchange.give_up()
-            if not (exchange.disconnected and _is_disconnect(error)):
-                logger.error("the application %s failed", self.name_of("app"), exc_info=error)
+            if ends_task(error):
+                raise
+            self._failed(error, has_client=not exchange.disconnected)
         finally:
-            # Cancelled, or the program ends.
+            self._at_work.pop(exchange, None)
             exchange.give_up()
-            self._ended()
 
     async def _is_answered(self, exchange: _core.Exchange) -> bool:
-        assert self._on_request is not None
-        answer = await asked(self._on_request, Request(exchange.opening))
-        if answer is None:
-            return False
+        request = Request(exchange.opening)
+
+        def late() -> None:
+            tell_late(request, self._request_timeout)
+            if not exchange.disconnected:
+                self._answer(exchange, Response(503, "The server could not decide in time.\n"))
+            self._at_work[exchange].cancel()
+
+        answer = await self._asked(request, late)
+        if answer is not None:
+            self._answer(exchange, answer)
+        return answer is not None
+
+    def _answer(self, exchange: _core.Exchange, answer: Response) -> None:
         body = answer.body.encode() if isinstance(answer.body, str) else answer.body
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer._fields()]
         # The length is that of the body, as for every other answer of on_request.
         fields = [field for field in fields if field[0].lower() != b"content-length"]
         exchange.send({"type": "http.response.start", "status": answer.status, "headers": fields})
         exchange.send({"type": "http.response.body", "body": body})
-        return True
 
     # ---- WebSockets
 
     def _converse(self, pending: _core.Pending) -> None:
         assert self._bridge is not None
         conversation = _Conversation(pending, self._bridge, self._conversations)
-        pending.on_lost(conversation.lost)
-        self._running += 1
-        self._bridge.spawn(lambda: self._run_websocket(conversation))
+        task = self._bridge.spawn(lambda: self._run_websocket(conversation), self._name, conversation)
+        self._at_work[conversation] = task
+
+        def settled(undecided: bool) -> None:
+            conversation.lost()
+            if undecided and conversation.is_asked:
+                tell_late(conversation.request, self._request_timeout)
+            elif undecided:
+                text = "%s took more than %g s (Limits.request_timeout) to accept or refuse %s: 503"
+                logger.error(text, self._name, self._request_timeout, conversation)
+            if conversation.is_asked:
+                task.cancel()
+
+        pending.on_lost(settled)
 
     def _opened(self, ws: WebSocket) -> None:
         ws._arrive()
@@ -169,19 +232,25 @@ class Application:
 
     async def _run_websocket(self, conversation: _Conversation) -> None:
         try:
-            if self._on_request is not None and await conversation.is_answered(self._on_request):
-                return
+            if self._on_request is not None:
+                conversation.is_asked = True
+                answer = await self._asked(conversation.request, None)
+                conversation.is_asked = False
+                if answer is not None:
+                    conversation.refuse(answer)
+                    return
             await self._app(conversation.scope(self._websocket), conversation.receive, conversation.send)
-        except Exception as error:
+        except BaseException as error:
             conversation.end(1011)
-            if not (conversation.is_lost and _is_disconnect(error)):
-                logger.error("the application %s failed", self.name_of("app"), exc_info=error)
+            if ends_task(error):
+                raise
+            self._failed(error, has_client=not conversation.is_lost)
         else:
             if not conversation.end(1000):
-                logger.error("the application %s neither accepted nor refused a WebSocket", self.name_of("app"))
+                logger.error("%s neither accepted nor refused a WebSocket", self._name)
         finally:
+            self._at_work.pop(conversation, None)
             conversation.end(1011)
-            self._ended()
 
 
 class _Conversation:
@@ -191,7 +260,9 @@ class _Conversation:
         self._pending: _core.Pending | None = pending
         self._bridge = bridge
         self._conversations = conversations
-        self._request = Request(pending.opening)
+        self.request = Request(pending.opening)
+        #: It is the hub's ``on_request`` that decides, not the application yet.
+        self.is_asked = False
         self._scope: dict[str, Any] = {}
         self._told_connect = False
         self._told_disconnect = False
@@ -199,6 +270,9 @@ class _Conversation:
         self._settled: Flag = bridge.flag()
         self._denial: tuple[int, list[tuple[str, str]], bytearray] | None = None
         self.is_lost = False
+
+    def __str__(self) -> str:
+        return f"a WebSocket at {self.request.path!r}"
 
     def scope(self, base: dict[str, Any]) -> dict[str, Any]:
         assert self._pending is not None
@@ -215,7 +289,7 @@ class _Conversation:
 
     def lost(self) -> None:
         self.is_lost = True
-        self._conversations.pop(self._request, None)
+        self._conversations.pop(self.request, None)
         self._settled.set()
 
     # ---- what the application is given
@@ -280,13 +354,13 @@ class _Conversation:
 
     async def _accept(self, event: Event) -> None:
         assert self._pending is not None
-        self._request.subprotocol = event.get("subprotocol")
+        self.request.subprotocol = event.get("subprotocol")
         fields = _text(event.get("headers") or ())
-        self._conversations[self._request] = self
+        self._conversations[self.request] = self
         try:
-            self._pending.accept(self._request, self._request.subprotocol, fields)
+            self._pending.accept(self.request, self.request.subprotocol, fields)
         except BaseException:
-            del self._conversations[self._request]
+            del self._conversations[self.request]
             raise
         self._pending = None
         await self._settled.wait()
@@ -299,12 +373,10 @@ class _Conversation:
         self._pending = None
         self._settled.set()
 
-    async def is_answered(self, on_request: Callable[..., Any]) -> bool:
-        answer = await asked(on_request, self._request)
-        if answer is None:
-            return False
-        self._refuse(answer.status, answer._fields(), answer.body)
-        return True
+    def refuse(self, answer: Response) -> None:
+        """Answers with HTTP instead."""
+        if not self.is_lost:
+            self._refuse(answer.status, answer._fields(), answer.body)
 
     def end(self, code: int) -> bool:
         """The application has returned. ``False``: it has not decided about the request."""
@@ -348,7 +420,9 @@ class _Lifespan:
         scope = {"type": "lifespan", "asgi": dict(_ASGI), "state": self.state}
         try:
             await self._app(scope, self._receive, self._send)
-        except Exception as error:
+        except BaseException as error:
+            if ends_task(error):
+                raise
             # An application that does not know of lifespan raises; it is served all the same.
             if self._supported:
                 logger.error("the application failed in its lifespan", exc_info=error)
@@ -409,7 +483,8 @@ def _is_disconnect(error: BaseException | None) -> bool:
         # Frameworks have an exception of their own for it.
         if type(error).__name__ in ("ClientDisconnect", "WebSocketDisconnect"):
             return True
-        error = error.__cause__ or error.__context__
+        # What was raised while a disconnect was being dealt with is the application's own; what comes of it is not.
+        error = error.__cause__
     return False
 
 

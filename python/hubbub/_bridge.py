@@ -7,9 +7,10 @@ park a task. Sessions that are served by coroutines run in tasks that this modul
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Generator, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -18,14 +19,30 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hubbub import _core
+from hubbub._failures import ends_task
 
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["AsyncioBridge", "Bridge", "Flag", "Inlet", "Start", "Task", "Timer", "TrioBridge", "Work", "current_bridge"]
+__all__ = [
+    "AsyncioBridge",
+    "Bridge",
+    "Flag",
+    "Inlet",
+    "Start",
+    "Task",
+    "Timer",
+    "TrioBridge",
+    "Work",
+    "current_bridge",
+    "end_others",
+]
+
+logger = logging.getLogger("hubbub")
 
 #: Bytes received at a time.
 _RECEIVE_BYTES = 65536
@@ -76,8 +93,12 @@ class Bridge(Protocol):
     def stop_watching(self) -> None:
         """Ends the watching."""
 
-    def spawn(self, work: Work) -> Task:
-        """Runs a coroutine as a task of the loop."""
+    def spawn(self, work: Work, *about: object) -> Task:
+        """Runs a coroutine as a task of the loop. ``about`` names it: what it is, and for whom."""
+        ...
+
+    def tasks(self) -> list[str]:
+        """The names of the tasks that were spawned, have one, and have not ended."""
         ...
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
@@ -101,8 +122,14 @@ class Bridge(Protocol):
     async def shielded(self, work: Coroutine[Any, Any, None]) -> None:
         """Runs to its end, whatever is cancelled meanwhile."""
 
-    async def drain(self) -> None:
-        """Waits for all tasks that were spawned."""
+    async def ended(self, tasks: Collection[Any], timeout: float | None) -> None:
+        """Waits for the ends of tasks that were spawned, for at most so many seconds."""
+
+    async def drain(self, grace: float) -> None:
+        """Cancels all tasks that were spawned, and waits for their ends, for at most so many seconds.
+
+        Those that do not end by then are left alone; nothing waits for them any more.
+        """
 
     def ending(self) -> AbstractContextManager[None]:
         """Ends the block with what a handler raises to end the program: KeyboardInterrupt, SystemExit."""
@@ -144,7 +171,8 @@ class AsyncioBridge:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._fd = -1
-        self._tasks: set[asyncio.Task[None]] = set()
+        #: And what they are about.
+        self._tasks: dict[asyncio.Task[None], tuple[object, ...]] = {}
 
     def start(self, server: _core.Server) -> None:
         server.start(self._loop, self._loop.call_soon, self._loop.call_later, None)
@@ -157,11 +185,14 @@ class AsyncioBridge:
             self._loop.remove_reader(self._fd)
             self._fd = -1
 
-    def spawn(self, work: Work) -> asyncio.Task[None]:
-        task = self._loop.create_task(work())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def spawn(self, work: Work, *about: object) -> asyncio.Task[None]:
+        task = _create_task(self._loop, work())
+        self._tasks[task] = about
+        task.add_done_callback(self._tasks.pop)
         return task
+
+    def tasks(self) -> list[str]:
+        return [_named(about) for about in self._tasks.values() if about]
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(callback)
@@ -187,11 +218,16 @@ class AsyncioBridge:
                 await asyncio.shield(task)
         task.result()
 
-    async def drain(self) -> None:
+    async def ended(self, tasks: Collection[asyncio.Task[None]], timeout: float | None) -> None:
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+
+    async def drain(self, grace: float) -> None:
         for task in self._tasks:
             task.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self.ended([*self._tasks], grace)
+        for task in self._tasks:
+            _disown(task)
 
     def ending(self) -> AbstractContextManager[None]:
         return nullcontext()  # asyncio lets it out of the loop by itself
@@ -210,6 +246,53 @@ class AsyncioBridge:
 
     async def send(self, sock: socket.socket, data: bytes) -> None:
         await self._loop.sock_sendall(sock, data)
+
+
+if hasattr(asyncio.Task, "cancelling"):
+
+    def _create_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return loop.create_task(coroutine)
+
+else:  # Python 3.10
+
+    class _CountingTask(asyncio.Task[None]):
+        """Knows whether it was cancelled, as tasks do from Python 3.11 on."""
+
+        _cancellations = 0
+
+        def cancel(self, msg: Any | None = None) -> bool:
+            self._cancellations += not self.done()
+            return super().cancel(msg)
+
+        def cancelling(self) -> int:
+            return self._cancellations
+
+    def _create_task(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return _CountingTask(coroutine, loop=loop)
+
+
+def _disown(task: asyncio.Task[Any]) -> None:
+    """Lets the loop end without a task that goes on although it was cancelled: ``asyncio.run`` would wait for it."""
+    # Python documents it for those who bring tasks of their own ("Extending").
+    asyncio.tasks._unregister_task(task)
+    # At the end it is destroyed as it is; that has been said.
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+async def end_others(grace: float) -> None:
+    """Cancels all tasks of this loop but the one that runs, and waits for so many seconds for their ends."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        _, left = await asyncio.wait(others, timeout=grace)
+        for task in left:
+            logger.error("given up, as it goes on although it was cancelled: %r", task)
+            _disown(task)
+
+
+def _named(about: tuple[object, ...]) -> str:
+    return " for ".join(map(str, about)) or "a task"
 
 
 class _AsyncioBeside:
@@ -274,9 +357,9 @@ class TrioBridge:
 
     def __init__(self, token: trio.lowlevel.TrioToken) -> None:
         self._token = token
-        self._tasks: set[_TrioTask] = set()
+        #: And what they are about.
+        self._tasks: dict[_TrioTask, tuple[object, ...]] = {}
         self._watch: trio.CancelScope | None = None
-        self._idle: trio.Event | None = None
         self._block: trio.CancelScope | None = None
         self._fatal: BaseException | None = None
 
@@ -293,13 +376,16 @@ class TrioBridge:
             self._watch.cancel()
             self._watch = None
 
-    def spawn(self, work: Work) -> _TrioTask:
+    def spawn(self, work: Work, *about: object) -> _TrioTask:
         import trio
 
-        task = _TrioTask(trio.CancelScope())
-        self._tasks.add(task)
+        task = _TrioTask(trio.CancelScope(), trio.Event())
+        self._tasks[task] = about
         self._system_task(self._run, task, work)
         return task
+
+    def tasks(self) -> list[str]:
+        return [_named(about) for about in self._tasks.values() if about]
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
         self._token.run_sync_soon(callback)
@@ -330,14 +416,17 @@ class TrioBridge:
         with trio.CancelScope(shield=True):
             await work
 
-    async def drain(self) -> None:
+    async def ended(self, tasks: Collection[_TrioTask], timeout: float | None) -> None:
         import trio
 
+        with trio.move_on_after(float("inf") if timeout is None else timeout):
+            for task in tasks:
+                await task.over.wait()
+
+    async def drain(self, grace: float) -> None:
         for task in self._tasks:
             task.cancel()
-        while self._tasks:
-            self._idle = trio.Event()
-            await self._idle.wait()
+        await self.ended([*self._tasks], grace)
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -389,7 +478,8 @@ class TrioBridge:
         import trio
 
         # A system task belongs to no nursery of the user's, so that a session can outlive who started the server.
-        trio.lowlevel.spawn_system_task(work, *args)
+        # As a task of asyncio's does, it begins with a copy of the context that it is started in.
+        trio.lowlevel.spawn_system_task(work, *args, context=copy_context())
 
     async def _watch_descriptor(self, server: _core.Server, watch: trio.CancelScope) -> None:
         import trio
@@ -411,12 +501,14 @@ class TrioBridge:
         except (trio.Cancelled, GeneratorExit):
             raise
         except BaseException as error:
-            self._fail(error)
+            if ends_task(error):
+                self._fail(error)
+            else:
+                # A system task of trio's may raise nothing: it would take the loop with it.
+                logger.error("%s has failed", _named(self._tasks[task]), exc_info=error)
         finally:
-            task.finished = True
-            self._tasks.discard(task)
-            if not self._tasks and self._idle is not None:
-                self._idle.set()
+            del self._tasks[task]
+            task.over.set()
 
     def _call_soon(self, callback: Callable[..., object], *args: object) -> None:
         self._token.run_sync_soon(self._call, callback, *args)
@@ -467,17 +559,17 @@ class _TrioInlet:
 
 
 class _TrioTask:
-    __slots__ = ("finished", "scope")
+    __slots__ = ("over", "scope")
 
-    def __init__(self, scope: trio.CancelScope) -> None:
+    def __init__(self, scope: trio.CancelScope, over: trio.Event) -> None:
         self.scope = scope
-        self.finished = False
+        self.over = over
 
     def cancel(self) -> None:
         self.scope.cancel()
 
     def done(self) -> bool:
-        return self.finished
+        return self.over.is_set()
 
 
 def park(awaitable: Any) -> Generator[Any, Any, Any]:
@@ -489,11 +581,31 @@ def park(awaitable: Any) -> Generator[Any, Any, Any]:
             waiter = next(awaitable)
         except StopIteration as done:
             return done.value
-        task = trio.lowlevel.current_task()
-        waiter.add_done_callback(lambda _, task=task: trio.lowlevel.reschedule(task))
+        parked = _Parked(trio.lowlevel.current_task(), waiter)
+        waiter.add_done_callback(parked.wake)
+        yield from trio.lowlevel.wait_task_rescheduled(parked.abort).__await__()
 
-        def abort(_: Any, waiter: Any = waiter) -> trio.lowlevel.Abort:
-            waiter.forget()
-            return trio.lowlevel.Abort.SUCCEEDED
 
-        yield from trio.lowlevel.wait_task_rescheduled(abort).__await__()
+class _Parked:
+    """A task of trio's that waits here: woken once, or cancelled once, and never both."""
+
+    __slots__ = ("_task", "_waiter")
+
+    def __init__(self, task: trio.lowlevel.Task, waiter: _core.Waiter) -> None:
+        self._task: trio.lowlevel.Task | None = task
+        self._waiter = waiter
+
+    def wake(self, _: object) -> None:
+        import trio
+
+        # It may have been cancelled after the waking was put in the loop's queue.
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    def abort(self, _: object) -> trio.lowlevel.Abort:
+        import trio
+
+        self._task = None
+        self._waiter.forget()
+        return trio.lowlevel.Abort.SUCCEEDED

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from urllib.parse import parse_qs
 
 from hubbub import _core
+from hubbub._crowd import Crowd, noticed
 from hubbub._engineio import EngineIo
+from hubbub._failures import ends_task, failure_of, tell_hidden
 from hubbub._fields import pairs
 from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
@@ -19,8 +21,20 @@ from hubbub.websocket import WebSocket
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task
     from hubbub._folders import Folder
+    from hubbub.limits import Limits
 
-__all__ = ["Endpoint", "asked", "check_handler", "in_turn", "is_coroutine", "only_answers", "report"]
+__all__ = [
+    "NOTICE_TIME",
+    "Endpoint",
+    "check_handler",
+    "checked_answer",
+    "in_turn",
+    "is_awaitable",
+    "is_coroutine",
+    "only_answers",
+    "report",
+    "tell_late",
+]
 
 Handler = Callable[..., Any]
 
@@ -59,14 +73,21 @@ def check_handler(what: str, handler: object, *parameters: str) -> None:
         raise TypeError(f"{what} is called with ({expected}); {_name(handler)} takes {signature}") from None
 
 
-def report(ws: WebSocket, error: BaseException) -> None:
+def report(ws: WebSocket, error: BaseException, handler: str = "") -> None:
     """A handler has raised: logs it with its traceback and closes the session with 1011.
 
-    That the client has gone is no error of the handler's: `ConnectionClosed` ends it quietly.
+    That its own client has gone is no error of the handler's: `ConnectionClosed` ends it quietly. Only ``on_close`` is
+    told so before it begins.
     """
-    if isinstance(error, ConnectionClosed) and (ws.closed or ws._noticed):
+
+    def is_gone(error: BaseException) -> bool:
+        return isinstance(error, ConnectionClosed) and error._session == ws.id
+
+    failure = error if handler == "on_close" else failure_of(error, is_gone)
+    if failure is None:
+        tell_hidden(error, is_gone, ws)
         return
-    logger.error("handler of %r failed", ws, exc_info=error)
+    logger.error("handler of %r failed", ws, exc_info=failure)
     ws.close(1011, "internal error")
 
 
@@ -113,8 +134,12 @@ class Endpoint:
         self._handlers = (on_connection, on_message, on_close)
         self._on_request = on_request
         self._concurrency = concurrency
-        self._tasks: dict[_core.Session, Task] = {}
+        self._tasks: dict[WebSocket, Task] = {}
+        self._crowds: dict[WebSocket, Crowd] = {}
         self._bridge: Bridge | None = None
+        self._request_timeout: float | None = None
+        named = serve or on_message or on_connection or on_close
+        self._name = str(getattr(named, "__qualname__", None) or named)
         if rooms is not False:
             self._handlers = (self._entering(on_connection), on_message, on_close)
         in_task = serve is not None or any(h is not None and is_coroutine(h) for h in self._handlers)
@@ -124,6 +149,7 @@ class Endpoint:
         self.on_close = None if in_task else on_close
         self.start = self._start if in_task else None
         self.ended = self._ended if in_task else None
+        self.noticed = noticed if concurrency > 1 else None
         self.decide = self._decide if on_request is not None else None
 
     #: It serves sessions only.
@@ -136,9 +162,18 @@ class Endpoint:
         handler = self._serve or kinds[kind] or kind
         return str(getattr(handler, "__qualname__", None) or handler)
 
-    def bind(self, bridge: Bridge) -> None:
+    def bind(self, bridge: Bridge, limits: Limits) -> None:
         """Tells it which loop its tasks run in."""
         self._bridge = bridge
+        self._request_timeout = limits.request_timeout
+
+    def leave(self) -> None:
+        """The hub stops."""
+
+    async def finish(self, timeout: float) -> None:
+        """Waits for those that clean up after their sessions, for at most so many seconds."""
+        assert self._bridge is not None
+        await self._bridge.ended([task for ws, task in self._tasks.items() if ws.closed], timeout)
 
     # ---- rooms that clients ask for
 
@@ -165,7 +200,7 @@ class Endpoint:
 
     def _start(self, ws: WebSocket) -> None:
         assert self._bridge is not None
-        self._tasks[ws] = self._bridge.spawn(lambda: self._run(ws))
+        self._tasks[ws] = self._bridge.spawn(lambda: self._run(ws), self._name, ws)
 
     async def _run(self, ws: WebSocket) -> None:
         ws._arrive()
@@ -176,12 +211,12 @@ class Endpoint:
                 if self._rooms is not False:
                     self._enter(ws)
                 await self._serve(ws)
-        except Exception as error:
+        except BaseException as error:
+            if ends_task(error):
+                # Nobody serves this session any more.
+                ws.close(1011, "internal error")
+                raise
             report(ws, error)
-        except BaseException:
-            # Cancelled, or the program ends: nobody serves this session any more.
-            ws.close(1011, "internal error")
-            raise
         else:
             ws.close()
         finally:
@@ -193,63 +228,67 @@ class Endpoint:
             if on_connection is not None:
                 await _call(on_connection, ws)
             await self._run_messages(ws, on_message or _ignore)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            if ends_task(error):
+                # Cancelled: the session ends, and on_close is told of every end.
+                ws.close(1011, "internal error")
+                await self._tell_close(ws, on_close)
+                raise
             report(ws, error)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:
-            # Cancelled: the session ends, and on_close is told of every end.
-            ws.close(1011, "internal error")
-            await self._tell_close(ws, on_close)
-            raise
         await self._tell_close(ws, on_close)
 
     async def _tell_close(self, ws: WebSocket, on_close: Handler | None) -> None:
         if on_close is not None:
             await ws.close()
-            await _call(on_close, ws, ws.close_code, ws.close_reason)
+            try:
+                await _call(on_close, ws, ws.close_code, ws.close_reason)
+            except BaseException as error:
+                if ends_task(error):
+                    raise
+                report(ws, error, "on_close")
 
     async def _run_messages(self, ws: WebSocket, on_message: Handler) -> None:
-        try:
-            if self._concurrency == 1:
-                async for data in ws:
-                    await _call(on_message, ws, data)
-            else:
-                await self._run_concurrently(ws, on_message)
-        except ConnectionClosed:
-            if not ws.closed:
-                raise
+        if self._concurrency > 1:
+            await self._run_concurrently(ws, on_message)
+            return
+        async for data in ws:
+            await _call(on_message, ws, data)
 
     async def _run_concurrently(self, ws: WebSocket, on_message: Handler) -> None:
         assert self._bridge is not None
-        places = self._bridge.semaphore(self._concurrency)
+        crowd = self._crowds[ws] = Crowd(self._bridge, self._concurrency, self._name, ws)
 
         async def one(data: str | bytes) -> None:
             try:
                 await _call(on_message, ws, data)
-            except Exception as error:
+            except BaseException as error:
+                if ends_task(error):
+                    raise
                 report(ws, error)
-            finally:
-                places.release()
 
-        async for data in ws:
-            await places.acquire()
-            self._bridge.spawn(lambda data=data: one(data))  # type: ignore[misc]
-        for _ in range(self._concurrency):  # all places free: all messages have been handled
-            await places.acquire()
+        try:
+            async for data in ws:
+                await crowd.begin(lambda data=data: one(data))  # type: ignore[misc]
+        finally:
+            # on_close comes after all messages.
+            try:
+                await crowd.finish()
+            finally:
+                del self._crowds[ws]
 
     def _ended(self, ws: WebSocket) -> None:
-        task = self._tasks.get(ws)
-        if task is None or task.done() or ws._noticed:
-            return
-        assert self._bridge is not None
+        if ws in self._tasks and (not ws._noticed or ws in self._crowds):
+            assert self._bridge is not None
+            self._bridge.call_later(NOTICE_TIME, lambda: self._give_up(ws))
 
-        def give_up() -> None:
-            # Whoever has noticed may take all the time it needs to clean up.
-            if not task.done() and not ws._noticed:
-                task.cancel()
-
-        self._bridge.call_later(NOTICE_TIME, give_up)
+    def _give_up(self, ws: WebSocket) -> None:
+        """Cancels who has not noticed that the session has ended; others may take their time to clean up."""
+        if ws in self._crowds:
+            self._crowds[ws].give_up()
+        if ws in self._tasks and not ws._noticed:
+            self._tasks[ws].cancel()
 
     # ---- requests
 
@@ -258,19 +297,34 @@ class Endpoint:
         request = Request(pending.opening)
         try:
             answer = self._on_request(request)
-        except Exception as error:
+        except BaseException as error:
+            if ends_task(error):
+                raise
             _refuse(pending, request, error)
             return
-        if is_awaitable(answer):
-            assert self._bridge is not None
-            self._bridge.spawn(lambda: self._decide_later(pending, request, answer))
-        else:
+        if not is_awaitable(answer):
             self._answer(pending, request, answer)
+            return
+        assert self._bridge is not None
+        task = self._bridge.spawn(lambda: self._decide_later(pending, request, answer), "on_request", request)
+
+        def settled(undecided: bool) -> None:
+            if task.done():
+                return
+            assert self._bridge is not None
+            if undecided:
+                tell_late(request, self._request_timeout)
+            # If the client has gone, what the handler has begun may still end. If it has not begun, it does so first.
+            self._bridge.call_later(0 if undecided else NOTICE_TIME, task.cancel)
+
+        pending.on_lost(settled)
 
     async def _decide_later(self, pending: _core.Pending, request: Request, answer: Awaitable[object]) -> None:
         try:
             decided = await answer
-        except Exception as error:
+        except BaseException as error:
+            if ends_task(error):
+                raise
             _refuse(pending, request, error)
         else:
             self._answer(pending, request, decided)
@@ -294,10 +348,9 @@ def checked_answer(answer: object) -> Response | None:
     raise TypeError(f"an on_request handler returns None or a Response, not {answer!r}")
 
 
-async def asked(on_request: Handler, request: Request) -> Response | None:
-    """What an ``on_request`` handler, a function or coroutine function, says to a request."""
-    answer = on_request(request)
-    return checked_answer(await answer if is_awaitable(answer) else answer)
+def tell_late(request: Request, limit: float | None) -> None:
+    """An ``on_request`` handler has taken too long: it is cancelled."""
+    logger.error("on_request took more than %g s (Limits.request_timeout) for %r: cancelled, 503", limit, request)
 
 
 def in_turn(first: Handler | None, second: Handler | None) -> Handler | None:
@@ -336,7 +389,7 @@ def _ignore(ws: WebSocket, data: str | bytes) -> None:
     pass
 
 
-def _refuse(pending: _core.Pending, request: Request, error: Exception) -> None:
+def _refuse(pending: _core.Pending, request: Request, error: BaseException) -> None:
     logger.error("on_request failed for %r", request, exc_info=error)
     pending.answer(500, [("Content-Type", "text/plain; charset=utf-8")], "Internal Server Error\n")
 

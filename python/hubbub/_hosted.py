@@ -83,8 +83,7 @@ class Hosted:
     # ---- the run
 
     async def _start(self) -> Serving:
-        if self._hub._running is not None:
-            raise RuntimeError("this hub is running already")
+        self._hub._check_over()
         bridge = current_bridge()
         serving = Serving(self._hub, bridge, ("guests", _BACKLOG), 0, self._access_log, None)
         self._settled = settled = bridge.flag()
@@ -103,16 +102,15 @@ class Hosted:
         """The hub's run, which the first client begins if nobody else has."""
         while True:
             serving = self._serving
-            if serving is None and self._settled is not None:
+            if serving is not None and serving.bridge.is_over():
+                # Without a lifespan nobody has stopped it; somebody may have begun the next run.
+                self._serving = self._settled = None
+            elif serving is None and self._settled is not None:
                 await self._settled.wait()
             elif serving is None:
                 return await self._start()
             elif serving.bridge.is_here():
                 return serving
-            elif serving.bridge.is_over():
-                # Without a lifespan nobody has stopped it.
-                serving.server.release()
-                self._serving = self._settled = self._hub._running = self._hub._serving = None
             else:
                 raise RuntimeError("this hub runs in another event loop")
 
@@ -147,6 +145,9 @@ class Hosted:
             body = await receive()
             if body["type"] == "http.disconnect":
                 return
+            if not body.get("body") and not _has_body(scope):
+                # RFC 9112 §6.3: without these fields there is none, even if the host, httpx say, has yet to find out.
+                body = {**body, "more_body": False}
         try:
             guest = _guest(scope, scope["method"], False)
             request = guest.request(bytes(body.get("body", b"")), not body.get("more_body", False))
@@ -410,8 +411,18 @@ def _guest(scope: MutableMapping[str, Any], method: str, upgrade: bool) -> _core
         headers += [(b"sec-websocket-protocol", name.encode("latin-1")) for name in scope.get("subprotocols") or ()]
     server = scope.get("server")
     host = f"{server[0]}:{server[1]}" if server and server[1] else "localhost"
-    http1 = scope.get("http_version", "1.1").startswith("1")
-    return _core.Guest(method, _target(scope), headers, host.encode("latin-1", "replace"), http1, upgrade)
+    return _core.Guest(method, _target(scope), headers, host.encode("latin-1", "replace"), _is_http1(scope), upgrade)
+
+
+def _has_body(scope: MutableMapping[str, Any]) -> bool:
+    """There may be one: the head says so, or it is not one of HTTP/1, where it had to."""
+    names = {name.lower() for name, _ in scope["headers"]}
+    return bool(names & {b"content-length", b"transfer-encoding"}) or not _is_http1(scope)
+
+
+def _is_http1(scope: MutableMapping[str, Any]) -> bool:
+    version: str = scope.get("http_version", "1.1")
+    return version.startswith("1")
 
 
 def _target(scope: MutableMapping[str, Any]) -> bytes:

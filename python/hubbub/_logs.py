@@ -86,8 +86,9 @@ def set_up(level: str = "info") -> None:
     logger = logging.getLogger("hubbub")
     logger.setLevel(level.upper())
     if not logger.hasHandlers():
-        # Without stderr (`2>&-`, pythonw) there is nowhere to log to, and logging's last resort would fail as well.
-        logger.addHandler(logging.NullHandler() if sys.stderr is None else _handler(sys.stderr))
+        # Without stderr (`2>&-`, pythonw) there is nowhere to log to, and logging's own last resort would raise.
+        usable = sys.stderr is not None and not getattr(sys.stderr, "closed", False)
+        logger.addHandler(_handler(sys.stderr) if usable else logging.NullHandler())
 
 
 def set_up_if_missing() -> None:

@@ -9,7 +9,12 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
+from hubbub._bridge import end_others
+
 __all__ = ["LOOPS", "ImportRuns", "check_free", "importing", "run"]
+
+#: Seconds for the program's own tasks, which are cancelled at the end, to end.
+GRACE = 0.5
 
 LOOPS = ("auto", "asyncio", "uvloop", "trio")
 
@@ -57,13 +62,21 @@ def run(loop: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
         trio.run(main)
     elif loop == "asyncio" or (loop == "auto" and not _has_uvloop()):
-        asyncio.run(main())
+        asyncio.run(_bounded(main))
     elif loop in ("auto", "uvloop"):
         import uvloop
 
-        uvloop.run(main())
+        uvloop.run(_bounded(main))
     else:
         raise ValueError(f"loop is one of {', '.join(LOOPS)}, not {loop!r}")
+
+
+async def _bounded(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs ``main``; nothing is left for ``asyncio.run`` to wait for, tasks that go on although cancelled included."""
+    try:
+        await main()
+    finally:
+        await end_others(GRACE)
 
 
 def _has_uvloop() -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _addresses, _core, _exit
+from hubbub._access import AccessLog
 from hubbub._asgi import Application
 from hubbub._handlers import Endpoint, report
 from hubbub.websocket import WebSocket
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["Listening", "Serving"]
 
 logger = logging.getLogger("hubbub")
-access_logger = logging.getLogger("hubbub.access")
+#: So many different things that requests suggest are wrong are told.
+MOST_ADVICE = 100
+
+
+#: Seconds after which it is told what the stop waits for.
+PATIENCE = 1.0
+#: Seconds for tasks that were cancelled, at the end, to end.
+GRACE = 0.5
+#: As many are told by name.
+_NAMED = 5
 
 
 class Listening:
@@ -72,7 +81,7 @@ class Serving:
         self._stopped: Flag = bridge.flag()
         self.failed = report
         self.spoken = _guarded(hub._on_broadcast)
-        self.access = _log_access if access_log and access_logger.isEnabledFor(logging.INFO) else None
+        self.access = AccessLog.if_wanted(access_log)
         #: A host says itself what it is.
         self.server_field = None if bind[0] == "guests" else hub._server_header
         #: The shards are running, or have been.
@@ -82,8 +91,9 @@ class Serving:
         self._apps = hub._make_apps()
         self._endpoints: list[Endpoint | Application] = [*hub._make_endpoints(), *self._apps]
         self._slow: set[str] = set()
+        self._advice: set[str] = set()
         for endpoint in self._endpoints:
-            endpoint.bind(bridge)
+            endpoint.bind(bridge, hub.limits)
         self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls, proxies)
 
     async def start(self) -> None:
@@ -101,6 +111,11 @@ class Serving:
         self.bridge.start(self.server)
 
     def notice(self, kind: str, text: str) -> None:
+        if kind == "advice":
+            # Clients cause it: each is told once, and in all not many of them.
+            if text in self._advice or len(self._advice) >= MOST_ADVICE:
+                return
+            self._advice.add(text)
         logger.warning(_NOTICES[kind], text) if text else logger.warning(_NOTICES[kind])
 
     def name_of(self, endpoint: int, handler: str) -> str:
@@ -124,31 +139,51 @@ class Serving:
 
     async def stop(self, timeout: float) -> None:
         """Lets handlers finish what they are at, closes with 1001, flushes, and drops what is left at the end."""
-        if not self._driven:
-            await self.bridge.drain()
-            self.server.release()
-            del self.server
-            return
+        if self._driven:
+            telling = self.bridge.call_later(PATIENCE, self._tell_awaited)
+            await self._leave(timeout)
+            telling.cancel()
+        await self.bridge.drain(GRACE)
+        if left := self.bridge.tasks():
+            logger.error("given up, as it goes on although it was cancelled: %s", _listed(left))
+        if self._driven:
+            self.bridge.stop_watching()
+        self.server.release()
+        # The server holds this object's methods: let go of it, so that neither keeps the other alive.
+        del self.server
+
+    async def _leave(self, timeout: float) -> None:
         self.leaving = True
-        self.server.leave()
         deadline = time.monotonic() + timeout
+        self.server.leave()
+        for endpoint in self._endpoints:
+            endpoint.leave()
         if self.server.session_count():
             await self.bridge.wait(self._emptied, timeout)
-        for app in self._apps:
-            await app.finish(max(0.0, deadline - time.monotonic()))
+        for endpoint in self._endpoints:
+            await endpoint.finish(max(0.0, deadline - time.monotonic()))
         # What is closed by now has its last bytes on the way; what is not, has had its time.
         self.server.stop(0.25)
         await self.bridge.wait(self._stopped, 2.0)
         for app in reversed(self._apps):
             await app.shut_down(max(1.0, deadline - time.monotonic()))
-        await self.bridge.drain()
-        self.bridge.stop_watching()
-        self.server.release()
-        # The server holds this object's methods: let go of it, so that neither keeps the other alive.
-        del self.server
+
+    def _tell_awaited(self) -> None:
+        awaited = self.bridge.tasks()
+        if not awaited and self.server.session_count():
+            awaited = [f"the clients of {self.server.session_count()} sessions, to close them"]
+        if awaited:
+            logger.warning("stopping: still waiting for %s", _listed(awaited))
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 _NOTICES = {
+    "advice": "%s (told once)",
+    "old": "a client speaks Engine.IO 3 (socket.io-client 2), and was refused: use version 3 or 4 of socket.io-client",
     "descriptors": "out of file descriptors: accepting pauses until one is free",
     "full": "as many connections as allowed: accepting pauses until one ends",
     "certificate": "%s",
@@ -157,30 +192,6 @@ _NOTICES = {
     "accept": "accepting a connection failed: %s",
     "panic": "internal error in the network, one connection was dropped (please report this): %s",
 }
-
-_SID = re.compile(r"(?<=[?&]sid=)[^&]*")
-
-
-def _log_access(who: WebSocket | str | None, request_line: str, status: int | None) -> None:
-    if isinstance(who, WebSocket):
-        address = who.remote_address
-        peer = f"{address[0]}:{address[1]}" if address else "unix"
-        # Not by way of `who.request`: that would keep the request in memory for as long as the session.
-        kind = {"websocket": "WebSocket", "eventsource": "EventSource"}.get(who.transport, who.transport)
-        access_logger.info('%s - "%s %s" [accepted]', peer, kind, _printable(_nameless(who._opening.line()[1])))
-    elif status is None:
-        access_logger.info("%s - no request: %s", who or "unix", _printable(request_line))
-    else:
-        access_logger.info('%s - "%s" %d', who or "unix", request_line, status)
-
-
-def _nameless(target: str) -> str:
-    """Without the id of a session in its query, as in the lines of the core: who has it can speak for its client."""
-    return _SID.sub("...", target)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else f"%{ord(char):02X}" for char in text)
 
 
 def _guarded(handler: Callable[..., Any] | None) -> Callable[..., None] | None:

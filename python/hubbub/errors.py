@@ -44,6 +44,9 @@ class ConnectionClosed(HubbubError):
         sent: code and reason of our own Close frame, ``None`` if none was sent.
     """
 
+    #: The ``id`` of the session that has ended; ``None``: it is none of hubbub's.
+    _session: str | None = None
+
     def __init__(
         self,
         code: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
@@ -14,11 +14,13 @@ from hubbub._bridge import current_bridge
 from hubbub._handlers import Endpoint, RoomRule, check_handler, in_turn, is_coroutine, only_answers
 from hubbub._hosted import Hosted
 from hubbub._origins import origins_list
+from hubbub._paths import check_path, shape
 from hubbub._serving import Listening, Serving
 from hubbub.compression import Compression, CompressionMode
 from hubbub.errors import NotRunning
 from hubbub.eventstream import EventStream
 from hubbub.limits import Limits, OutboxPolicy
+from hubbub.request import Request, Response
 from hubbub.rooms import Audience, Room, Rooms, Sessions
 from hubbub.stats import Stats, readers
 from hubbub.websocket import WebSocket
@@ -27,7 +29,14 @@ __all__ = ["Hub", "Listening"]
 
 logger = logging.getLogger("hubbub")
 
-H = TypeVar("H", bound=Callable[..., Any])
+#: Handlers, by what they are called with. They may be functions or coroutine functions where they give `Any`.
+OnSession = TypeVar("OnSession", bound=Callable[[WebSocket], Any])
+OnMessage = TypeVar("OnMessage", bound=Callable[[WebSocket, Any], Any])
+OnClose = TypeVar("OnClose", bound=Callable[[WebSocket, int, str], Any])
+OnRequest = TypeVar("OnRequest", bound=Callable[[Request], Response | Awaitable[Response | None] | None])
+OnBroadcast = TypeVar("OnBroadcast", bound=Callable[[str, Any, WebSocket | None], None])
+OnStream = TypeVar("OnStream", bound=Callable[[EventStream], Any])
+Serves = TypeVar("Serves", bound=Callable[[WebSocket], Coroutine[Any, Any, Any]])
 
 #: How the network runs unless the program says otherwise; docs/guide.md says why.
 DEFAULT_IO_THREADS = 1
@@ -87,6 +96,8 @@ class Hub:
         self._on_request: Callable[..., Any] | None = None
         self._on_broadcast: Callable[..., Any] | None = None
         self._concurrency = 1
+        self._running: _core.Server | None = None
+        self._serving: Serving | None = None
         self._mounts: list[tuple[str, _asgi.App]] = []
         if server_header is not None and not (server_header.isascii() and server_header.isprintable()):
             raise ValueError(f"a server header is printable ASCII, not {server_header!r}")
@@ -96,24 +107,23 @@ class Hub:
         self._endpoints: list[dict[str, Any]] = []
         self._metrics: list[dict[str, Any]] = []
         self._folders: list[dict[str, Any]] = []
-        self._running: _core.Server | None = None
-        self._serving: Serving | None = None
         #: What rooms were given while the hub was not running, by name: (policy, history).
         self._room_settings: dict[str, tuple[OutboxPolicy | None, int | None]] = {}
 
     # ---- handlers
 
-    def on_connection(self, handler: H) -> H:
+    def on_connection(self, handler: OnSession) -> OnSession:
         """``(ws)``: a client has connected."""
         check_handler("on_connection", handler, "ws")
+        self._check_single("on_connection", self._on_connection, handler)
         self._on_connection = handler
         return handler
 
     @overload
-    def on_message(self, handler: H, /) -> H: ...
+    def on_message(self, handler: OnMessage, /) -> OnMessage: ...
     @overload
-    def on_message(self, handler: None = None, /, *, concurrency: int = 1) -> Callable[[H], H]: ...
-    def on_message(self, handler: H | None = None, /, *, concurrency: int = 1) -> Any:
+    def on_message(self, handler: None = None, /, *, concurrency: int = 1) -> Callable[[OnMessage], OnMessage]: ...
+    def on_message(self, handler: OnMessage | None = None, /, *, concurrency: int = 1) -> Any:
         """``(ws, data)``: a message has come; ``str`` for text, ``bytes`` for binary.
 
         Messages of one session are handled in order, one at a time. A coroutine handler may be given
@@ -122,36 +132,39 @@ class Hub:
         if not isinstance(concurrency, int) or concurrency < 1:
             raise ValueError(f"concurrency is a whole number from 1 on, not {concurrency!r}")
 
-        def register(handler: H) -> H:
+        def register(handler: OnMessage) -> OnMessage:
             check_handler("on_message", handler, "ws", "data")
             if concurrency > 1 and not is_coroutine(handler):
                 raise TypeError("concurrency is for coroutine handlers: a function is called to its end anyway")
+            self._check_single("on_message", self._on_message, handler)
             self._on_message = handler
             self._concurrency = concurrency
             return handler
 
         return register if handler is None else register(handler)
 
-    def on_close(self, handler: H) -> H:
+    def on_close(self, handler: OnClose) -> OnClose:
         """``(ws, code, reason)``: the session has ended; its code is 1006 if the client sent no Close frame.
 
         ``ws.rooms`` still names the rooms that it was in.
         """
         check_handler("on_close", handler, "ws", "code", "reason")
+        self._check_single("on_close", self._on_close, handler)
         self._on_close = handler
         return handler
 
-    def on_request(self, handler: H) -> H:
+    def on_request(self, handler: OnRequest) -> OnRequest:
         """``(request)``: somebody asks for something, before anything is answered, at every endpoint.
 
         Return ``None`` to go on, or a `Response` to answer with that instead. Setting ``request.subprotocol``,
         ``request.response_headers`` and ``request.state`` shapes the session that opens.
         """
         check_handler("on_request", handler, "request")
+        self._check_single("on_request", self._on_request, handler)
         self._on_request = handler
         return handler
 
-    def on_broadcast(self, handler: H) -> H:
+    def on_broadcast(self, handler: OnBroadcast) -> OnBroadcast:
         """``(room, data, sender)``: something was broadcast to a room; the sender is ``None`` if it was no session.
 
         It is told in the event loop, after the broadcast, and not for broadcasts to everyone. A function only.
@@ -159,6 +172,7 @@ class Hub:
         check_handler("on_broadcast", handler, "room", "data", "sender")
         if is_coroutine(handler):
             raise TypeError("an on_broadcast handler is a function: it is called between messages, not in a task")
+        self._check_single("on_broadcast", self._on_broadcast, handler)
         self._on_broadcast = handler
         return handler
 
@@ -169,7 +183,7 @@ class Hub:
         subprotocols: Sequence[str] = (),
         origins: Sequence[str] | None = None,
         compression: Compression | CompressionMode | Literal["hub"] | None = "hub",
-    ) -> Callable[[H], H]:
+    ) -> Callable[[Serves], Serves]:
         """A coroutine for each client that connects to ``path``: ``async def handler(ws)``.
 
         Args:
@@ -180,16 +194,16 @@ class Hub:
 
         When the coroutine returns, the session is closed with 1000; when it raises, with 1011.
         """
-        if not isinstance(path, str) or not path.startswith("/"):
-            raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
+        self._check_free(path)
         names = _names("subprotocols", subprotocols)
         allowed = self._allowed(origins)
         how = self._compression if compression == "hub" else Compression.read(compression)
 
-        def register(handler: H) -> H:
+        def register(handler: Serves) -> Serves:
             check_handler("websocket", handler, "ws")
             if not is_coroutine(handler):
                 raise TypeError(f"a websocket handler is `async def`; for functions there is on_message: {handler!r}")
+            self._check_free(path)
             self._endpoints.append(
                 {"path": path, "subprotocols": names, "origins": allowed, "serve": handler, "compression": how}
             )
@@ -197,7 +211,7 @@ class Hub:
 
         return register
 
-    def eventsource(self, path: str, *, origins: Sequence[str] | None = None) -> Callable[[H], H]:
+    def eventsource(self, path: str, *, origins: Sequence[str] | None = None) -> Callable[[OnStream], OnStream]:
         """An event stream (Server-sent events) at ``path``, for browsers' ``EventSource``: ``handler(es)``.
 
         Args:
@@ -214,7 +228,7 @@ class Hub:
         """
         entry = self._add(path, self._allowed(origins), service="events", session_type=EventStream)
 
-        def register(handler: H) -> H:
+        def register(handler: OnStream) -> OnStream:
             check_handler("eventsource", handler, "es")
             entry["serve" if is_coroutine(handler) else "on_connection"] = handler
             return handler
@@ -229,7 +243,7 @@ class Hub:
         subprotocols: Sequence[str] = (),
         origins: Sequence[str] | None = None,
         rooms: RoomRule = False,
-    ) -> Callable[[H], H]:
+    ) -> Callable[[Serves], Serves]:
         """Sessions that any transport may carry: WebSocket, event stream, iframe, polls. ``async def handler(ws)``.
 
         To handlers such a session is like a WebSocket; ``ws.transport`` says what carries it. ``/hubbub.js`` in the
@@ -255,7 +269,7 @@ class Hub:
         entry = self._add(path, self._allowed(origins), service="comet", transports=list(transports), rooms=rooms)
         entry["subprotocols"] = _names("subprotocols", subprotocols)
 
-        def register(handler: H) -> H:
+        def register(handler: Serves) -> Serves:
             check_handler("comet", handler, "ws")
             if not is_coroutine(handler):
                 raise TypeError(f"a comet handler is `async def`; functions are the hub's on_* handlers: {handler!r}")
@@ -270,11 +284,32 @@ class Hub:
 
     def _add(self, path: str, origins: list[str] | None, **more: Any) -> dict[str, Any]:
         """Notes an endpoint; its handlers may still come."""
-        if not isinstance(path, str) or not path.startswith("/"):
-            raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
+        self._check_free(path)
         entry = {"path": path, "subprotocols": [], "origins": origins, **more}
         self._endpoints.append(entry)
         return entry
+
+    def _check_stopped(self, what: str) -> None:
+        """What a run of the hub was made of cannot be changed in it."""
+        if self._running is not None:
+            raise RuntimeError(f"{what} is given before the hub runs: this one is running. Stop it first: hub.stop()")
+
+    def _check_single(self, what: str, before: Callable[..., Any] | None, handler: Callable[..., Any]) -> None:
+        self._check_stopped(f"{what} handler".replace("on_", "an on_", 1))
+        if before is not None:
+            name = getattr(before, "__qualname__", None) or repr(before)
+            raise ValueError(
+                f"the hub has an {what} handler already: {name}. One is called; let it call what else is to be"
+            )
+
+    def _check_free(self, path: str) -> None:
+        """Raises for what is no path, and for one that has an endpoint."""
+        self._check_stopped("an endpoint")
+        wanted = shape(check_path(path))
+        for other in (entry["path"] for entry in (*self._endpoints, *self._metrics)):
+            if shape(other) == wanted:
+                same = "" if other == path else f", which is the same to whoever asks for {path!r}"
+                raise ValueError(f"the hub has an endpoint at {other!r} already{same}")
 
     def mount(self, prefix: str, app: _asgi.App) -> None:
         """Lets an ASGI 3 application serve what is below a prefix, HTTP and WebSockets.
@@ -284,9 +319,11 @@ class Hub:
         scope, ``["websocket"]`` is its session, once it is accepted.
 
         Args:
-            prefix: ``"/api"``; ``""`` for everything.
+            prefix: ``"/api"``; ``""`` or ``"/"`` for everything.
             app: called with ``(scope, receive, send)``.
         """
+        self._check_stopped("an application")
+        prefix = "" if prefix == "/" else prefix
         if not isinstance(prefix, str) or (prefix and not prefix.startswith("/")) or prefix.endswith("/"):
             raise ValueError(f"a prefix is '' or a str that begins with '/' and does not end with it, not {prefix!r}")
         if prefix in (other for other, _ in self._mounts):
@@ -331,6 +368,7 @@ class Hub:
             OSError: there is no such folder.
             ValueError: an argument is not what it should be.
         """
+        self._check_stopped("a folder")
         if not isinstance(prefix, str) or not prefix.startswith("/"):
             raise ValueError(f"a prefix is a str that begins with '/', not {prefix!r}")
         found = _folders.folder(folder, index, max_age, headers, dotfiles, follow_symlinks, cache_bytes)
@@ -421,8 +459,7 @@ class Hub:
         Raises:
             ValueError: the path does not begin with ``/``, or something in ``allow`` is no address.
         """
-        if not isinstance(path, str) or not path.startswith("/"):
-            raise ValueError(f"an endpoint's path is a str that begins with '/', not {path!r}")
+        self._check_free(path)
         self._metrics.append({"path": path, "readers": readers(allow)})
 
     # ---- running
@@ -526,6 +563,8 @@ class Hub:
         The arguments are those of `listening`. No signal handler is installed.
         """
         async with self.listening(host, port, **options) as listening:
+            for url in listening.urls:
+                logger.info("listening on %s", url)
             await listening._until_stopped()
 
     @asynccontextmanager
@@ -558,8 +597,7 @@ class Hub:
         The arguments are those of `run`.
         """
         _arguments.unknown(unknown, _OPTIONS)
-        if self._running is not None:
-            raise RuntimeError("this hub is running already")
+        self._check_over()
         tls = _tls.settings(
             ssl_certfile, ssl_keyfile, ssl_keyfile_password, ssl_ca_certs, ssl_cert_reqs, ssl_certificates
         )
@@ -582,7 +620,21 @@ class Hub:
         finally:
             await self._end(serving, shutdown_timeout)
 
+    def _check_over(self) -> None:
+        """Raises `RuntimeError` if it runs. A run whose event loop has ended, with nobody to stop it, is over."""
+        serving = self._serving
+        if serving is not None and serving.bridge.is_over():
+            serving.server.release()
+            self._running = self._serving = None
+        if self._running is not None:
+            raise RuntimeError("this hub is running already")
+
     async def _begin(self, serving: Serving) -> None:
+        if not self._has_handlers():
+            logger.warning(
+                "this hub has no handler: a WebSocket may be opened at every path, and what it sends is forgotten. "
+                "@hub.on_message, @hub.websocket(path) and so on say what is served"
+            )
         self._running, self._serving = serving.server, serving
         for name, (policy, history) in self._room_settings.items():
             serving.server.set_room_policy(name, policy)
@@ -608,13 +660,38 @@ class Hub:
         _check_timeout(shutdown_timeout)
         return Hosted(self, shutdown_timeout, access_log)
 
+    @property
+    def addresses(self) -> list[tuple[Any, ...]]:
+        """Where the hub listens: ``("tcp", host, port)`` or ``("unix", path)`` each. Empty while it does not run."""
+        return [] if self._running is None else self._running.addresses
+
+    def __repr__(self) -> str:
+        counts = [
+            (len(self._endpoints), "endpoint"),
+            (len(self._mounts), "application"),
+            (len(self._folders), "folder"),
+        ]
+        has = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
+        handlers = ("on_connection", "on_message", "on_close", "on_request", "on_broadcast")
+        has = ", ".join([*filter(None, [has]), *(name for name in handlers if getattr(self, f"_{name}") is not None)])
+        if self._serving is None or self._running is None:
+            return f"<Hub: {has or 'no handlers'}; not running>"
+        scheme = "ws" if self._serving.tls is None else "wss"
+        where = ", ".join(_addresses.url(scheme, address) for address in self.addresses) or "hosted"
+        return f"<Hub: {has or 'no handlers'}; {where}; sessions: {self._running.session_count()}>"
+
+    def __getattr__(self, name: str) -> Any:
+        instead = _arguments.HANDLERS.get(name)
+        hint = f". {instead}" if instead else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
+
     def stop(self) -> None:
         """Asks a running hub to stop: `run` and `serve` drain and return. From any thread.
 
         A hub that another server hosts stops with its host only.
         """
         serving = self._serving
-        if serving is not None:
+        if serving is not None and not serving.bridge.is_over():
             serving.bridge.call_soon_threadsafe(serving.stopping.set)
 
     def reload_certificates(self) -> None:
@@ -633,6 +710,10 @@ class Hub:
         if self._running is None:
             raise NotRunning("the hub is not running: nobody is connected to it")
         return self._running
+
+    def _has_handlers(self) -> bool:
+        handlers = (self._on_connection, self._on_message, self._on_close, self._on_request, self._on_broadcast)
+        return any(handlers) or bool(self._endpoints or self._mounts or self._folders or self._metrics)
 
     def _make_endpoints(self) -> list[Endpoint]:
         handlers = (self._on_connection, self._on_message, self._on_close)

@@ -19,7 +19,10 @@ class Limits:
         max_message_bytes: one received message, assembled; beyond it the session is closed with 1009.
         max_empty_fragments: empty fragments within one message; beyond it the session is closed with 1008.
         message_timeout: an unfinished message may stand still for so long, then the session is closed with 1008.
-        handshake_timeout: from accept to the end of the handshake in all; beyond it the answer is 408.
+        handshake_timeout: from accept to the end of the request's head in all, TLS included; beyond it the answer
+            is 408.
+        request_timeout: a coroutine ``on_request``, or an application that is asked for a WebSocket, may take so long
+            to decide; then the handler is cancelled, which is logged, and the answer is 503. 0 is no limit, either.
         keep_alive_timeout: an HTTP connection may wait so long for its next request, then it is closed.
         max_body_bytes: the body of one HTTP request; beyond it the answer is 413.
         inbox_bytes: received messages that wait for a handler; beyond it the socket is not read, so that TCP
@@ -54,6 +57,10 @@ class Limits:
         max_handshakes: handshakes under way at a time; further connections wait in the accept queue.
         max_sessions_per_address: connections at a time from one IPv4 address or one IPv6 /64 network; beyond it the
             answer is 429. Behind a trusted proxy the client's address counts, not the proxy's.
+        polling_sessions_per_address: sessions at a time that one address (as above) has by polls, of Socket.IO or
+            `Hub.comet`; ``None`` is half of ``max_sessions``. Beyond it the oldest of them that has not sent a message
+            and is in no room goes; if there is none, the answer is 429. A client behind whom nobody stands could take
+            all places otherwise, as polls need no connection that stays.
         session_timeout: a session of a `Hub.comet` endpoint that has lost its connection waits so long for the next
             one; a client that polls may wait so long between two polls.
         resume_bytes: what such a session keeps of the messages that a connection was given already, for a client that
@@ -73,6 +80,7 @@ class Limits:
     max_empty_fragments: int = 64
     message_timeout: float | None = 60.0
     handshake_timeout: float | None = 10.0
+    request_timeout: float | None = 60.0
     keep_alive_timeout: float | None = 75.0
     max_body_bytes: int | None = 1 << 20
     inbox_bytes: int = 64 << 10
@@ -101,6 +109,7 @@ class Limits:
     max_sessions: int | None = None
     max_handshakes: int = 1024
     max_sessions_per_address: int | None = None
+    polling_sessions_per_address: int | None = None
     handshakes_per_second: float | None = None
 
     def __post_init__(self) -> None:
@@ -114,11 +123,13 @@ _OPTIONAL = {
     "keep_alive_timeout",
     "message_timeout",
     "handshake_timeout",
+    "request_timeout",
     "ping_interval",
     "ping_timeout",
     "slow_handler",
     "max_sessions",
     "max_sessions_per_address",
+    "polling_sessions_per_address",
     "messages_per_second",
     "messages_burst",
     "handshakes_per_second",
@@ -128,6 +139,7 @@ _OPTIONAL = {
 _SECONDS = {
     "message_timeout",
     "handshake_timeout",
+    "request_timeout",
     "keep_alive_timeout",
     "ping_interval",
     "ping_timeout",
@@ -145,6 +157,7 @@ _COUNTS = {
     "max_sessions",
     "max_handshakes",
     "max_sessions_per_address",
+    "polling_sessions_per_address",
     "messages_burst",
     *_RATES,
 }
@@ -154,7 +167,14 @@ _POLICIES = {
 }
 #: Room for so many is made before a head is read.
 _MOST_HEAD_FIELDS = 10_000
-_MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments", "history_messages", "resume_bytes"}
+_MAY_BE_ZERO = {
+    "max_message_bytes",
+    "max_body_bytes",
+    "max_empty_fragments",
+    "history_messages",
+    "resume_bytes",
+    "request_timeout",
+}
 
 
 def _check(name: str, value: object) -> None:

@@ -69,6 +69,7 @@ class Stats(TypedDict):
     requests: int
     refused: int
     address_refused: int
+    polls_evicted: int
     proxy_refused: int
     accept_pauses: int
     handshake_timeouts: int

@@ -137,7 +137,7 @@ def test_edges_of_requests(talking: Server, name: str) -> None:
     [
         (post(ENGINE, b"40"), b'{"code":2,"message":"Bad handshake method"}'),
         (get("/socket.io/?transport=polling"), b'{"code":5,"message":"Unsupported protocol version"}'),
-        (get("/socket.io/?EIO=3&transport=polling"), b'{"code":5,"message":"Unsupported protocol version"}'),
+        (get("/socket.io/?EIO=3&transport=polling"), b'{"code":5,"message":"Unsupported protocol version: the client'),
         (get("/socket.io/?EIO=4"), b'{"code":0,"message":"Transport unknown"}'),
         (get("/socket.io/?EIO=4&transport=constructor"), b'{"code":0,"message":"Transport unknown"}'),
         (get("/socket.io/?EIO=4&transport[]=polling"), b'{"code":0,"message":"Transport unknown"}'),

@@ -350,7 +350,10 @@ def test_a_second_tab_of_the_same_name_is_told_and_may_take_it_over(browser: Chr
     browser.switch_to.new_window("tab")
     browser.get(ada.url)
     second = Person.of_tab(browser)
-    second.until(lambda: second.text("#name-error").startswith("You are here already, in another tab."))
+    # Nothing is wrong, and nothing is red.
+    second.until(lambda: second.text("#introduction").startswith("You are Ada in another tab."))
+    assert (second.text("#name-error"), second.run("return document.querySelector('#name').value")) == ("", "")
+    assert second.text("#takeover") == "Be Ada in this tab instead"
     second.click("#takeover")
     second.until(lambda: second.state == "open")
     assert second.mine == ["red"]

@@ -114,7 +114,8 @@ def test_the_language_is_the_browsers_and_can_be_switched_and_is_remembered(brow
     ada.until(lambda: ada.state == "open")
     voice = Voice(port, "Grace")
     ada.sees("Grace加入了聊天室")
-    ada.enter("red")
+    ada.click('#rooms [data-room="red"]')
+    ada.until(lambda: ada.title == "红")
     assert ada.text("#leave") == "离开"
     ada.click("#language")
     assert ada.text("#leave") == "Leave"
@@ -169,6 +170,21 @@ def test_both_languages_have_every_text_with_the_same_values_and_the_page_has_a_
 
 
 # ---- widths and schemes
+
+
+@pytest.mark.parametrize(("width", "height"), [(667, 375), (844, 390), (932, 430)])
+def test_a_phone_held_sideways_shows_messages(browser: Chrome, port: int, width: int, height: int) -> None:
+    ada = Person(browser, port, "Ada")
+    grace = Voice(port, "Grace")
+    for number in range(8):
+        grace.say(f"message {number}")
+    ada.sees("message 7")
+    with media(browser, width=width, height=height):
+        ada.until(lambda: ada.run("return innerHeight") == height)
+        share = "return document.querySelector('#log').clientHeight / innerHeight"
+        assert ada.run(share) > 0.5
+        for part in ("#send", "#text", "#menu", "#me"):
+            ada.until(lambda part=part: ada.run(INSIDE, part, width, height))
 
 
 def test_it_fits_every_width_in_both_schemes(browser: Chrome, crowd: int) -> None:
@@ -303,8 +319,9 @@ def test_it_can_be_used_by_keyboard_alone(browser: Chrome, port: int) -> None:
     ada.press(Keys.ENTER)
     assert ada.run("return document.activeElement.id") == "text"
     ada.press("hi", Keys.ENTER)
-    ada.until(lambda: ada.texts(".alone") == ["private, to Grace"])
+    ada.until(lambda: ada.texts("#lines .alone") == ["private, to Grace"])
     assert ada.title == "All messages"
+    ada.press(Keys.ESCAPE)  # the next is not for Grace alone
     tab_to("room red")
     ada.press(Keys.ENTER)
     tab_to("leave")

@@ -108,6 +108,16 @@ def test_a_page_shows_the_code_that_it_runs(browser: Chrome, clocks: tuple[Progr
     assert len(source.splitlines()) <= 25
 
 
+def test_code_that_is_opened_stretches_its_own_panel_only(browser: Chrome, clocks: tuple[Program, int]) -> None:
+    open_page(browser, clocks[1], "")
+    wait_until_live(browser, WAYS)
+    heights = "return [...document.querySelectorAll('clock-panel')].map((panel) => Math.round(panel.offsetHeight))"
+    before = browser.execute_script(heights)
+    browser.find_element(By.CSS_SELECTOR, "clock-panel summary").click()
+    until(browser, lambda: browser.execute_script(heights)[0] > before[0] + 50)
+    assert browser.execute_script(heights)[1:] == before[1:]
+
+
 def test_what_is_said_stays_text(browser: Chrome, clocks: tuple[Program, int]) -> None:
     open_page(browser, clocks[1], "")
     wait_until_live(browser, WAYS)

@@ -240,6 +240,16 @@ def test_it_can_be_used_by_keyboard_alone(browser: Chrome, chat: tuple[Program, 
     assert {"Skip to the message field", "me", "room", "leave", "text"} <= set(reached)
 
 
+def test_the_time_is_told_in_24_hours(browser: Chrome, chat: tuple[Program, int]) -> None:
+    ada = Tab(browser, chat[1], "Ada")
+    # Six in the evening, wherever this runs.
+    script = "Date.prototype.toLocaleTimeString = function (...how) { window.how = how; return '18:05' };"
+    browser.execute_script(script)
+    ada.say("hello")
+    ada.sees("hello")
+    assert browser.execute_script("return how[1].hourCycle") == "h23"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_it_fits_every_width_in_both_schemes(
@@ -254,7 +264,7 @@ def test_it_fits_every_width_in_both_schemes(
         ada.say("w" * 300)
         ada.sees("w" * 300)
         assert browser.execute_script("return document.documentElement.scrollWidth") == width
-        for part in ("#text", "#say button", "#leave", "#me"):
+        for part in ("#text", "#say button", "#leave", "#me", "#room", "#enter button"):
             box = browser.find_element(By.CSS_SELECTOR, part).rect
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= width

@@ -77,7 +77,7 @@ def test_who_enters_is_told_everything_and_the_others_are_told_who(port: int) ->
         "mine": [],
         "messages": [],
         "more": False,
-        "database": {"state": "well", "lost": 0},
+        "database": {"state": "well", "lost": 0, "waiting": 0},
     }
     before = time.time() * 1000
     grace = Person(port, name="  Grace  ")
@@ -735,3 +735,44 @@ def test_a_database_that_cannot_be_used_is_said_with_what_can(url: str, says: st
 def start(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(CHAT / "app.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, env=os.environ | environment)
+
+
+# ---- another name
+
+
+def test_another_name_is_told_and_the_rooms_and_what_is_private_stay(port: int) -> None:
+    ada, grace = Person(port, name="Ada"), Person(port, name="Grace")
+    ada.ask("join", "red")
+    key = key_of("Countess")
+    assert ada.ask("rename", {"name": "Countess", "key": key}) == {"name": "Countess"}
+    told = grace.hears("renamed")
+    assert (told["name"], told["to"]) == ("Ada", "Countess")
+    assert grace.ask("who", "red")["people"] == ["Countess"]
+    assert "id" in grace.say("@Countess psst")
+    assert ada.hears("message")["to"] == "Countess"
+    assert grace.say("@Ada psst")["error"] == "offline"
+    # The former name is free, and who has it now reads nothing.
+    other = Person(port, name="Ada")
+    assert other.told["messages"] == []
+    # Whoever comes back with the new key is the same person.
+    ada.lose_connection()
+    again = Person(port)
+    assert again.enter("Countess", key=key, takeover=True)["mine"] == ["red"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("", "empty"), ("Grace", "taken"), ("GRACE", "lookalike"), ("x" * 25, "long"), ("@da", "characters")],
+)
+def test_a_name_that_cannot_be_changes_nothing(port: int, name: str, error: str) -> None:
+    ada, grace = Person(port, name="Ada"), Person(port, name="Grace")
+    assert ada.ask("rename", {"name": name, "key": key_of(name)})["error"] == error
+    assert ada.ask("rename", {"name": "Countess", "key": "short"})["error"] == "key"
+    assert "id" in grace.say("@Ada psst")
+    assert grace.all_heard("renamed") == []
+    # The case of one's own name is one's own.
+    assert ada.ask("rename", {"name": "ADA", "key": key_of("ADA")}) == {"name": "ADA"}
+
+
+def test_who_has_no_name_has_none_to_change(port: int) -> None:
+    assert Person(port).ask("rename", {"name": "Ada", "key": key_of("Ada")})["error"] == "name"

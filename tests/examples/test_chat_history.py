@@ -224,7 +224,7 @@ def test_a_server_that_goes_away_does_not_stop_the_chat_and_is_written_to_when_i
             assert grace.hears("message")["text"] == "before"
             assert grace.hears("message")["text"] == "meanwhile"
             told = Person(port, name="Alan").told
-            assert told["database"] == {"state": "away", "lost": 0}
+            assert told["database"] == {"state": "away", "lost": 0, "waiting": notice["waiting"]}
             # Only what waits is there.
             assert (texts(told), told["more"]) == (["before", "meanwhile"][-notice["waiting"] :], False)
             assert grace.ask("join", "red") == {
@@ -232,7 +232,7 @@ def test_a_server_that_goes_away_does_not_stop_the_chat_and_is_written_to_when_i
                 "people": ["Grace"],
                 "messages": [],
                 "more": False,
-                "database": {"state": "away", "lost": 0},
+                "database": {"state": "away", "lost": 0, "waiting": notice["waiting"]},
             }
             program.wait_for("the database is away: .+")
             way.accept()
@@ -283,7 +283,7 @@ def test_a_file_whose_folder_goes_and_comes_back(tmp_path: Path) -> None:
 def test_a_database_that_is_away_from_the_beginning(tmp_path: Path) -> None:
     with chatting(tmp_path / "data" / "chat.db") as (_, port):
         ada = Person(port, name="Ada")
-        assert ada.told["database"] == {"state": "away", "lost": 0}
+        assert ada.told["database"] == {"state": "away", "lost": 0, "waiting": 0}
         ada.say("early")
         (tmp_path / "data").mkdir()
         waits_until(ada, "well")
@@ -337,7 +337,7 @@ def test_what_cannot_be_kept_is_counted_and_told(tmp_path: Path) -> None:
         assert (notice["lost"], notice["waiting"]) == (1, 1000)
         for person in people:
             person.ask("who", "red")
-        assert Person(port, name="Grace").told["database"] == {"state": "away", "lost": 20}
+        assert Person(port, name="Grace").told["database"] == {"state": "away", "lost": 20, "waiting": 1000}
         (tmp_path / "data").mkdir()
         notice = waits_until(people[0], "well")
         assert notice["lost"] == 20
@@ -422,6 +422,30 @@ def test_a_message_that_a_database_does_not_want_is_lost_alone_and_counted(
 
     asyncio.run(main())
     assert [record.getMessage().split(":")[0] for record in failures] == ["a message cannot be stored"]
+
+
+def test_a_connection_that_breaks_is_no_traceback_of_the_pools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The pool closes what is broken, and that fails as well: it is the history that says in one line what is wrong."""
+
+    async def main() -> None:
+        async with history.History(f"sqlite+aiosqlite:///{tmp_path / 'chat.db'}") as store:
+            dialect = store._engine.sync_engine.dialect
+            close = dialect.do_close
+
+            def broken(connection: object) -> None:
+                close(connection)
+                raise OSError("Lost connection to MySQL server during query")
+
+            async with store._engine.connect() as connection:
+                monkeypatch.setattr(dialect, "do_close", broken)
+                monkeypatch.setattr(dialect, "do_terminate", broken)
+                await connection.invalidate()
+                monkeypatch.undo()
+
+    asyncio.run(main())
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def written(store: Any) -> None:

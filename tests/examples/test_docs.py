@@ -7,6 +7,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable
 from dataclasses import fields
@@ -117,6 +118,23 @@ def pages(program: Program, port: int) -> None:
         pass
 
 
+def poll(program: Program, port: int) -> None:
+    got: list[bytes] = []
+
+    def ask() -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/news") as answer:
+            got.append(answer.read())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with program.connect(port) as client:
+        # Nobody outside sees when the request has come to wait.
+        while asking.is_alive():
+            client.send("it rains")
+            asking.join(0.01)
+    assert got == [b"it rains"]
+
+
 def announce(program: Program, port: int) -> None:
     with program.connect(port, "/live") as client:
         client.send("here")
@@ -167,6 +185,7 @@ CLIENTS: dict[str, Callable[[Program, int], None]] = {
     "echo.py": echo,
     "paths.py": paths,
     "pages.py": pages,
+    "poll.py": poll,
     "inside.py": echo,
     "announce.py": announce,
     "site.py": site,

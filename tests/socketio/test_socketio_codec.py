@@ -107,6 +107,8 @@ def test_numbers_are_as_python_reads_them() -> None:
     assert [type(each) for each in seen] == [type(each) for each in json.loads(numbers)]
     digits = "9" * 308
     assert parts(read(f'2["a",{digits}]'))[3] == ["a", int(digits)]
+    # As in JavaScript: no number that could not be sent again.
+    assert parts(read(f'2["a",{digits}0,-{digits}0,1e400]'))[3] == ["a", math.inf, -math.inf, math.inf]
 
 
 def test_an_offence_is_in_words_and_what_was_kept_is_freed() -> None:
@@ -119,9 +121,8 @@ def test_an_offence_is_in_words_and_what_was_kept_is_freed() -> None:
         ("the number of an acknowledgement is too large", ['218446744073709551616["a"]']),
         ("a packet's data is not JSON", ['2["a"']),
         ("a packet's data is not JSON", ['2["a",NaN]']),
-        ("a packet's data is not JSON", ['2["a","\\ud800"]']),
         ("a packet's data is nested too deep", ['2["a",' + "[" * 64]),
-        ("a packet's data has a number out of range", ['2["a",1e999]']),
+        ("a packet's data has a number that is too long", ['2["a",' + "1" * 1025 + "]"]),
         ("a packet's data does not fit its type", ["2{}"]),
         ("an event's name is neither text nor a number", ["2[]"]),
         ("an event's name is reserved", ['2["disconnect"]']),

@@ -385,7 +385,7 @@ async def test_the_engine_tells_of_connections_and_of_requests_that_are_refused(
         (0, "Transport unknown", "EIO=4&transport=pigeon"),
         (1, "Session ID unknown", "EIO=4&transport=polling&sid=none"),
         (3, "Bad request", "EIO=4&transport=websocket"),
-        (5, "Unsupported protocol version", "EIO=3&transport=polling"),
+        (5, "Unsupported protocol version", "transport=polling"),
         (4, "no", "EIO=4&transport=polling&no"),
         (4, "This origin may not connect.", "EIO=4&transport=polling&origin"),
     ]

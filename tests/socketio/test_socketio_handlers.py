@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import Any
 
@@ -9,7 +10,7 @@ import anyio
 import pytest
 
 from hubbub import Hub
-from hubbub.socketio import Ack, Adapter, Server, Socket
+from hubbub.socketio import Ack, AckLost, Adapter, Server, Socket
 from support.handlers import KINDS, as_coroutine
 from support.server import Serve, until
 from support.socketio import joining
@@ -567,3 +568,121 @@ async def test_a_middleware_may_call_next_later(serve: Serve) -> None:
 def test_what_cannot_be_a_middleware_is_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="middleware"):
         Server(Hub()).use(wrong)
+
+
+# ---- what is cancelled inside of a handler
+
+
+async def awaiting_something_that_is_cancelled() -> None:
+    task = asyncio.ensure_future(asyncio.sleep(3600))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+class Odd(BaseException):
+    """Neither an Exception nor something that ends the program."""
+
+
+async def raising_something_odd() -> None:
+    await anyio.lowlevel.checkpoint()
+    raise Odd
+
+
+@pytest.fixture(params=[awaiting_something_that_is_cancelled, raising_something_odd], ids=["cancelled", "odd"])
+def fail(request: pytest.FixtureRequest, anyio_backend_name: str) -> Any:
+    if request.param is awaiting_something_that_is_cancelled and anyio_backend_name == "trio":
+        pytest.skip("tasks of trio cannot be cancelled so")
+    return request.param
+
+
+async def test_events_stay_in_order_behind_one_in_which_something_is_cancelled(
+    serve: Serve, failures: list[Any], fail: Any
+) -> None:
+    hub, io = hub_and_server()
+    heard: list[Any] = []
+
+    @io.on("connection")
+    def connected(socket: Socket) -> None:
+        @socket.on("event")
+        async def event(number: int) -> None:
+            heard.append(number)
+            if number % 3 == 0:
+                await fail()
+            await anyio.lowlevel.checkpoint()
+
+        @socket.on("disconnect")
+        def disconnected(reason: str) -> None:
+            heard.append(reason)
+
+    async with serve(hub) as server:
+        async with joining(server) as peer:
+            for number in range(7):
+                await peer.emit("event", number)
+            await peer.settled()
+            assert heard == [*range(7)]
+            await peer.send("1")
+        await until(lambda: len(heard) == 8)
+    assert heard[7] == "client namespace disconnect"
+    assert len(failures) == 3
+    assert all("the handler of 'event' has failed" in record.getMessage() for record in failures)
+
+
+async def test_disconnect_is_told_behind_a_handler_in_which_something_is_cancelled(
+    serve: Serve, failures: list[Any], fail: Any
+) -> None:
+    hub, io = hub_and_server()
+    heard: list[str] = []
+
+    @io.on("connection")
+    def connected(socket: Socket) -> None:
+        @socket.on("event")
+        async def event() -> None:
+            heard.append("event")
+            await until(lambda: not socket.connected)
+            await fail()
+
+        @socket.on("disconnect")
+        def disconnected(reason: str) -> None:
+            heard.append("disconnect")
+
+    async with serve(hub) as server:
+        async with joining(server) as peer:
+            await peer.emit("event")
+            await until(lambda: heard == ["event"])
+        await until(lambda: heard == ["event", "disconnect"])
+    assert len(failures) == 1
+
+
+async def test_a_middleware_in_which_something_is_cancelled_refuses(
+    serve: Serve, failures: list[Any], fail: Any
+) -> None:
+    hub, io = hub_and_server()
+
+    async def middleware(socket: Socket) -> None:
+        await fail()
+
+    io.of("/closed").use(middleware)
+    async with serve(hub) as server, joining(server) as peer:
+        assert await peer.asked("/closed") == '4/closed,{"message":"internal error"}'
+    assert len(failures) == 1
+
+
+async def test_what_is_asked_of_a_client_that_has_gone_fails_its_disconnect_handler(
+    serve: Serve, failures: list[Any]
+) -> None:
+    hub, io = hub_and_server()
+
+    @io.on("connection")
+    def connected(socket: Socket) -> None:
+        @socket.on("disconnect")
+        async def disconnected(reason: str) -> None:
+            await socket.emit_with_ack("still there?")
+            raise AssertionError("what follows would be left out in silence")
+
+    async with serve(hub) as server:
+        async with joining(server):
+            pass
+        await until(lambda: failures != [])
+    assert len(failures) == 1
+    assert isinstance(failures[0].exc_info[1], AckLost)

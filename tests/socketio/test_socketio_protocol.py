@@ -169,7 +169,6 @@ OFFENCES = {
     "no end of attachments": ["0", '5999999999-["echo"]'],
     "attachments for a namespace that it is not in": ["0", '51-/other,["echo",{"_placeholder":true,"num":0}]'],
     "NaN": ["0", '2["echo",NaN]'],
-    "a lone surrogate": ["0", '2["echo","\\ud800"]'],
     "JSON nested without an end": ["0", '2["echo",' + "[" * 100_000 + "]" * 100_000 + "]"],
     "a number of a hundred thousand digits": ["0", '2["echo",' + "1" * 100_000 + "]"],
 } | {

@@ -502,3 +502,35 @@ async def test_what_is_remembered_stays_within_its_bounds(serve: Serve) -> None:
         assert len(log._forgot) <= 10_000
         assert socket._session is not None
         assert len(socket._session.left_rooms) <= 100
+
+
+@pytest.mark.parametrize("io_threads", [0, 1, 4])
+async def test_who_is_in_a_room_when_a_thread_sends_to_it_gets_it(serve: Serve) -> None:
+    hub, io = recovering()
+
+    def from_a_thread(*args: Any) -> None:
+        thread = threading.Thread(target=io.to("room").emit, args=args)
+        thread.start()
+        thread.join()
+
+    @io.on("connection")
+    def connected(socket: Socket) -> None:
+        socket.on("settle", lambda: None)
+
+        @socket.on("go")
+        def go() -> None:
+            from_a_thread("before it has joined")
+            socket.join("room")
+            from_a_thread("while it is there")
+            socket.emit("its own")
+            socket.leave("room")
+            from_a_thread("when it has left")
+            socket.join("room")
+            from_a_thread("last")
+            socket.disconnect()
+
+    async with serve(hub) as server, joining(server) as peer:
+        await peer.emit("go")
+        heard = [json.loads(str(await peer.recv())[1:])[0] for _ in range(3)]
+        assert heard == ["while it is there", "its own", "last"]
+        assert await peer.recv() == "1"

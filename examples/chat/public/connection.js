@@ -9,7 +9,7 @@
 
 const ANSWER_TIME = 20_000;
 const MOST_WAITING = 50;
-const EVENTS = ["joined", "left", "message", "room", "entered", "departed", "typing", "notice"];
+const EVENTS = ["joined", "left", "renamed", "message", "room", "entered", "departed", "typing", "notice"];
 
 export class Connection {
   /** @type {State} */
@@ -85,12 +85,22 @@ export class Connection {
     }
   }
 
-  /** Leaves, and forgets who we were. */
-  forget() {
-    this.leave();
-    this.#wanted = this.name = null;
-    this.#seen = 0;
-    this.waiting = [];
+  /** Another name for us, who are here; gives the server's answer. */
+  async rename(name) {
+    const answer = await this.ask("rename", this.#asked(name));
+    if (!answer.error) this.called(answer.name);
+    return answer;
+  }
+
+  /** The server knows us by this name now. */
+  called(name) {
+    this.#wanted = this.name = name;
+  }
+
+  // A secret for each name: two tabs with two names do not read each other's private messages.
+  #asked(wanted) {
+    const name = wanted.normalize("NFC").trim().replace(/\s+/g, " ");
+    return { name, key: `${this.#key} ${name}` };
   }
 
   /** The server's answer to an event; `{ error: "silent" }` if there is none. */
@@ -153,9 +163,7 @@ export class Connection {
 
   async #enter(takeover) {
     const again = this.name !== null;
-    // A secret for each name: two tabs with two names do not read each other's private messages.
-    const name = this.#wanted.normalize("NFC").trim().replace(/\s+/g, " ");
-    const asked = { name, key: `${this.#key} ${name}`, takeover, ...(again && { since: this.#seen }) };
+    const asked = { ...this.#asked(this.#wanted), takeover, ...(again && { since: this.#seen }) };
     const answer = await this.ask("enter", asked);
     if (answer.error === "silent" && !this.#socket.connected) return; // asked again when it is
     if (answer.error === "silent" || answer.error === "entered") {

@@ -1,5 +1,7 @@
 // What the other modules draw with. Text reaches the document through textContent and attributes only, so it stays text.
 
+import { roomName } from "./texts.js";
+
 /** @param {string} id */
 export const $ = (id) => document.getElementById(id);
 
@@ -23,13 +25,38 @@ export function face(name) {
 }
 
 /** A room's name with its colour; red and green have theirs, the others one that follows from the name. */
-export const roomTag = (room) => coloured(element("span", { class: "tag" }, element("bdi", {}, room)), room);
+export const roomTag = (room) => coloured(element("span", { class: "tag" }, element("bdi", {}, roomName(room))), room);
+
+// Up to the white space, or to what cannot be part of an address in a Chinese sentence.
+const ADDRESS = /https?:\/\/[^\s<>"“”‘’，。！？；：、（）《》【】「」]+/giu;
+
+/** A text in parts, its web addresses as links. @returns {(Node | string)[]} */
+export function linked(text) {
+  const parts = [];
+  let end = 0;
+  for (const { 0: found, index } of text.matchAll(ADDRESS)) {
+    const address = withoutEnd(found);
+    if (!URL.canParse(address)) continue;
+    const link = element("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address);
+    parts.push(text.slice(end, index), link);
+    end = index + address.length;
+  }
+  parts.push(text.slice(end));
+  return parts.filter((part) => part !== "");
+}
 
 /** Gives an element the hue that belongs to a name. */
 export function coloured(node, name) {
   // A custom property set from here is no inline style in the sense of the content security policy.
   node.style.setProperty("--hue", String(HUES[name] ?? (hash(name) * GOLDEN_ANGLE) % 360));
   return node;
+}
+
+// What ends the sentence is not part of an address, nor is a bracket that was opened before it.
+function withoutEnd(address) {
+  const amount = (letter) => address.split(letter).length;
+  const surplus = address.endsWith(")") && amount(")") > amount("(");
+  return surplus || /[.,;:!?'*]$/u.test(address) ? withoutEnd(address.slice(0, -1)) : address;
 }
 
 const HUES = { red: 25, green: 150 };

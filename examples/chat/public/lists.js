@@ -1,11 +1,13 @@
 // The two lists: rooms, with how many people are in each and who; and people.
 
 import { $, element, face, redraw, coloured } from "./dom.js";
-import { listed, say } from "./texts.js";
+import { listed, roomName, say } from "./texts.js";
 
 const ALWAYS = ["red", "green"];
 
 export class Lists {
+  /** Our name. */
+  me = "";
   /** Everyone who is here, by name. @type {Set<string>} */
   people = new Set();
   /** How many people are in each room. @type {Map<string, number>} */
@@ -31,7 +33,14 @@ export class Lists {
     if (this.#open.has(room)) this.#who(room);
   }
 
+  /** Somebody has another name. */
+  renamed(name, to) {
+    for (const names of [this.people, ...this.mine.values()]) if (names.delete(name)) names.add(to);
+    for (const room of this.#open.keys()) this.#who(room);
+  }
+
   draw(me) {
+    this.me = me;
     redraw($("rooms"), [this.#everything(), ...this.#sorted().map((room) => this.#room(room))]);
     $("people-title").textContent = say("people", { count: this.people.size });
     redraw($("people"), this.#everyone(me));
@@ -54,13 +63,13 @@ export class Lists {
 
   #room(room) {
     const inside = this.mine.has(room);
-    const name = element("bdi", { class: "cut" }, room);
+    const name = element("bdi", { class: "cut" }, roomName(room));
     const dot = coloured(element("span", { class: "dot", "aria-hidden": "true" }), room);
     let button;
     if (inside) {
       button = this.#turning(room, name);
     } else {
-      const label = say("enterRoom", { room });
+      const label = say("enterRoom", { room: roomName(room) });
       button = element("button", { type: "button", class: "to-room", "data-key": `enter ${room}`, "aria-label": label });
       button.append(name, element("span", { class: "hint", "aria-hidden": "true" }, say("enter")));
       button.addEventListener("click", () => this.#asks.enter(room));
@@ -92,8 +101,8 @@ export class Lists {
       class: "count",
       "data-key": `who ${room}`,
       "aria-expanded": String(this.#open.has(room)),
-      "aria-label": say("whoIn", { room, count }),
-      title: say("whoIn", { room, count }),
+      "aria-label": say("whoIn", { room: roomName(room), count }),
+      title: say("whoIn", { room: roomName(room), count }),
     };
     const button = element("button", attributes, String(count));
     button.addEventListener("click", () => {
@@ -131,8 +140,8 @@ export class Lists {
     const inside = this.mine.get(room);
     if (!inside) return this.#persons(me, [...this.people]);
     const others = [...this.people].filter((name) => !inside.has(name));
-    const items = [heading("inside", say("inThisRoom", { room })), ...this.#persons(me, [...inside])];
-    if (others.length > 0) items.push(heading("outside", say("elsewhere", { room })), ...this.#persons(me, others));
+    const items = [heading("inside", say("inThisRoom", { room: roomName(room) })), ...this.#persons(me, [...inside])];
+    if (others.length > 0) items.push(heading("outside", say("elsewhere", { room: roomName(room) })), ...this.#persons(me, others));
     return items;
   }
 

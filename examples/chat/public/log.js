@@ -1,8 +1,8 @@
 // The messages: kept in the order of their ids, and drawn for one view at a time. A view is a room, or null: everything.
 // Each view knows from which message on it is complete (its floor); what is older is asked for when somebody scrolls up.
 
-import { $, coloured, element, face, roomTag } from "./dom.js";
-import { clock, day, listed, say } from "./texts.js";
+import { $, coloured, element, face, linked, roomTag } from "./dom.js";
+import { clock, day, listed, roomName, say } from "./texts.js";
 
 /** @typedef {import("./connection.js").Message} Message */
 /** @typedef {{ kind: "joined" | "left_" | "entered" | "departed", names: string[], room?: string }} News */
@@ -102,6 +102,18 @@ export class Log {
     if (more && everything.floor < first.id) Object.assign(everything, { floor: first.id, before: first.id, more });
     this.openRoom(room, answer);
     return { count: news.length, more };
+  }
+
+  /** Somebody has another name; if it was us, what we have said stays ours. */
+  renamed(name, to) {
+    if (name === this.me) {
+      for (const { message } of this.#lines) if (message?.from === name) message.own = true;
+      this.me = to;
+      this.redraw();
+    }
+    const line = { order: (this.#lines.at(-1)?.order ?? 0) + 0.25, at: Date.now(), news: { kind: "renamed", names: [name], to } };
+    this.#lines.push(line);
+    if (this.#shows(line)) this.#append(line);
   }
 
   closeRoom(room) {
@@ -290,7 +302,7 @@ export class Log {
     const empty = this.#last === null;
     $("empty").hidden = !empty;
     if (!empty) return;
-    $("empty-title").textContent = this.view === null ? say("nothing") : say("nothingIn", { room: this.view });
+    $("empty-title").textContent = this.view === null ? say("nothing") : say("nothingIn", { room: roomName(this.view) });
     $("empty-hint").textContent = say(this.view === null ? "nothingHint" : "nothingInHint");
   }
 
@@ -316,7 +328,7 @@ export class Log {
   }
 
   #item(message, more) {
-    const own = message.from === this.me;
+    const own = message.own || message.from === this.me;
     const item = element("li", { class: "said", "data-id": String(message.id) });
     item.classList.toggle("own", own);
     item.classList.toggle("private", message.kind === "private");
@@ -329,7 +341,7 @@ export class Log {
     const rooms = message.rooms ?? [];
     if (rooms.length !== 1 || rooms[0] !== this.view) by.append(...rooms.map(roomTag));
     by.append(element("time", { datetime: new Date(message.at).toISOString() }, clock(message.at)));
-    item.append(face(message.from), by, element("p", { class: "text", dir: "auto" }, message.text));
+    item.append(face(message.from), by, element("p", { class: "text", dir: "auto" }, ...linked(message.text)));
     return item;
   }
 
@@ -367,4 +379,4 @@ function together(one, two) {
   return same && (one.rooms ?? []).join("\n") === (two.rooms ?? []).join("\n");
 }
 
-const newsText = ({ kind, names, room }) => say(kind, { names: listed(names), room });
+const newsText = ({ kind, names, room, to }) => say(kind, { names: listed(names), room: room && roomName(room), to });

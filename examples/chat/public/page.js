@@ -6,7 +6,7 @@ import { Connection, secret } from "./connection.js";
 import { $, element, face, soon } from "./dom.js";
 import { Lists, typingText } from "./lists.js";
 import { Log } from "./log.js";
-import { language, refusal, say, speak } from "./texts.js";
+import { language, refusal, roomCalled, roomName, say, speak } from "./texts.js";
 import { Writing } from "./writing.js";
 
 const TYPING_FADES = 3000; // milliseconds
@@ -32,6 +32,29 @@ function remember(name, value, store = localStorage) {
   }
 }
 
+function rememberName(name) {
+  remember("name", name);
+  remember("name", name, sessionStorage);
+}
+
+// The rooms of this tab are entered again when its page is loaded again; until that is done they are what they were.
+let keepingRooms = false;
+
+function rememberRooms() {
+  if (!keepingRooms) return;
+  remember("rooms", JSON.stringify([...lists.mine.keys()]), sessionStorage);
+  remember("view", log.view ?? "", sessionStorage);
+}
+
+function rememberedRooms() {
+  try {
+    const rooms = JSON.parse(remembered("rooms", sessionStorage) ?? "[]");
+    return rooms.filter((room) => typeof room === "string");
+  } catch {
+    return [];
+  }
+}
+
 // ---- the parts
 
 let connection = null;
@@ -50,6 +73,7 @@ const writing = new Writing(lists, { send, typing: (where) => connection.typing(
 const drawSoon = soon(draw);
 
 function draw() {
+  rememberRooms();
   lists.draw(log.me);
   drawHead();
   writing.draw();
@@ -60,7 +84,7 @@ function draw() {
 
 function drawHead() {
   const room = log.view;
-  $("title").textContent = room ?? say("everything");
+  $("title").textContent = room === null ? say("everything") : roomName(room);
   const count = lists.mine.get(room)?.size ?? 0;
   $("about").textContent = room === null ? say("everythingAbout") : say("roomAbout", { count });
   $("leave").hidden = room === null;
@@ -81,8 +105,7 @@ const hears = {
 
   async welcomed(answer, again) {
     log.me = answer.name;
-    remember("name", answer.name);
-    remember("name", answer.name, sessionStorage);
+    rememberName(answer.name);
     lists.people = new Set(answer.people);
     lists.rooms = new Map(answer.rooms.map(({ name, people }) => [name, people]));
     // A server that was started anew does not know the rooms that we were in.
@@ -90,6 +113,7 @@ const hears = {
     lists.mine = new Map([...answer.mine, ...forgotten].map((room) => [room, new Set([answer.name])]));
     if (again) caughtUp = { count: log.catchUp(answer), more: answer.more };
     else log.start(answer, answer.mine);
+    const rooms = again ? [] : rememberedRooms().filter((room) => !answer.mine.includes(room));
     answer.mine.forEach(refreshMembers);
     showDatabase(answer.database);
     drawMe();
@@ -97,13 +121,27 @@ const hears = {
     if ($("welcome").open) $("welcome").close();
     if (!again) writing.focus();
     await Promise.all(forgotten.map(enterAgain)); // what was said there has been missed, too
+    await Promise.all(rooms.map(enterAsBefore));
+    const view = remembered("view", sessionStorage);
+    if (!again && lists.mine.has(view)) turn(view);
+    keepingRooms = true;
+    rememberRooms();
   },
 
   refused(answer) {
     askName();
     drawCome();
-    showRefusal($("name"), $("name-error"), refusal("name", answer));
-    $("takeover").hidden = answer.error !== "here";
+    const here = answer.error === "here";
+    $("takeover").hidden = !here;
+    if (here && unasked !== null) {
+      // A second tab of one browser: nobody has done anything wrong.
+      $("introduction").textContent = say("second", { name: unasked });
+      $("takeover").textContent = say("takeoverOf", { name: unasked });
+      $("name").value = "";
+    } else {
+      showRefusal($("name"), $("name-error"), refusal("name", answer));
+      $("takeover").textContent = say("takeover");
+    }
   },
 
   unsaid(message, answer) {
@@ -135,6 +173,20 @@ const hears = {
     drawSoon();
   },
 
+  renamed({ name, to }) {
+    hasTyped(name);
+    lists.renamed(name, to);
+    writing.renamed(name, to);
+    const own = name === log.me;
+    log.renamed(name, to);
+    if (own) {
+      connection.called(to);
+      rememberName(to);
+      drawMe();
+    }
+    drawSoon();
+  },
+
   room({ name, people }) {
     lists.counted(name, people);
     drawSoon();
@@ -162,7 +214,7 @@ const hears = {
   },
 
   notice(told) {
-    if (told.code === "slow") notice(say("slow", { count: Math.ceil(told.seconds) }), "warn");
+    if (told.code === "slow") notice(say("slow", { count: Math.ceil(told.seconds) }), "warn", Math.max(NOTICE_STAYS, 1000 * told.seconds));
     if (told.code === "database") showDatabase(told, true);
   },
 };
@@ -216,8 +268,9 @@ function showDatabase({ state, lost: now, waiting = 0 }, told = false) {
 // ---- rooms
 
 function turn(view) {
-  writing.rooms = new Set(view === null ? [] : [view]);
+  writing.turn(view);
   log.turn(view);
+  allIsWell();
   drawTyping();
   draw();
   showSide(false);
@@ -225,14 +278,22 @@ function turn(view) {
 
 async function enter(room) {
   const answer = await connection.ask("join", room);
-  showRefusal($("room"), $("room-error"), answer.error ? refusal("room", { ...answer, room }) : "");
   if (answer.error === "already" && lists.mine.has(room)) turn(room);
+  showRefusal($("room"), $("room-error"), answer.error ? refusal("room", { ...answer, room }) : "");
   if (answer.error) return false;
   lists.mine.set(answer.room, new Set(answer.people));
   log.openRoom(answer.room, answer);
   turn(answer.room);
   writing.focus();
   return true;
+}
+
+async function enterAsBefore(room) {
+  const answer = await connection.ask("join", room);
+  if (answer.error) return;
+  lists.mine.set(answer.room, new Set(answer.people));
+  log.openRoom(answer.room, answer);
+  drawSoon();
 }
 
 async function enterAgain(room) {
@@ -249,7 +310,8 @@ async function enterAgain(room) {
 
 async function leave(room) {
   const answer = await connection.ask("leave", room);
-  notice(answer.error ? refusal("room", { ...answer, room }) : say("left_room", { room }), answer.error ? "warn" : "info");
+  const left_room = say("left_room", { room: roomName(room) });
+  notice(answer.error ? refusal("room", { ...answer, room }) : left_room, answer.error ? "warn" : "info");
   if (answer.error !== "silent") left(room);
 }
 
@@ -290,12 +352,18 @@ function writeTo(name) {
 
 let fading = 0;
 
-function notice(text, kind = "info") {
+/** What was refused is no matter any more: something else is done now. */
+function allIsWell() {
+  if ($("notice").dataset.kind === "warn") notice("");
+  showRefusal($("room"), $("room-error"), "");
+}
+
+function notice(text, kind = "info", stays = kind === "info" ? NOTICE_STAYS : 0) {
   clearTimeout(fading);
   $("notice").hidden = text === "";
   $("notice").dataset.kind = kind;
   $("notice").textContent = text;
-  if (text && kind === "info") fading = setTimeout(() => notice(""), NOTICE_STAYS);
+  if (text && stays > 0) fading = setTimeout(() => notice(""), stays);
 }
 
 function showRefusal(field, place, text) {
@@ -307,9 +375,13 @@ function showRefusal(field, place, text) {
 
 // ---- the name
 
+// The name that this page has asked for by itself, which nobody has typed.
+let unasked = null;
+
 function askName() {
   if ($("welcome").open) return;
   showRefusal($("name"), $("name-error"), "");
+  $("introduction").textContent = say("introduction");
   $("takeover").hidden = true;
   $("name").value = $("name").value || (remembered("name") ?? "");
   $("welcome").showModal();
@@ -317,7 +389,8 @@ function askName() {
 }
 
 function introduce(takeover) {
-  const name = $("name").value.trim();
+  const name = $("name").value.trim() || (takeover ? (unasked ?? "") : "");
+  if (!takeover) unasked = null;
   showRefusal($("name"), $("name-error"), name === "" ? refusal("name", { error: "empty" }) : "");
   $("takeover").hidden = true;
   if (name !== "") connection.enter(name, takeover);
@@ -346,20 +419,31 @@ $("welcome").addEventListener("close", () => connection.name === null && askName
 $("moved").addEventListener("close", () => connection.state === "moved" && $("moved").showModal());
 $("moved").addEventListener("submit", () => connection.connect());
 
+// Nothing happens before it is confirmed; Escape and Cancel leave everything as it is.
 $("me").addEventListener("click", () => {
-  connection.forget();
-  lists.mine.clear();
-  $("me").hidden = true;
-  $("name").value = log.me;
-  askName();
-  connection.connect();
+  showRefusal($("new-name"), $("new-name-error"), "");
+  $("new-name").value = log.me;
+  $("rename").showModal();
+  $("new-name").select();
 });
+
+$("renaming").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const name = $("new-name").value.trim();
+  const answer = name === "" ? { error: "empty" } : await connection.rename(name);
+  showRefusal($("new-name"), $("new-name-error"), answer.error ? refusal("name", answer) : "");
+  if (!answer.error) $("rename").close();
+});
+
+$("cancel").addEventListener("click", () => $("rename").close());
+$("new-name").addEventListener("input", () => showRefusal($("new-name"), $("new-name-error"), ""));
+$("text").addEventListener("input", allIsWell);
 
 // ---- rooms and people, beside the talk or above it
 
 $("enter").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const room = $("room").value.trim();
+  const room = roomCalled($("room").value.trim());
   if (await enter(room)) $("room").value = "";
   else $("room").select();
 });
@@ -382,6 +466,8 @@ document.querySelector(".talk").addEventListener("pointerdown", () => showSide(f
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
   if (document.body.classList.contains("side-shown")) showSide(false);
+  else if (document.querySelector("dialog[open]")) return;
+  else if (writing.escape()) event.preventDefault();
   else if (!$("notice").hidden) notice("");
   else if (!log.atEnd) log.toEnd();
   else if (document.activeElement !== $("text")) writing.focus();
@@ -433,7 +519,10 @@ function start() {
   connection = new Connection(key, query.get("transport") === "polling", hears);
   const name = remembered("name", sessionStorage) ?? remembered("name");
   if (name === null) askName();
-  else connection.enter(name);
+  else {
+    unasked = name;
+    connection.enter(name);
+  }
   speakAs(language);
 }
 

@@ -21,6 +21,12 @@ const ENGLISH = {
   you: "you",
   writeTo: "Write to {name}",
   changeName: "You are {name}. Change your name",
+  rename: "Change your name",
+  renameWhy: "Your rooms stay as they are. The others see that you have another name.",
+  change: "Change",
+  cancel: "Cancel",
+  "named red": "red",
+  "named green": "green",
   everything: "All messages",
   everythingAbout: "What everybody says, your rooms, and your private messages",
   roomAbout: { one: "{count} person in this room", other: "{count} people in this room" },
@@ -43,6 +49,7 @@ const ENGLISH = {
   everybody: "Everybody",
   onlyTo: "{name} only",
   notAlone: "Not private after all",
+  namesOffered: "Names",
   send: "Send",
   keys: "Enter sends, Shift+Enter starts a new line, @name is private",
   left: { one: "{count} character left", other: "{count} characters left" },
@@ -52,6 +59,8 @@ const ENGLISH = {
   come: "Come in",
   coming: "One moment …",
   takeover: "Use the name here",
+  second: "You are {name} in another tab. To be a second person here, take another name.",
+  takeoverOf: "Be {name} in this tab instead",
   moved: "The chat goes on in another tab",
   movedWhy: "Your name is used there, so this tab is not connected any more.",
   back: "Use the chat here",
@@ -61,6 +70,7 @@ const ENGLISH = {
   toOther: "private, to {name}",
   joined: "{names} joined",
   left_: "{names} left",
+  renamed: "{names} is now called {to}",
   entered: "{names} came into {room}",
   departed: "{names} left {room}",
   and: "{names} and {last}",
@@ -137,6 +147,12 @@ const CHINESE = {
   you: "你",
   writeTo: "私聊{name}",
   changeName: "你是{name}。更换用户名",
+  rename: "更换用户名",
+  renameWhy: "你仍在原来的房间里。其他人会看到你换了名字。",
+  change: "更换",
+  cancel: "取消",
+  "named red": "红",
+  "named green": "绿",
   everything: "全部消息",
   everythingAbout: "所有人的发言、你的房间和你的私信",
   roomAbout: { other: "房间里有 {count} 人" },
@@ -159,6 +175,7 @@ const CHINESE = {
   everybody: "所有人",
   onlyTo: "只给{name}",
   notAlone: "取消私聊",
+  namesOffered: "用户名",
   send: "发送",
   keys: "回车发送，Shift+回车换行，@用户名 为私聊",
   left: { other: "还可输入 {count} 字" },
@@ -168,6 +185,8 @@ const CHINESE = {
   come: "进入聊天室",
   coming: "请稍候……",
   takeover: "在这里使用这个名字",
+  second: "你正在另一个标签页里使用{name}。想在这里当第二个人，请换一个用户名。",
+  takeoverOf: "改在这里使用{name}",
   moved: "聊天已转到另一个标签页",
   movedWhy: "你的用户名正在那里使用，本页已断开连接。",
   back: "在这里继续聊天",
@@ -177,6 +196,7 @@ const CHINESE = {
   toOther: "私信，发给{name}",
   joined: "{names}加入了聊天室",
   left_: "{names}离开了聊天室",
+  renamed: "{names}改名为{to}",
   entered: "{names}进入了{room}房间",
   departed: "{names}离开了{room}房间",
   and: "{names}和{last}",
@@ -250,10 +270,18 @@ export function say(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
+/** What a room is called: red and green have a name in each language. */
+export const roomName = (room) => (`named ${room}` in ENGLISH ? say(`named ${room}`) : room);
+
+/** The room that is called so. */
+export const roomCalled = (name) => ROOMS.find((room) => LANGUAGES[language][`named ${room}`] === name) ?? name;
+
+const ROOMS = ["red", "green"];
+
 /** What a refusal means, for `what` was asked: "name", "room" or "say". */
 export function refusal(what, answer) {
   const key = `${what} ${answer.error}`;
-  if (key in ENGLISH) return say(key, answer);
+  if (key in ENGLISH) return say(key, answer.room ? { ...answer, room: roomName(answer.room) } : answer);
   return answer.error === "silent" ? say("silent") : say("refused", answer);
 }
 

@@ -19,16 +19,18 @@ STATUSES = "exit status: 0 all well, 1 the run could not go on, 2 wrong argument
 MODES = {
     "echo": "every connection sends messages and waits for them to come back",
     "broadcast": "some connections send, the server passes each message on to all of them",
+    "listen": "connections listen to a server that sends by itself: how much comes, how evenly, how late?",
     "connect": "connections are opened and closed over and over, or all at once (--storm)",
     "idle": "connections are opened and kept: what does each cost the server?",
 }
 SOCKETIO_MODES = {
     "echo": "every client sends events called echo and waits for them to come back",
     "broadcast": "some clients send events called broadcast, the server passes each on to all of them",
+    "listen": "clients listen to a server that emits by itself: how much comes, how evenly, how late?",
     "idle": "sessions are opened and kept: what does each cost the server?",
     "polling": "echo over HTTP long polling instead of WebSockets",
 }
-_CONNECTIONS = {"echo": 100, "broadcast": 1000, "connect": 64, "idle": 1000, "polling": 100}
+_CONNECTIONS = {"echo": 100, "broadcast": 1000, "connect": 64, "idle": 1000, "polling": 100, "listen": 100}
 
 
 def add(commands: Any, work: Callable[[argparse.Namespace, list[str]], int]) -> None:
@@ -51,6 +53,13 @@ def _add_modes(parsers: Any, modes: dict[str, str], protocol: str, work: Callabl
         _add_server(parser, mode, protocol)
         if mode in ("echo", "broadcast", "polling"):
             _add_messages(parser.add_argument_group("what is sent"), mode, protocol)
+        if mode == "listen":
+            parser.add_argument_group("what is received").add_argument(
+                "--field",
+                metavar="NAME",
+                help="the name under which messages have the time at which they were sent: seconds, milli-, micro- or "
+                "nanoseconds since 1970, by this machine's clock; the latencies are counted from it",
+            )
         _add_time(parser.add_argument_group("when"), mode)
         _add_handshake(parser.add_argument_group("the connections"), mode, protocol)
         _add_output(parser.add_argument_group("what comes out"))
@@ -150,10 +159,9 @@ def _add_handshake(group: Any, mode: str, protocol: str) -> None:
             help="to offer; may be repeated",
         )
     group.add_argument("--origin", metavar="ORIGIN", help="the Origin field")
-    if mode in ("echo", "broadcast") and protocol == "websocket":
-        group.add_argument(
-            "--deflate", action="store_true", help="agree on permessage-deflate and send every message deflated"
-        )
+    if mode in ("echo", "broadcast", "listen") and protocol == "websocket":
+        also = "" if mode == "listen" else " and send every message deflated"
+        group.add_argument("--deflate", action="store_true", help=f"agree on permessage-deflate{also}")
     group.add_argument(
         "--source",
         dest="sources",
@@ -183,7 +191,7 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     names = (
         *("mode", "protocol", "transport", "url", "connections", "threads", "size", "binary", "in_flight", "rate"),
         *("senders", "storm", "warmup", "duration", "timeout", "headers", "subprotocols", "origin", "deflate"),
-        *("sources", "ca", "server_pids", "spin"),
+        *("sources", "ca", "server_pids", "spin", "field"),
     )
     given = {name: getattr(options, name, None) for name in names}
     if given["mode"] == "polling":

@@ -11,13 +11,19 @@ from hubbub import __version__
 __all__ = ["about"]
 
 
-def about() -> dict[str, str]:
-    """Processor, cores, memory, kernel and versions, by name."""
+def load_average() -> float:
+    """Processes that want a processor, on average over the last minute."""
+    return os.getloadavg()[0]
+
+
+def about(load: float) -> dict[str, str]:
+    """Processor, cores, memory, kernel and versions, by name; and what the load average was before the run."""
     return {
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / (1 << 30):.1f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "load average before": f"{load:.1f}",
         "python": platform.python_version(),
         "hubbub": __version__,
     }

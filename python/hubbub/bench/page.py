@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from hubbub.bench import plot
-from hubbub.bench.summary import called, facts, headline, unit
+from hubbub.bench.summary import called, facts, fault, headline, unit
 from hubbub.bench.units import bytes_of, count, duration, number
 
 __all__ = ["page"]
@@ -52,7 +52,8 @@ def page(report: dict[str, Any]) -> str:
         _plots(report),
         '<div class="tables">',
         _table("Figures", facts(report)),
-        _table("Latency", _latency(report)),
+        _table("Latency", _times(report["latency_us"], report["service_us"])),
+        _table("From one message to the next", _times(report["gap_us"])),
         _table("Errors", _errors(report)),
         _table("Counted over the whole run", _totals(report)),
         _table("Settings", _settings(report)),
@@ -105,9 +106,8 @@ def _plots(report: dict[str, Any]) -> str:
     return f'<div class="plots">{shown}</div>' if shown else ""
 
 
-def _latency(report: dict[str, Any]) -> list[tuple[str, str]]:
+def _times(latency: dict[str, float] | None, service: dict[str, float] | None = None) -> list[tuple[str, str]]:
     names = ("min", "mean", "p50", "p90", "p99", "p999", "p9999", "max")
-    latency, service = report["latency_us"], report["service_us"]
     if latency is None:
         return []
     shown = {"p999": "p99.9", "p9999": "p99.99"}
@@ -121,7 +121,7 @@ def _latency(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _errors(report: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(kind.replace("_", " "), count(amount)) for kind, amount in report["errors"].items()] or [("none", "")]
+    return [(fault(kind), count(amount)) for kind, amount in report["errors"].items()] or [("none", "")]
 
 
 def _totals(report: dict[str, Any]) -> list[tuple[str, str]]:

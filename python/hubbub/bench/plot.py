@@ -166,7 +166,9 @@ DRAWINGS: dict[str, Drawing] = {
 def drawings(report: dict[str, Any]) -> list[str]:
     """The names of those that have something to show."""
     timed = ["throughput", "latencies", "processors"] if len(_series(report)[0]) > 1 else []
-    names = ["percentiles", "histogram", *timed] if report["latency_us"] is not None else timed
+    # Where all latencies are one, to three digits, there is no curve.
+    curve = ["percentiles"] if any(point["quantile"] < 1.0 for point in report["percentiles"]) else []
+    names = [*curve, "histogram", *timed] if report["latency_us"] is not None else timed
     return [name for name in names if name != "latencies" or report["latency_us"] is not None]
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import termios
+from contextlib import suppress
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hubbub.bench.summary import called
+from hubbub.bench.summary import called, fault
 from hubbub.bench.units import bytes_of, count, duration, number, percent
 from hubbub.bench.watching import STAGES
 
@@ -32,13 +36,28 @@ class Screen:
     def __init__(self, settings: dict[str, Any], console: Console | None = None) -> None:
         self.settings = settings
         self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._before: list[Any] | None = None
 
     def __enter__(self) -> Screen:
+        # The ^C that a terminal writes would move the cursor, and a line of the picture would stay.
+        with suppress(OSError, ValueError, termios.error):
+            self._before = termios.tcgetattr(sys.stdin)
+            self._set_flags(self._before[3] & ~termios.ECHOCTL)
         self._live.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._live.__exit__(*error)
+        try:
+            self._live.__exit__(*error)
+        finally:
+            if self._before is not None:
+                self._set_flags(self._before[3])
+
+    def _set_flags(self, flags: int) -> None:
+        with suppress(OSError, ValueError, termios.error):
+            settings = termios.tcgetattr(sys.stdin)
+            settings[3] = flags
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, settings)
 
     def __call__(self, snapshot: dict[str, Any]) -> None:
         self._live.update(picture(self.settings, snapshot), refresh=True)
@@ -53,7 +72,7 @@ def picture(settings: dict[str, Any], snapshot: dict[str, Any]) -> RenderableTyp
     parts += [Text(), _processors(settings, point), Text(), *_errors(snapshot)]
     title = f"[bold]hubbub bench {called(settings)}[/] {settings['url']}"
     hint = "[dim]Ctrl-C ends it and reports[/]"
-    return Panel(Group(*parts), title=title, title_align="left", subtitle=hint, subtitle_align="right", padding=(1, 2))
+    return Panel(Group(*parts), title=title, title_align="left", subtitle=hint, subtitle_align="right", padding=(0, 2))
 
 
 def _stages(settings: dict[str, Any], snapshot: dict[str, Any]) -> RenderableType:
@@ -64,8 +83,8 @@ def _stages(settings: dict[str, Any], snapshot: dict[str, Any]) -> RenderableTyp
         skipped |= set() if settings.get("storm") else {"connecting"}
     grid = Table.grid(padding=(0, 2))
     grid.add_column(min_width=_NAMES)
-    grid.add_column(width=40)
-    grid.add_column()
+    grid.add_column(max_width=40)
+    grid.add_column(min_width=15, no_wrap=True)
     stages = [stage for stage in _ORDER if stage not in skipped]
     current = stages.index(snapshot["stage"]) if snapshot["stage"] in stages else len(stages)
     for at, stage in enumerate(stages):
@@ -81,7 +100,7 @@ def _stages(settings: dict[str, Any], snapshot: dict[str, Any]) -> RenderableTyp
 
 
 def _bar(total: float, done: float) -> ProgressBar:
-    return ProgressBar(total, done, width=40, complete_style="cyan", finished_style="green")
+    return ProgressBar(total, done, complete_style="cyan", finished_style="green")
 
 
 def _progress(stage: str, snapshot: dict[str, Any]) -> tuple[float, float, str]:
@@ -101,7 +120,7 @@ def _rates(settings: dict[str, Any], snapshot: dict[str, Any], point: dict[str, 
     grid.add_column(justify="right", min_width=12)
     grid.add_column()
     name = {"connect": "handshakes", "broadcast": "delivered", "idle": "received"}.get(settings["mode"], "received")
-    spark = Text(sparkline(snapshot["recent"]), "cyan", no_wrap=True)
+    spark = _Spark(snapshot["recent"])
     received = f"[bold]{number(point['received_per_second'])}/s[/]"
     grid.add_row(name, received, f"{bytes_of(point['bytes_in_per_second'])}/s", spark)
     if settings["mode"] in ("echo", "broadcast"):
@@ -147,8 +166,21 @@ def _processors(settings: dict[str, Any], point: dict[str, Any] | None) -> Rende
 def _errors(snapshot: dict[str, Any]) -> list[RenderableType]:
     if not snapshot["errors"]:
         return [Text("no errors", "dim green")]
-    said = ", ".join(f"{count(amount)} x {kind.replace('_', ' ')}" for kind, amount in snapshot["errors"].items())
+    said = ", ".join(f"{count(amount)} x {fault(kind)}" for kind, amount in snapshot["errors"].items())
     return [Text(f"errors: {said}", "bold red")]
+
+
+class _Spark:
+    """The newest values, as many as there is room for."""
+
+    def __init__(self, values: list[float]) -> None:
+        self._values = values
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(sparkline(self._values, min(options.max_width, _SPARKS)), "cyan", no_wrap=True)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, max(min(len(self._values), options.max_width, _SPARKS), 1))
 
 
 def sparkline(values: list[float], width: int = _SPARKS) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from hubbub.bench.units import bytes_of, count, duration, number, percent
 
-__all__ = ["bars", "called", "facts", "headline", "summary", "unit"]
+__all__ = ["bars", "called", "facts", "fault", "headline", "summary", "unit"]
 
-_UNITS = {"echo": "messages", "broadcast": "deliveries", "connect": "handshakes", "idle": "messages"}
+_UNITS = {
+    "echo": "messages",
+    "broadcast": "deliveries",
+    "connect": "handshakes",
+    "idle": "messages",
+    "listen": "messages",
+}
 _WIDTH = 40
+#: Lines of the distribution; with fewer it says nothing.
+_MOST_BARS, _LEAST_BARS = 20, 4
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -75,28 +84,40 @@ def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def summary(report: dict[str, Any]) -> str:
-    """A table of the figures, the distribution of the latencies, the errors."""
+def summary(report: dict[str, Any], rows: int | None = None) -> str:
+    """A table of the figures, the distribution of the latencies, the errors.
+
+    Args:
+        rows: of the terminal; the distribution takes what the rest leaves of them, so that the figures stay in sight.
+            ``None``: as many as it likes.
+    """
     lines = [f"{called(report)} {report['url']}", f"  {headline(report)}", ""]
     lines += [f"  {name:<14} {value}" for name, value in facts(report)]
-    for name, key in (("latency", "latency_us"), ("service time", "service_us")):
-        if report[key] is not None:
-            lines.append(f"  {name:<14} {_latency(report[key])}")
+    names = (("latency", "latency_us"), ("service time", "service_us"), ("gap", "gap_us"))
+    times = [(name, report[key]) for name, key in names]
+    lines += _latencies([(name, latency) for name, latency in times if latency is not None])
+    end = ["", *_errors(report)]
     if report["latency_us"] is not None:
-        lines += ["", *_histogram(report["histogram"], report["latency_us"]["count"])]
-    lines += ["", *_errors(report)]
-    return "\n".join(lines) + "\n"
+        # Beside it stand a blank line, and after all of it the prompt.
+        room = _MOST_BARS if rows is None else min(rows - len(lines) - len(end) - 2, _MOST_BARS)
+        if room >= _LEAST_BARS:
+            lines += ["", *_histogram(report["histogram"], report["latency_us"]["count"], room)]
+    return "\n".join(lines + end) + "\n"
 
 
-def _latency(latency: dict[str, float]) -> str:
+def _latencies(times: list[tuple[str, dict[str, float]]]) -> list[str]:
     names = (("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p99.9", "p999"), ("max", "max"))
-    return "  ".join(f"{shown} {duration(latency[key])}" for shown, key in names)
+    lines = ["  " + " " * 14 + "".join(f"{shown:>10}" for shown, _ in names)] if times else []
+    for name, latency in times:
+        lines.append(f"  {name:<14}" + "".join(f"{duration(latency[key]):>10}" for _, key in names))
+    return lines
 
 
-def _histogram(histogram: list[dict[str, float]], total: int) -> list[str]:
-    # Two bars of the report in one line, so that it fits on a screen.
-    pairs = [histogram[at : at + 2] for at in range(0, len(histogram), 2)]
-    rows = [(pair[-1]["to_us"], int(sum(bar["count"] for bar in pair))) for pair in pairs]
+def _histogram(histogram: list[dict[str, float]], total: int, most_rows: int) -> list[str]:
+    # Several bars of the report in one line, so that it fits on a screen.
+    each = math.ceil(len(histogram) / most_rows)
+    groups = [histogram[at : at + each] for at in range(0, len(histogram), each)]
+    rows = [(group[-1]["to_us"], int(sum(bar["count"] for bar in group))) for group in groups]
     most = max(amount for _, amount in rows)
     lines = []
     for upper, amount in rows:
@@ -115,8 +136,13 @@ def bars(share: float, width: int = _WIDTH) -> str:
     return _EIGHTHS[8] * whole + (_EIGHTHS[rest] if rest else "")
 
 
+def fault(kind: str) -> str:
+    """A kind of error in words."""
+    return "messages that nobody asked for" if kind == "unexpected" else kind.replace("_", " ")
+
+
 def _errors(report: dict[str, Any]) -> list[str]:
-    lines = [f"  error: {count(amount)} x {kind.replace('_', ' ')}" for kind, amount in report["errors"].items()]
+    lines = [f"  error: {count(amount)} x {fault(kind)}" for kind, amount in report["errors"].items()]
     lines += [f"  warning: {warning}" for warning in report["warnings"]]
     if report["stopped"]:
         lines.append("  stopped before its time")

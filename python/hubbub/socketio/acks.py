@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hubbub._failures import ends_task
 from hubbub.socketio.emitter import Handler, arity
 from hubbub.socketio.packets import ACK
 from hubbub.socketio.steps import must_wait
@@ -148,7 +149,7 @@ def calling(callback: Handler, bridge: Bridge, *, error_first: bool) -> Told:
             logger.exception("the callback of an acknowledgement has failed")
         else:
             if must_wait(result):
-                bridge.spawn(lambda: awaited(result))
+                bridge.spawn(lambda: awaited(result), "the callback of an acknowledgement")
 
     return told
 
@@ -156,5 +157,7 @@ def calling(callback: Handler, bridge: Bridge, *, error_first: bool) -> Told:
 async def awaited(result: Any) -> None:
     try:
         await result
-    except Exception:
+    except BaseException as error:
+        if ends_task(error):
+            raise
         logger.exception("the callback of an acknowledgement has failed")

@@ -94,6 +94,7 @@ class Adapter(Emitter):
 
     def add(self, socket: Socket, room: str) -> None:
         """A socket joins a room."""
+        self.nsp.server._take_over()
         if room == socket.id:
             socket._in_own_room = True
             return
@@ -114,6 +115,7 @@ class Adapter(Emitter):
 
     def remove(self, socket: Socket, room: str) -> None:
         """A socket leaves a room."""
+        self.nsp.server._take_over()
         if room == socket.id:
             self._leave_own(socket)
             return

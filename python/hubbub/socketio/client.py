@@ -113,7 +113,7 @@ class Client:
         steps = self.server._admit(self, name, auth)
         awaitable = begin(steps)
         if awaitable is not None:
-            self.server._spawn(lambda: finish(steps, awaitable))
+            self.server._spawn(lambda: finish(steps, awaitable), self)
 
     def joined(self, name: str, socket: Socket | None) -> None:
         """The namespace has decided; ``None``: it does not want the client."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from hubbub._failures import failure_of, tell_hidden
 from hubbub.errors import ConnectionClosed, HubbubError
 
 __all__ = ["AckLost", "AckTimeout", "ConnectError", "SocketIOError", "report"]
@@ -62,7 +63,15 @@ class AckLost(SocketIOError):
         self.reason = reason
 
 
-def report(event: str, error: Exception) -> None:
-    """A handler has raised."""
-    if not isinstance(error, (AckLost, ConnectionClosed)):  # That a client has gone is no error of the handler's.
-        logger.error("the handler of %r has failed", event, exc_info=error)
+def report(event: str, error: Exception, client: object = None) -> None:
+    """A handler has raised. That the client that it was called for has gone meanwhile is no error of its own."""
+
+    def is_gone(error: BaseException) -> bool:
+        return isinstance(error, (AckLost, ConnectionClosed))
+
+    has_gone = getattr(client, "connected", True) is False or getattr(client, "closed", False) is True
+    failure = failure_of(error, is_gone) if has_gone else error
+    if failure is not None:
+        logger.error("the handler of %r has failed", event, exc_info=failure)
+    else:
+        tell_hidden(error, is_gone, client)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub._failures import ends_task
 from hubbub.socketio.steps import Steps, begin, finish
 
 if TYPE_CHECKING:
@@ -83,19 +84,29 @@ class Lane:
         """Takes over steps that have begun, and wait."""
         self._running += 1
         self._current = awaitable
-        self._socket._client.server._spawn(lambda: self._run(steps, awaitable))
+        self._socket._client.server._spawn(lambda: self._run(steps, awaitable), self._socket)
+
+    async def _finish(self, steps: Steps, awaitable: Awaitable[object] | None = None) -> None:
+        try:
+            if awaitable is None:
+                awaitable = self._current = begin(steps)
+            await finish(steps, awaitable)
+        except BaseException as error:
+            # What handlers raise is dealt with in the steps, but for a function that raises what is no Exception.
+            if ends_task(error):
+                raise
+            self._socket._failed("an event", error)
 
     async def _run(self, steps: Steps, awaitable: Awaitable[object]) -> None:
         try:
-            await finish(steps, awaitable)
+            await self._finish(steps, awaitable)
             while self._waiting:
                 steps, size = self._waiting.popleft()
                 self._socket._client.ws._release(1, size)
-                self._current = begin(steps)
-                await finish(steps, self._current)
+                await self._finish(steps)
             if self._running == 1 and self._last is not None:
                 last, self._last = self._last, None
-                await finish(last, begin(last))
+                await self._finish(last)
         finally:
             self._running -= 1
             if self._running == 0 and not self._waiting:

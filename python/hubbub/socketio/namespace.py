@@ -278,6 +278,7 @@ class Namespace(Emitter, NamespaceMethods):
 
     def _connect(self, socket: Socket, client: Client, claim: Session | None) -> None:
         missed: list[Sequence[str | bytes]] = []
+        self.server._take_over()
         if self._recovery is not None:
             missed = self._recovery.admit(socket, claim)
         answer = {"sid": socket.id}
@@ -296,6 +297,7 @@ class Namespace(Emitter, NamespaceMethods):
             self._watcher.connected(socket)
 
     def _remove(self, socket: Socket) -> None:
+        self.server._take_over()
         if self._watcher is not None:
             self._watcher.disconnected(socket)
         if self._recovery is not None:
@@ -318,6 +320,7 @@ class Namespace(Emitter, NamespaceMethods):
             # Events are remembered in the order in which they are sent, so one thread does both.
             return self.server._hand_over(lambda: self._emit(how, event, args))
         else:
+            self.server._take_over()
             messages = self._recovery.encode(event, args, how._rooms, how._except, volatile=how._volatile)
         self._tell_outgoing(how, event, args)
         return self.adapter.broadcast(messages, how._rooms, how._except, compress=how._compress, volatile=how._volatile)
@@ -329,6 +332,7 @@ class Namespace(Emitter, NamespaceMethods):
         elif self.server._is_elsewhere():
             return self.server._hand_over(lambda: self._emit_to_one(socket, how, event, args))
         else:
+            self.server._take_over()
             # It is remembered for a client that is away, too.
             messages = self._recovery.encode(event, args, (socket.id,), (), volatile=how._volatile)
         self._tell_outgoing_to(socket, event, args)

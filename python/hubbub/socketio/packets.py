@@ -79,4 +79,6 @@ def check_event(event: object) -> None:
 
 def number_text(name: int | float) -> str:
     """A number that a client has sent as the name of an event, as JavaScript writes it: handlers have it as text."""
-    return str(int(name)) if name == int(name) and abs(name) < 1e21 else repr(float(name))
+    if abs(name) < 1e21 and name == int(name):
+        return str(int(name))
+    return repr(float(name)).replace("inf", "Infinity")

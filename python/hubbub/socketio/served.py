@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 __all__ = ["client_folder", "serve_client"]
 
 _MISSING = (
-    b"The Socket.IO client is not part of this build of hubbub: npm was not there when the wheel was built.\n"
-    b"Take it from the npm package socket.io-client (its folder dist), or build with npm.\n"
+    b"The Socket.IO client is not part of this build of hubbub. `make wheel` puts it in, where npm is installed;\n"
+    b"`maturin build` and `pip install` from a clone do not, unless make has built hubbub there before.\n"
+    b"Or take it from the npm package socket.io-client (its folder dist).\n"
 )
 
 #: Put here by python/client/build.mjs when the wheel is built.
@@ -26,7 +27,7 @@ def client_folder() -> Path | None:
     ``.map``; ``LICENSE`` is theirs.
 
     Returns:
-        ``None``: this wheel was built without npm and does not have them.
+        ``None``: this wheel was built without them; only ``make wheel`` puts them in, where npm is installed.
     """
     return _FOLDER if (_FOLDER / "socket.io.js").is_file() else None
 
@@ -35,8 +36,8 @@ def serve_client(hub: Hub, path: str) -> None:
     """Serves the files below the path of a server; without them, everything there is a 404 that says why."""
     folder, prefix = client_folder(), path.rstrip("/")
     if folder is not None:
-        # Clients ask each time whether it is still the same, as they do with the JavaScript server. Pages of every
-        # origin may import them: there is nothing in them that is not public.
+        # Clients ask each time whether it is still the same, as they do with the JavaScript server.
+        # They are the same for everyone, so any page may have them as a module, or with their hash.
         hub.static(prefix or "/", folder, index=None, max_age=0, headers={"Access-Control-Allow-Origin": "*"})
     else:
         hub.mount(prefix, _missing)

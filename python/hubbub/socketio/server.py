@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -191,6 +192,9 @@ class Server(NamespaceMethods):
         self._parents: list[ParentNamespace] = []
         self._clients: dict[WebSocket, Client] = {}
         self._thread: int | None = None
+        #: What other threads send, until the event loop's does it.
+        self._handed_over: deque[Callable[[], object]] = deque()
+        self._taking_over = False
         self._admin: AdminPanel | None = None
         self._unjoined = Deadlines(connect_timeout, lambda client: client.close("forced server close", "no namespace"))
         self._unfinished = Deadlines(
@@ -420,8 +424,8 @@ class Server(NamespaceMethods):
             raise AssertionError
         return serving.bridge
 
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._bridge.spawn(work)
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], whom: object) -> None:
+        self._bridge.spawn(work, "a handler", whom)
 
     def _telling(self, handlers: Sequence[Handler], event: str, *args: Any) -> Steps:
         """Steps that call each of the handlers with as many of the arguments as it takes."""
@@ -431,7 +435,7 @@ class Server(NamespaceMethods):
                 if must_wait(result):
                     yield result
             except Exception as error:
-                report(event, error)
+                report(event, error, args[0] if args else None)
 
     def _tell(self, handlers: Sequence[Handler], event: str, *args: Any) -> None:
         """Calls each of the handlers; nothing waits for those that are coroutines."""
@@ -439,7 +443,7 @@ class Server(NamespaceMethods):
             steps = self._telling(handlers, event, *args)
             awaitable = begin(steps)
             if awaitable is not None:
-                self._spawn(lambda: finish(steps, awaitable))
+                self._spawn(lambda: finish(steps, awaitable), self)
 
     def _await(self, result: Any, event: str) -> None:
         def steps() -> Steps:
@@ -449,7 +453,7 @@ class Server(NamespaceMethods):
                 report(event, error)
 
         waiting = steps()
-        self._spawn(lambda: finish(waiting, begin(waiting)))
+        self._spawn(lambda: finish(waiting, begin(waiting)), self)
 
     # ---- how: threads
 
@@ -458,8 +462,24 @@ class Server(NamespaceMethods):
         return self._thread is not None and threading.get_ident() != self._thread
 
     def _hand_over(self, work: Callable[[], object]) -> None:
-        """Does it in the event loop's thread."""
-        self._bridge.call_soon_threadsafe(work)
+        """Does it in the event loop's thread, before anything that is called there from now on."""
+        self._handed_over.append(work)
+        self._bridge.call_soon_threadsafe(self._take_over)
+
+    def _take_over(self) -> None:
+        """Does what other threads have handed over. Whoever sends, or changes who is where, does that first: it is the
+        order of the calls that counts."""
+        if self._taking_over or self._is_elsewhere():
+            return
+        self._taking_over = True
+        try:
+            while self._handed_over:
+                try:
+                    self._handed_over.popleft()()
+                except Exception as error:
+                    report("emit", error)
+        finally:
+            self._taking_over = False
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r}>"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hubbub._failures import failure_of, tell_hidden
 from hubbub.errors import ConnectionClosed, TooManyRooms
 from hubbub.socketio.acks import Ack, Debt, Reply, as_result, calling, split_callback
 from hubbub.socketio.client import NOTHING
@@ -292,6 +293,7 @@ class Socket(Emitter, Broadcasting):
         """
         if not self.connected:
             return
+        self.nsp.server._take_over()
         if close:
             for socket in self._client.sockets:
                 socket.disconnect()
@@ -406,9 +408,16 @@ class Socket(Emitter, Broadcasting):
             self.nsp._take_ack(self, ack_id, args)
 
     def _failed(self, event: str, error: BaseException) -> None:
-        if isinstance(error, (AckLost, ConnectionClosed)) and not self.connected:
-            return  # That the client has gone is no error of the handler's.
-        logger.error("the handler of %r has failed for %r", event, self, exc_info=error)
+        def is_gone(error: BaseException) -> bool:
+            return isinstance(error, (AckLost, ConnectionClosed))
+
+        # That the client has gone is no error of the handler's, unless it is what the handler was told.
+        may_be_gone = not self.connected and event not in ("disconnect", "disconnecting")
+        failure = failure_of(error, is_gone) if may_be_gone else error
+        if failure is not None:
+            logger.error("the handler of %r has failed for %r", event, self, exc_info=failure)
+        else:
+            tell_hidden(error, is_gone, self)
 
     def _tell_error(self, error: Exception) -> None:
         self._run_in_order(self._error_steps(error))

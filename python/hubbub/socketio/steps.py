@@ -12,6 +12,7 @@ from types import CoroutineType
 from typing import Any
 
 from hubbub import _core
+from hubbub._failures import as_exception, ends_task
 
 __all__ = ["IGNORED", "Steps", "begin", "finish", "must_wait"]
 
@@ -32,9 +33,11 @@ async def finish(steps: Steps, awaitable: Awaitable[Any] | None) -> None:
         try:
             result = await awaitable
         except BaseException as error:
+            # That a part of the handler was cancelled is its failure; that the task was, ends the steps.
+            thrown = error if ends_task(error) else as_exception(error)
             try:
                 # Here it is handled as if the handler had raised it at once.
-                awaitable = steps.throw(error)
+                awaitable = steps.throw(thrown)
             except StopIteration:
                 return
         else:

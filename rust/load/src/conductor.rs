@@ -76,12 +76,12 @@ impl<'c> Conductor<'c> {
     ) -> Result<Conductor<'c>, Error> {
         let seconds = scenario.mode.timing().duration.as_secs_f64();
         let interval = Duration::from_secs_f64((seconds / POINTS).clamp(0.1, 1.0).max(seconds / MAX_POINTS));
-        let paced = matches!(scenario.mode.pace(), Some(Pace::Rate(_)));
+        let second = scenario.mode.has_second();
         let threads = board.gauges.len();
         let record = Record {
             series: Vec::new(),
-            window: Tally::new(paced)?,
-            total: Tally::new(paced)?,
+            window: Tally::new(second)?,
+            total: Tally::new(second)?,
             lasted: Duration::ZERO,
             server_cpu: None,
             threads_cpu: vec![Duration::ZERO; threads],
@@ -281,13 +281,13 @@ impl<'c> Conductor<'c> {
         let now = Instant::now();
         let seconds = (now - self.ticked).as_secs_f64();
         self.ticked = now;
-        let Ok(mut sum) = Tally::new(self.record.total.service.is_some()) else { return };
+        let Ok(mut sum) = Tally::new(self.record.total.second.is_some()) else { return };
         let before = self.threads_cpu.clone();
         for (thread, stage, tally) in tallies {
             self.threads_cpu[thread] = tally.cpu;
             if stage == Stage::Measuring {
                 self.record.window.add(&tally);
-            } else if stage == Stage::Draining && tally.service.is_some() {
+            } else if stage == Stage::Draining && matches!(self.scenario.mode.pace(), Some(Pace::Rate(_))) {
                 // They were due in the window.
                 self.record.window.add_latencies(&tally);
             }

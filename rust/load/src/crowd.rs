@@ -14,7 +14,7 @@ use crate::door::{Door, Opening};
 use crate::error::Error;
 use crate::inbound::{Arrived, Parting, Reading};
 use crate::link::{self, Bytes, Desk, Failure, Link};
-use crate::script::Script;
+use crate::script::{Foreign, Script};
 use crate::stamp::Stamp;
 
 /// The connections, addressed by their place.
@@ -76,9 +76,9 @@ impl Crowd {
         Waker::new(self.poll.registry(), WAKER).map_err(Error::system("cannot make a waker"))
     }
 
-    /// What is sent is sent at fixed times.
-    pub(crate) fn is_alarmed(&self) -> bool {
-        self.alarm.is_some()
+    /// There are two distributions of times: see `Tally`.
+    pub(crate) fn has_second(&self) -> bool {
+        self.alarm.is_some() || self.script.foreign() == Foreign::Wanted
     }
 
     /// Nanoseconds since the run began.

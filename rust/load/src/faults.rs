@@ -23,7 +23,7 @@ pub(crate) enum Fault {
     OutOfOrder,
     /// A message that was due while too many were under way, and was left out.
     Unsent,
-    /// Socket.IO: an event or an acknowledgement that nobody has asked for.
+    /// A message that nobody has asked for: the server sends by itself. Socket.IO: an acknowledgement, too.
     Unexpected,
 }
 

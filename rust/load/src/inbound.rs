@@ -6,7 +6,7 @@ use hubbub_proto::deflate::{Inflater, MAX_WINDOW_BITS, Params};
 use hubbub_proto::frame::{self, Header, Opcode};
 
 use crate::faults::{Fault, Faults};
-use crate::script::{KEY, Script};
+use crate::script::{Foreign, KEY, Script};
 use crate::stamp::{self, Stamp};
 use crate::talk::Talk;
 
@@ -25,6 +25,14 @@ impl Default for Reading {
     fn default() -> Reading {
         let inflater = Inflater::new(MAX_WINDOW_BITS, false);
         Reading { faults: Faults::default(), stamps: Vec::new(), inflater, inflated: Vec::new() }
+    }
+}
+
+impl Reading {
+    /// Takes note of when a message of the server's own was sent, if it says so.
+    pub(crate) fn note_time(&mut self, message: &[u8], script: &Script) {
+        let due = script.field.as_ref().and_then(|field| field.read(message));
+        self.stamps.extend(due.map(|due| Stamp { sender: 0, sequence: 0, due }));
     }
 }
 
@@ -47,6 +55,8 @@ pub(crate) struct Inbound {
     partial_len: usize,
     /// The payload of the open control frame.
     control: Vec<u8>,
+    /// A message of the server's own, if its time is wanted.
+    whole: Vec<u8>,
     /// The first bytes of a stamped message.
     stamp: [u8; stamp::LEN],
     deflate: Option<Box<Deflated>>,
@@ -245,6 +255,13 @@ impl Inbound {
 
     /// Compares a piece of a message.
     fn piece(&mut self, bytes: &[u8], script: &Script) {
+        if script.foreign() != Foreign::None {
+            self.message_len += bytes.len() as u64;
+            if script.field.is_some() && self.whole.len() + bytes.len() <= MAX_INFLATED {
+                self.whole.extend_from_slice(bytes);
+            }
+            return;
+        }
         let mut bytes = bytes;
         if script.is_stamped() && self.message_len < stamp::LEN as u64 {
             let at = self.message_len as usize;
@@ -306,21 +323,36 @@ impl Inbound {
     fn message_ended(&mut self, script: &Script, reading: &mut Reading, arrived: &mut Arrived) {
         let faults = &mut reading.faults;
         let len = std::mem::take(&mut self.message_len);
+        match script.foreign() {
+            Foreign::None => {}
+            Foreign::Unasked => return faults.count(Fault::Unexpected, 1),
+            Foreign::Wanted => {
+                arrived.messages += 1;
+                reading.note_time(&self.whole, script);
+                self.whole.clear();
+                // As below.
+                self.whole.shrink_to(ALWAYS_COMPARED);
+                return;
+            }
+        }
         let right = std::mem::replace(&mut self.right, true);
         if len == script.roll_call_payload().len() as u64 {
             arrived.roll_calls += 1;
             return;
         }
-        if len != script.size() as u64 {
-            faults.count(Fault::WrongLength, 1);
-        } else if !right {
-            faults.count(Fault::WrongContent, 1);
-        }
+        let wrong_length = len != script.size() as u64;
         if script.is_stamped() {
             match Stamp::read(&self.stamp).filter(|_| len >= stamp::LEN as u64) {
                 Some(stamp) => reading.stamps.push(stamp),
-                None => return faults.count(Fault::WrongContent, 1),
+                // It is not like one of ours in anything.
+                None if wrong_length => return faults.count(Fault::Unexpected, 1),
+                None => return faults.count(Fault::WrongContent, 1 + u64::from(!right)),
             }
+        }
+        if wrong_length {
+            faults.count(Fault::WrongLength, 1);
+        } else if !right {
+            faults.count(Fault::WrongContent, 1);
         }
         arrived.messages += 1;
         self.advance(script);

@@ -48,6 +48,7 @@ mod crowd;
 mod door;
 mod error;
 mod faults;
+mod field;
 mod handshake;
 mod inbound;
 mod link;

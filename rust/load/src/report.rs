@@ -15,7 +15,7 @@ use crate::scenario::{Mode, Pace, Protocol, Scenario};
 /// The result of a run. Serialises to the JSON object that `--json` prints.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// `echo`, `broadcast`, `idle` or `connect`.
+    /// `echo`, `broadcast`, `listen`, `idle` or `connect`.
     pub mode: &'static str,
     /// `websocket` or `socketio`; absent where bytes are echoed.
     pub protocol: Option<&'static str>,
@@ -64,6 +64,8 @@ pub struct Report {
     pub latency_us: Option<Latency>,
     /// Open loop of echoes: microseconds from when a message was written, as if nothing had held it up before.
     pub service_us: Option<Latency>,
+    /// Listening: microseconds from one message of a connection to its next; those that were read together have 0.
+    pub gap_us: Option<Latency>,
     /// Points of the latencies' distribution, for a curve.
     pub percentiles: Vec<Percentile>,
     /// How many latencies fell between which bounds.
@@ -228,6 +230,11 @@ impl Report {
         let per_message =
             |cpu: Duration| (window.messages > 0).then(|| cpu.as_secs_f64() * 1e6 / window.messages as f64);
         let share = |cpu: Duration| if lasted.is_zero() { 0.0 } else { cpu.as_secs_f64() / lasted.as_secs_f64() };
+        let second = window.second.as_ref().and_then(Latency::of);
+        let (listens, field) = match &scenario.mode {
+            Mode::Listen { field, .. } => (true, field.as_deref()),
+            _ => (false, None),
+        };
         let own_cpu: Duration = threads_cpu.iter().sum();
         let mut report = Report {
             mode: scenario.mode.name(),
@@ -260,7 +267,8 @@ impl Report {
             bytes_in: window.bytes.read,
             bytes_out: window.bytes.written,
             latency_us: Latency::of(&window.latency),
-            service_us: window.service.as_ref().and_then(Latency::of),
+            service_us: second.filter(|_| !listens),
+            gap_us: second.filter(|_| listens),
             percentiles: percentiles(&window.latency),
             histogram: bars(&window.latency),
             server_cpu_us_per_message: server_cpu.and_then(per_message),
@@ -289,6 +297,10 @@ impl Report {
             error,
         };
         report.warnings = report.doubts(scenario.spin);
+        if let (Some(field), None, 1..) = (field, report.latency_us, report.messages) {
+            let found = format!("no message had a time since 1970 under the name {field:?}, so there are no latencies");
+            report.warnings.push(found);
+        }
         report
     }
 
@@ -416,6 +428,9 @@ impl fmt::Display for Report {
         }
         if let Some(Latency { p50, p90, p99, p999, max, .. }) = self.latency_us {
             writeln!(f, "  latency     p50 {p50:.1} us  p90 {p90:.1}  p99 {p99:.1}  p99.9 {p999:.1}  max {max:.1}")?;
+        }
+        if let Some(Latency { p50, p90, p99, p999, max, .. }) = self.gap_us {
+            writeln!(f, "  gap         p50 {p50:.1} us  p90 {p90:.1}  p99 {p99:.1}  p99.9 {p999:.1}  max {max:.1}")?;
         }
         if let Some(Latency { p50, p90, p99, p999, max, .. }) = self.service_us {
             writeln!(f, "  service     p50 {p50:.1} us  p90 {p90:.1}  p99 {p99:.1}  p99.9 {p999:.1}  max {max:.1}")?;

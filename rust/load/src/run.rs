@@ -11,15 +11,17 @@ use crate::conductor::Conductor;
 use crate::crowd::Crowd;
 use crate::door::{self, Door};
 use crate::error::Error;
+use crate::field::Field;
 use crate::meter::Meter;
 use crate::play::broadcast::Broadcast;
 use crate::play::connect::Connect;
 use crate::play::echo::Echo;
 use crate::play::idle::Idle;
+use crate::play::listen::Listen;
 use crate::play::storm::Storm;
 use crate::report::Report;
 use crate::scenario::{Messages, Mode, Pace, Protocol, Scenario};
-use crate::script::{Form, Script};
+use crate::script::{Foreign, Form, Script};
 use crate::snapshot::Snapshot;
 use crate::worker::work;
 
@@ -124,7 +126,15 @@ fn crowd(scenario: &Scenario, door: Door, epoch: Instant) -> Result<Crowd, Error
         Protocol::SocketIo(_) => Some("echo"),
         Protocol::WebSocket => None,
     };
-    let script = Script::new(messages, batch, Form { stamped, deflate: scenario.asked.deflate, event });
+    let foreign = match scenario.mode {
+        Mode::Echo { .. } | Mode::Broadcast { .. } => Foreign::None,
+        Mode::Idle { .. } | Mode::Connect { .. } => Foreign::Unasked,
+        Mode::Listen { .. } => Foreign::Wanted,
+    };
+    let mut script = Script::new(messages, batch, Form { stamped, deflate: scenario.asked.deflate, event, foreign });
+    if let Mode::Listen { field: Some(name), .. } = &scenario.mode {
+        script.field = Some(Field::new(name, epoch));
+    }
     Crowd::new(door, script, epoch, scenario.spin, matches!(pace, Some(Pace::Rate(_))))
 }
 
@@ -174,6 +184,7 @@ fn play(scenario: &Scenario, board: &Board, (index, threads): (usize, usize), cr
             work(board, index, share, patience, crowd, play)
         }
         Mode::Idle { .. } => work(board, index, share, patience, crowd, Idle),
+        Mode::Listen { .. } => work(board, index, share, patience, crowd, Listen::new(share)),
         Mode::Connect { storm: false, .. } => work(board, index, share, patience, crowd, Connect::default()),
         Mode::Connect { storm: true, .. } => work(board, index, share, patience, crowd, Storm::default()),
     }

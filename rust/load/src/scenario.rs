@@ -108,6 +108,13 @@ pub enum Mode {
         /// How long they are kept.
         hold: Duration,
     },
+    /// The connections say nothing and listen to a server that sends by itself.
+    Listen {
+        /// The name under which its messages have the time at which they were sent, if they do.
+        field: Option<String>,
+        /// When it is measured.
+        timing: Timing,
+    },
     /// Connections are opened, upgraded and closed over and over.
     Connect {
         /// All at once: all are dropped, and come back.
@@ -151,6 +158,7 @@ impl Mode {
             Mode::Echo { .. } => "echo",
             Mode::Broadcast { .. } => "broadcast",
             Mode::Idle { .. } => "idle",
+            Mode::Listen { .. } => "listen",
             Mode::Connect { .. } => "connect",
         }
     }
@@ -158,7 +166,10 @@ impl Mode {
     /// Warm-up and window.
     pub(crate) fn timing(&self) -> Timing {
         match self {
-            Mode::Echo { timing, .. } | Mode::Broadcast { timing, .. } | Mode::Connect { timing, .. } => *timing,
+            Mode::Echo { timing, .. }
+            | Mode::Broadcast { timing, .. }
+            | Mode::Connect { timing, .. }
+            | Mode::Listen { timing, .. } => *timing,
             Mode::Idle { hold } => Timing { warmup: Duration::ZERO, duration: *hold },
         }
     }
@@ -166,14 +177,19 @@ impl Mode {
     pub(crate) fn pace(&self) -> Option<Pace> {
         match self {
             Mode::Echo { pace, .. } | Mode::Broadcast { pace, .. } => Some(*pace),
-            Mode::Idle { .. } | Mode::Connect { .. } => None,
+            Mode::Idle { .. } | Mode::Listen { .. } | Mode::Connect { .. } => None,
         }
+    }
+
+    /// There are two distributions of times: see `Tally`.
+    pub(crate) fn has_second(&self) -> bool {
+        matches!(self.pace(), Some(Pace::Rate(_))) || matches!(self, Mode::Listen { .. })
     }
 
     pub(crate) fn messages(&self) -> Option<Messages> {
         match self {
             Mode::Echo { messages, .. } | Mode::Broadcast { messages, .. } => Some(*messages),
-            Mode::Idle { .. } | Mode::Connect { .. } => None,
+            Mode::Idle { .. } | Mode::Listen { .. } | Mode::Connect { .. } => None,
         }
     }
 }
@@ -250,7 +266,7 @@ impl Scenario {
     fn check_socketio(&self) -> Result<(), Error> {
         let wrong = |why: &str| Err(Error::BadScenario(why.to_owned()));
         match &self.mode {
-            Mode::Connect { .. } => wrong("with Socket.IO there is echo, broadcast and idle, not connect"),
+            Mode::Connect { .. } => wrong("with Socket.IO there is echo, broadcast, listen and idle, not connect"),
             Mode::Echo { raw: true, .. } => wrong("without WebSocket there is no Socket.IO"),
             _ if self.mode.messages().is_some_and(|messages| messages.binary) => {
                 wrong("the events of Socket.IO carry text here, not bytes")

@@ -9,6 +9,7 @@ use hubbub_proto::deflate::{Deflater, MAX_WINDOW_BITS};
 use hubbub_proto::frame::{self, Header, Opcode};
 use hubbub_proto::mask;
 
+use crate::field::Field;
 use crate::scenario::Messages;
 use crate::stamp::{self, Stamp};
 
@@ -26,6 +27,8 @@ pub(crate) struct Script {
     form: Form,
     /// What finds out who listens; it has another length than the messages.
     roll_call: Vec<u8>,
+    /// Where messages of the server's own have their time.
+    pub(crate) field: Option<Field>,
 }
 
 /// What the messages are like beside their size.
@@ -37,6 +40,20 @@ pub(crate) struct Form {
     pub(crate) deflate: bool,
     /// They are events of Socket.IO with this name.
     pub(crate) event: Option<&'static str>,
+    /// What messages are that are not ours.
+    pub(crate) foreign: Foreign,
+}
+
+/// What is made of messages that the server sends by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// What comes is taken for what was sent.
+    #[default]
+    None,
+    /// Nothing was sent: whatever comes was not asked for.
+    Unasked,
+    /// They are what is measured.
+    Wanted,
 }
 
 /// Distinct messages in the ring, if memory allows.
@@ -83,7 +100,7 @@ impl Script {
         }
         let call: &[u8] = if content_size == 9 { b"who hear" } else { b"who hears" };
         let roll_call = [&around.0, call, around.1].concat();
-        Script { frames, ends, payloads, size, around, opcode, form, roll_call }
+        Script { frames, ends, payloads, size, around, opcode, form, roll_call, field: None }
     }
 
     /// Messages in the ring.
@@ -118,6 +135,11 @@ impl Script {
 
     fn within<'p>(&self, payload: &'p [u8]) -> &'p [u8] {
         &payload[self.around.0.len()..payload.len() - self.around.1.len()]
+    }
+
+    /// What messages are that are not ours.
+    pub(crate) fn foreign(&self) -> Foreign {
+        self.form.foreign
     }
 
     /// Messages begin with a stamp.

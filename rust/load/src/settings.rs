@@ -32,6 +32,7 @@ struct Settings {
     rate: Option<f64>,
     #[serde(default = "one")]
     senders: usize,
+    field: Option<String>,
     #[serde(default)]
     storm: bool,
     #[serde(default)]
@@ -92,6 +93,7 @@ impl Scenario {
         let mode = match settings.mode.as_str() {
             "echo" => Mode::Echo { messages, pace, raw: false, timing },
             "broadcast" => Mode::Broadcast { messages, pace, senders: settings.senders, timing },
+            "listen" => Mode::Listen { field: settings.field, timing },
             "idle" => Mode::Idle { hold: timing.duration },
             "connect" => Mode::Connect { storm: settings.storm, timing },
             other => return Err(Error::BadScenario(format!("there is no mode {other:?}"))),

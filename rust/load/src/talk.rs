@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::faults::{Fault, Faults};
 use crate::inbound::{Arrived, Parting};
-use crate::script::Script;
+use crate::script::{Foreign, Script};
 use crate::stamp::{self, Stamp};
 
 /// The client's half of one session.
@@ -134,7 +134,7 @@ impl Talk {
         stamps: &mut Vec<Stamp>,
         arrived: &mut Arrived,
     ) -> Result<Option<&'static [u8]>, Parting> {
-        if self.state == State::Joined {
+        if self.state == State::Joined && script.foreign() == Foreign::None {
             if script.is_stamped() {
                 if let Some(stamp) = script.read_stamp(whole) {
                     stamps.push(stamp);
@@ -159,7 +159,15 @@ impl Talk {
             (Kind::Disconnect, _) => return Err(Parting::Left("it disconnected the socket".to_owned())),
             (Kind::Event, State::Joined) => {
                 self.attachments += packet.attachments();
-                self.event(&packet, script, faults, stamps, arrived);
+                match script.foreign() {
+                    Foreign::None => self.event(&packet, script, faults, stamps, arrived),
+                    Foreign::Unasked => faults.count(Fault::Unexpected, 1),
+                    Foreign::Wanted => {
+                        arrived.messages += 1;
+                        let due = script.field.as_ref().and_then(|field| field.read(whole));
+                        stamps.extend(due.map(|due| Stamp { sender: 0, sequence: 0, due }));
+                    }
+                }
             }
             (Kind::Ack, State::Joined) => {
                 self.attachments += packet.attachments();

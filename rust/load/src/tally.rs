@@ -22,15 +22,16 @@ pub(crate) struct Tally {
     pub(crate) bytes: Bytes,
     /// Nanoseconds from when a message was due to its reply.
     pub(crate) latency: Histogram<u64>,
-    /// Nanoseconds from when it was written to its reply; only where messages are sent at fixed times.
-    pub(crate) service: Option<Histogram<u64>>,
+    /// A second distribution, in nanoseconds. Where messages are sent at fixed times: from when one was written to its
+    /// reply. Where the server sends by itself: from one message of a connection to the next.
+    pub(crate) second: Option<Histogram<u64>>,
     pub(crate) faults: Faults,
     /// CPU time of the thread since it began.
     pub(crate) cpu: Duration,
 }
 
 impl Tally {
-    pub(crate) fn new(paced: bool) -> Result<Tally, Error> {
+    pub(crate) fn new(second: bool) -> Result<Tally, Error> {
         Ok(Tally {
             messages: 0,
             sent: 0,
@@ -38,7 +39,7 @@ impl Tally {
             calls_received: 0,
             bytes: Bytes::default(),
             latency: histogram()?,
-            service: paced.then(histogram).transpose()?,
+            second: second.then(histogram).transpose()?,
             faults: Faults::default(),
             cpu: Duration::ZERO,
         })
@@ -66,7 +67,7 @@ impl Tally {
     pub(crate) fn add_latencies(&mut self, other: &Tally) {
         // INVARIANT: all histograms have the same bounds, so none refuses another's values.
         let _ = self.latency.add(&other.latency);
-        if let (Some(mine), Some(others)) = (&mut self.service, &other.service) {
+        if let (Some(mine), Some(others)) = (&mut self.second, &other.second) {
             let _ = mine.add(others);
         }
     }

@@ -122,7 +122,7 @@ pub(crate) fn work<P: Play>(
     crowd: Crowd,
     play: P,
 ) -> Result<(), Error> {
-    let tally = Tally::new(crowd.is_alarmed())?;
+    let tally = Tally::new(crowd.has_second())?;
     let hands = Hands { board, crowd, tally, index, share, patience, progress: Instant::now(), open: 0 };
     let window = Window { from: u64::MAX, to: u64::MAX };
     let mut worker = Worker { hands, play, order: board.order(), window };
@@ -205,7 +205,7 @@ impl<P: Play> Worker<'_, P> {
     /// Hands over what was counted under the order so far; `order` is obeyed from now on.
     fn hand_over(&mut self, order: Order) -> Result<(), Error> {
         let hands = &mut self.hands;
-        let mut tally = std::mem::replace(&mut hands.tally, Tally::new(hands.crowd.is_alarmed())?);
+        let mut tally = std::mem::replace(&mut hands.tally, Tally::new(hands.crowd.has_second())?);
         tally.bytes = std::mem::take(&mut hands.crowd.bytes);
         tally.faults.add(&std::mem::take(&mut hands.crowd.reading.faults));
         tally.cpu = thread_cpu();

@@ -66,6 +66,8 @@ counters! {
     refused,
     /// Connections refused because their address had as many as it may.
     address_refused,
+    /// Sessions on polls that had said nothing, and went because their address had as many as it may.
+    polls_evicted,
     /// Connections closed because their PROXY header was missing or malformed or not a trusted proxy's, and requests
     /// refused because their forwarding fields contradict each other.
     proxy_refused,

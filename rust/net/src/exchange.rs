@@ -10,6 +10,7 @@ use hubbub_proto::response::FieldLines;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Secret};
 use crate::peer::Peer;
+use crate::request_line::RequestLine;
 use crate::timers::Millis;
 
 /// The head of a response.
@@ -59,7 +60,7 @@ pub(crate) struct Exchange {
     pub(crate) received: u64,
     /// What came behind the request: the next one, which waits.
     pub(crate) rest: Vec<u8>,
-    pub(crate) request_line: String,
+    pub(crate) request_line: RequestLine,
     /// HTTP/1.1, not 1.0.
     pub(crate) modern: bool,
     /// HEAD: whatever the response says of its content, none is sent.
@@ -141,7 +142,7 @@ pub(crate) enum Content {
 }
 
 impl Exchange {
-    pub(crate) fn new(head: &Head<'_>, request_line: String) -> Self {
+    pub(crate) fn new(head: &Head<'_>, request_line: RequestLine) -> Self {
         let modern = head.version > 0;
         // RFC 9112 §9.3: HTTP/1.1 connections go on unless somebody says otherwise, HTTP/1.0's end.
         let keep = match modern {

@@ -1,6 +1,8 @@
 //! How the network talks to its user: one trait, called on the shard's thread.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::message::{Kind, Payload};
@@ -9,6 +11,9 @@ use thin_vec::ThinVec;
 use crate::broadcast::Delivery;
 use crate::id::SessionId;
 use crate::link::Link;
+
+/// What a client is told whose request the user has not decided about in time.
+pub(crate) const UNDECIDED: &str = "The server could not decide in time.";
 
 /// A request head as it came, with what the shard has already found out about it. Sessions keep it: it is small.
 #[derive(Debug, Default)]
@@ -44,12 +49,34 @@ pub struct Closed {
     pub cause: Option<String>,
     /// The rooms that it was in when it ended.
     pub rooms: Vec<Arc<str>>,
+    /// How long it was open; zero without an access log.
+    pub lasted: Duration,
+    /// What went to and fro; all zero without an access log.
+    pub traffic: Traffic,
+}
+
+/// Messages of one session, and their bytes: payloads, whatever carries them and before they are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages that its client has sent.
+    pub messages_in: u64,
+    /// Their bytes.
+    pub bytes_in: u64,
+    /// Messages that its client was sent, broadcasts among them; the client need not have read them.
+    pub messages_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
 }
 
 impl Closed {
     /// The code that the user sees: the peer's, or 1006 if no Close frame came.
     pub fn code(&self) -> CloseCode {
         self.received.as_ref().map_or(CloseCode::ABNORMAL_CLOSURE, |(code, _)| *code)
+    }
+
+    /// There never was a session: the user has not decided in time.
+    pub fn is_undecided(&self) -> bool {
+        self.cause.as_deref() == Some(UNDECIDED)
     }
 }
 
@@ -66,10 +93,14 @@ pub enum Notice {
     Answered {
         /// The peer's address.
         peer: Option<std::net::SocketAddr>,
-        /// Method and target, with everything unprintable escaped.
+        /// Method and target, with everything unprintable escaped. The method of a handshake is `WebSocket`.
         request_line: String,
         /// The status that was sent.
         status: u16,
+        /// Why it was refused, in words, where that is known; empty otherwise.
+        why: Cow<'static, str>,
+        /// From its head to the head of the answer.
+        took: Duration,
     },
     /// A connection's TLS handshake failed, or it never spoke TLS.
     TlsFailed {
@@ -86,12 +117,16 @@ pub enum Notice {
         /// What was wrong.
         reason: String,
     },
+    /// A client speaks Engine.IO 3, and was refused. Told once for each shard.
+    OldClient,
     /// So many further connections whose TLS failed within a second were not told one by one.
     TlsFailuresLeftOut(u64),
     /// A response's content was not as long as its Content-Length said; the connection was closed. In words.
     WrongLength(String),
     /// The file that a response's content was read from could not be read to its end; the connection was closed.
     FileFailed(String),
+    /// What a request suggests is wrong with the program, or with a proxy before it. In words, printable.
+    Advice(String),
     /// The shard met a bug of its own; the connection concerned was dropped.
     Panicked(String),
 }

@@ -16,6 +16,7 @@ use hubbub_proto::message::Kind;
 use crate::broadcast::Broadcast;
 use crate::carrier::{Carrier, join};
 use crate::id::SessionId;
+use crate::places::Household;
 use crate::timers::Millis;
 
 /// Whose rules the session follows.
@@ -62,6 +63,10 @@ pub(crate) struct Lasting {
     ending: Vec<u8>,
     /// The code and reason with which it has ended while its client was away.
     pub(crate) ended: Option<(CloseCode, String)>,
+    /// Whose place it has among the sessions on polls, as long as it is one.
+    pub(crate) polls_from: Option<Household>,
+    /// Its client has sent a message.
+    pub(crate) has_spoken: bool,
     /// It has ended by its client's fault, or silence: there is nothing for it to come back to.
     pub(crate) forfeited: bool,
     /// What connections have been given, the oldest first: the client may not have got it.
@@ -122,6 +127,8 @@ impl Lasting {
             signals: Vec::new(),
             ending: Vec::new(),
             ended: None,
+            polls_from: None,
+            has_spoken: false,
             forfeited: false,
             waiting_since: 0,
             given: VecDeque::new(),
@@ -259,6 +266,8 @@ impl Lasting {
         // be lost. So the end has a poll of its own there.
         if !self.ending.is_empty() && (self.resumes() || body.is_empty()) {
             join(&mut body, &self.ending);
+            // Who has heard of it has nothing more to ask for.
+            self.forfeited = !self.resumes();
         }
         body
     }

@@ -13,6 +13,7 @@
 //! | `history` | what was last said in rooms that remember |
 //! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
 //! | [`exchange`](Reply) | one HTTP request and the response to it |
+//! | `request_line` | what the access log says of a request |
 //! | [`command`](Command) | what others ask of a shard |
 //! | [`link`](Link) | the few numbers that both sides of a session share |
 //! | [`handler`](Handler) | what a shard tells its user |
@@ -48,6 +49,7 @@ mod outbox;
 mod peer;
 mod places;
 mod rate;
+mod request_line;
 mod rooms;
 mod routes;
 mod server;
@@ -67,7 +69,7 @@ pub use directory::{Directory, Joined, Position, Space};
 pub use exchange::{Piece, Reply};
 pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
 pub use files::Folder;
-pub use handler::{Closed, Handler, Notice, Request};
+pub use handler::{Closed, Handler, Notice, Request, Traffic};
 pub use history::Stamp;
 pub use hubbub_proto as proto;
 pub use id::SessionId;

@@ -8,6 +8,8 @@ use crate::settings::{Endpoint, Service};
 #[derive(Debug)]
 pub(crate) struct Routes {
     router: Router<usize>,
+    /// The endpoints' own paths, by number.
+    paths: Vec<Option<String>>,
     default: Option<usize>,
     mounts: Vec<Mount>,
     /// The endpoints that answer plain requests at their very path; often there is none.
@@ -30,7 +32,9 @@ pub(crate) type Matched = (usize, Vec<(String, String)>);
 impl Routes {
     /// Reads the patterns; says which one cannot be served and why.
     pub(crate) fn new(endpoints: &[Endpoint]) -> Result<Self, String> {
-        let mut routes = Routes { router: Router::new(), default: None, mounts: Vec::new(), answering: Vec::new() };
+        let paths = endpoints.iter().map(|endpoint| endpoint.path.clone()).collect();
+        let mut routes =
+            Routes { router: Router::new(), paths, default: None, mounts: Vec::new(), answering: Vec::new() };
         for (number, endpoint) in endpoints.iter().enumerate() {
             if endpoint.service.is_below() {
                 let prefix = endpoint.path.as_deref().unwrap_or_default();
@@ -77,6 +81,18 @@ impl Routes {
         // The default's WebSockets are before those of who serves everything.
         let everything = self.below(path, upgrade, 0).filter(move |_| upgrade);
         first.flatten().chain(prefixes).chain(refusing.flatten()).chain(default).chain(everything)
+    }
+
+    /// The path of an endpoint that whoever asks for this one, which is nobody's, may have meant: by a slash more or less,
+    /// or in lower case.
+    pub(crate) fn similar(&self, path: &str) -> Option<&str> {
+        let lower = path.to_ascii_lowercase();
+        let shorter = lower.trim_end_matches('/');
+        let longer = format!("{shorter}/");
+        [path.trim_end_matches('/'), &format!("{path}/"), &lower, shorter, &longer]
+            .into_iter()
+            .find_map(|other| self.router.at(other).ok())
+            .and_then(|found| self.paths.get(*found.value)?.as_deref())
     }
 
     fn exact(&self, path: &str) -> Option<Matched> {

@@ -43,6 +43,8 @@ pub struct Server {
     times: Times,
     max_sessions: usize,
     places: Option<Places>,
+    /// Places of sessions on polls: what costs its client no connection.
+    polling_places: Places,
     connections: AtomicUsize,
     handshakes: AtomicUsize,
     /// The listening shard waits to be told that there is room.
@@ -88,8 +90,11 @@ impl Server {
         let seeds = (0..settings.shards.max(1))
             .map(|_| crate::shard::Seed::new(settings.limits.posted_bytes))
             .collect::<io::Result<Vec<_>>>()?;
+        let max_sessions = settings.max_sessions.unwrap_or_else(descriptors_to_spare);
+        let half = u32::try_from((max_sessions / 2).max(1)).unwrap_or(u32::MAX);
         let server = Arc::new(Server {
-            max_sessions: settings.max_sessions.unwrap_or_else(descriptors_to_spare),
+            max_sessions,
+            polling_places: Places::new(settings.polling_sessions_per_address.unwrap_or(half)),
             places: settings.max_sessions_per_address.map(Places::new),
             counters: seeds.iter().map(|_| Counters::default()).collect(),
             figures: seeds.iter().map(|_| ShardFigures::default()).collect(),
@@ -217,6 +222,10 @@ impl Server {
 
     pub(crate) fn places(&self) -> Option<&Places> {
         self.places.as_ref()
+    }
+
+    pub(crate) fn polling_places(&self) -> &Places {
+        &self.polling_places
     }
 
     pub(crate) fn room_for_connection(&self) -> Result<(), Full> {

@@ -13,6 +13,7 @@ use crate::broadcast::Broadcast;
 use crate::carrier::Carrier;
 use crate::compression::{Own, Packing};
 use crate::exchange::Exchange;
+use crate::handler::Traffic;
 use crate::history::Since;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting};
@@ -21,6 +22,7 @@ use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::places::Household;
 use crate::rate::FullAt;
+use crate::request_line::RequestLine;
 use crate::rooms::{Membership, Memberships};
 use crate::timers::Millis;
 use crate::transport::Stream;
@@ -61,7 +63,7 @@ pub(crate) struct Deciding {
     pub(crate) subprotocol: Option<String>,
     /// How to compress, and the value of Sec-WebSocket-Extensions that says so.
     pub(crate) packing: Option<(Packing, String)>,
-    pub(crate) request_line: String,
+    pub(crate) request_line: RequestLine,
     /// Bytes that came after the head.
     pub(crate) rest: Vec<u8>,
     /// What an answer becomes after which the connection may go on.
@@ -119,6 +121,8 @@ pub(crate) struct Session {
     pub(crate) timer: Millis,
     /// The broadcast that reached this session last, so that several rooms reach it once.
     pub(crate) mark: u32,
+    /// Where there is an access log: what it will say of the session.
+    pub(crate) tally: Option<Box<Tally>>,
     /// How the peer has broken the protocol; said as soon as what came before has been handled, or by `until`.
     pub(crate) broke: Option<Violation>,
     pub(crate) carrier: Carrier,
@@ -174,6 +178,12 @@ pub(crate) struct Rare {
     pub(crate) caught_up: Vec<Arc<str>>,
 }
 
+/// What the access log says of a session when it ends.
+pub(crate) struct Tally {
+    pub(crate) opened: Millis,
+    pub(crate) traffic: Traffic,
+}
+
 /// The Close frames of both directions.
 #[derive(Default)]
 pub(crate) struct Farewell {
@@ -200,6 +210,7 @@ impl Session {
             ping_micros: 0,
             timer: 0,
             mark: 0,
+            tally: None,
             broke: None,
             carrier: Carrier::WebSocket,
             pinged: false,
@@ -475,9 +486,9 @@ impl Memberships for Sessions {
 mod tests {
     use super::*;
 
-    /// With the allocator's own word this is a multiple of 16, so a field more would cost an idle session 16 bytes.
+    /// With the allocator's own word these are multiples of 16, so a field more would cost an idle session 16 bytes.
     #[test]
     fn a_session_is_no_larger_than_it_has_to_be() {
-        assert_eq!((size_of::<Session>(), size_of::<Link>(), size_of::<crate::Request>()), (176, 72, 56));
+        assert_eq!((size_of::<Session>(), size_of::<Link>(), size_of::<crate::Request>()), (184, 72, 56));
     }
 }

@@ -53,8 +53,10 @@ pub struct Limits {
     pub max_empty_fragments: u32,
     /// An unfinished message without a byte of progress. Beyond: close 1008.
     pub message_timeout: Option<Duration>,
-    /// From accept to the 101, in all. Beyond: 408.
+    /// From accept to the end of the head, in all. Beyond: 408.
     pub handshake_timeout: Option<Duration>,
+    /// How long the user may take to decide about a request. Beyond: 503.
+    pub request_timeout: Option<Duration>,
     /// A connection that was answered may wait so long for the first byte of its next request; then it is closed.
     pub keep_alive_timeout: Option<Duration>,
     /// The body of one request. Beyond: 413.
@@ -106,6 +108,7 @@ impl Default for Limits {
             max_empty_fragments: 64,
             message_timeout: Some(Duration::from_secs(60)),
             handshake_timeout: Some(Duration::from_secs(10)),
+            request_timeout: Some(Duration::from_secs(60)),
             keep_alive_timeout: Some(Duration::from_secs(75)),
             max_body_bytes: Some(1 << 20),
             inbox_bytes: 64 << 10,
@@ -324,6 +327,9 @@ pub struct Settings {
     pub max_handshakes: usize,
     /// Connections at a time from one address (of IPv6: from one /64 network). Beyond: 429.
     pub max_sessions_per_address: Option<u32>,
+    /// Sessions on polls at a time from one address; `None` for half of all sessions. Beyond, the oldest that has said
+    /// nothing goes, and if there is none: 429.
+    pub polling_sessions_per_address: Option<u32>,
     /// Connections accepted in a second; further ones wait in the accept queue.
     pub handshake_rate: Option<Rate>,
     /// The proxies before the server.
@@ -350,6 +356,7 @@ impl Default for Settings {
             max_sessions: None,
             max_handshakes: 1024,
             max_sessions_per_address: None,
+            polling_sessions_per_address: None,
             handshake_rate: None,
             proxies: Proxies::default(),
             server_field: Some("hubbub".into()),

@@ -80,6 +80,8 @@ pub(crate) struct Callbacks {
     pub(crate) start: Option<Py<PyAny>>,
     /// `(ws)`: a session that is served by a coroutine has ended.
     pub(crate) ended: Option<Py<PyAny>>,
+    /// `()`: whoever calls has been told that its session has ended.
+    pub(crate) noticed: Option<Py<PyAny>>,
     /// `(pending)`: decides about a request.
     pub(crate) decide: Option<Py<PyAny>>,
     /// `(opening, code, message)`: a request was refused, at an Engine.IO endpoint that wants to know.
@@ -90,7 +92,7 @@ pub(crate) struct Callbacks {
 
 /// What `hubbub.hub` wants to be told.
 pub(crate) struct Hooks {
-    /// `(ws, exception)`: a handler has raised.
+    /// `(ws, exception, handler)`: a handler, the `on_close` of an endpoint say, has raised.
     pub(crate) failed: Py<PyAny>,
     /// `(endpoint, handler, seconds)`: handlers of one session have kept the loop busy for longer than `slow_handler`.
     pub(crate) slow: Py<PyAny>,
@@ -99,7 +101,7 @@ pub(crate) struct Hooks {
     pub(crate) name_of: Py<PyAny>,
     /// `(kind, text)`: something for the log.
     pub(crate) notice: Py<PyAny>,
-    /// `(peer, request_line, status)`: a request has been answered; for the access log.
+    /// `hubbub._access.AccessLog`: what it is told of requests and sessions.
     pub(crate) access: Option<Py<PyAny>>,
     /// `(room, data, sender)`: the user's `on_broadcast`.
     pub(crate) spoken: Option<Py<PyAny>>,

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Closed, Link, Notice, Request, SessionId, Slowest};
+use hubbub_net::{Closed, Link, Notice, Request, SessionId, Slowest, Traffic};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::buffers;
+use crate::contexts::Contexts;
 use crate::core::{Core, User, lock};
 use crate::errors;
 use crate::exchange::Exchange;
@@ -45,7 +47,7 @@ impl Progress {
     pub(crate) fn dispatch(&mut self, py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
         let Some(user) = core.user() else { return Ok(()) };
         let started = Instant::now();
-        let mut pass = Pass { py, core, user: &user, run: None, clock: started };
+        let mut pass = Pass { py, core, user: &user, run: None, clock: started, contexts: Contexts::new(py) };
         let before = self.next;
         let mut result = Ok(());
         while result.is_ok() && self.next < self.batch.events.len() {
@@ -73,6 +75,7 @@ struct Pass<'a, 'py> {
     run: Option<Run>,
     /// When a handler was last seen to return.
     clock: Instant,
+    contexts: Contexts<'py>,
 }
 
 /// Messages of one session that stand together in the batch: looked up, accounted for and woken once.
@@ -138,6 +141,9 @@ impl Pass<'_, '_> {
         if self.run.as_ref().is_none_or(|run| run.session.get().id() != id) {
             let ended = self.end_run();
             let Some(session) = self.core.session(self.py, id) else { return ended };
+            if self.user.endpoints[session.get().endpoint()].on_message.is_some() {
+                self.enter(session.get())?;
+            }
             self.run = Some(Run { session, messages: 0, bytes: 0 });
             if ended.is_err() {
                 return ended.and(self.message(id, data, len));
@@ -159,7 +165,7 @@ impl Pass<'_, '_> {
                     Ok(_) => Ok(()),
                     Err(error) => {
                         let session = run.session.clone_ref(self.py);
-                        self.failed(&session, error)
+                        self.failed(&session, error, "on_message")
                     }
                 }
             }
@@ -174,6 +180,7 @@ impl Pass<'_, '_> {
     fn end_run(&mut self) -> PyResult<()> {
         let Some(run) = self.run.take() else { return Ok(()) };
         let this = run.session.get();
+        self.leave(this);
         if run.messages > 0 {
             this.consumed(self.py, run.messages, run.bytes);
         }
@@ -182,6 +189,18 @@ impl Pass<'_, '_> {
             None => self.wake_receiver(this),
         };
         result.and(self.look_at_clock(this.endpoint(), "on_message"))
+    }
+
+    /// What is called next runs in the session's context.
+    fn enter(&mut self, session: &Session) -> PyResult<()> {
+        let entered = self.contexts.enter(session.context(self.py));
+        self.survive(entered)
+    }
+
+    fn leave(&mut self, session: &Session) {
+        if let Some(context) = self.contexts.leave() {
+            session.keep_context(context);
+        }
     }
 
     /// Tells when the handlers of one session have kept the loop busy for too long.
@@ -211,11 +230,23 @@ impl Pass<'_, '_> {
     fn request(&mut self, link: Arc<Link>, request: Request) -> PyResult<()> {
         let Some(decide) = &self.user.endpoints[request.endpoint as usize].decide else { return Ok(()) };
         let request = Arc::new(request);
-        let asked = Asked { request: request.clone(), object: None, lost: None };
+        let asked = Asked { request: request.clone(), object: None, lost: None, context: None };
         let before = lock(&self.core.asked).insert(link.id(), asked);
         drop(before);
+        let id = link.id();
         let pending = Pending::new(self.core.clone(), link, request);
-        self.survive(decide.call1(self.py, (pending,)).map(drop))
+        let entered = self.contexts.enter(None);
+        self.survive(entered)?;
+        let decided = decide.call1(self.py, (pending,)).map(drop);
+        if let Some(context) = self.contexts.leave() {
+            // The session has it from the beginning, if there will be one.
+            let mut place = Some(context);
+            if let Some(asked) = lock(&self.core.asked).get_mut(&id) {
+                std::mem::swap(&mut asked.context, &mut place);
+            }
+            drop(place);
+        }
+        self.survive(decided)
     }
 
     fn refused(&mut self, refusal: Refusal) -> PyResult<()> {
@@ -248,12 +279,12 @@ impl Pass<'_, '_> {
     }
 
     fn open(&mut self, link: Arc<Link>, request: Option<Box<Request>>) -> PyResult<()> {
-        let (request, object) = match request {
-            Some(request) => (Arc::from(request), None),
+        let (request, object, context) = match request {
+            Some(request) => (Arc::from(request), None, None),
             None => {
                 let asked = lock(&self.core.asked).remove(&link.id());
                 let Some(asked) = asked else { return Ok(()) };
-                (asked.request, asked.object)
+                (asked.request, asked.object, asked.context)
             }
         };
         let id = link.id();
@@ -261,23 +292,27 @@ impl Pass<'_, '_> {
         let session = Session::make(self.py, self.core, session_type, link, request, object)?;
         self.core.enter(self.py, id, &session);
         let this = session.get();
+        if let Some(context) = context {
+            this.keep_context(context);
+        }
         if self.core.leaving.load(Ordering::SeqCst) {
             this.take_leave(self.py);
         }
         let callbacks = &self.user.endpoints[this.endpoint()];
         if let Some(access) = &self.user.hooks.access {
-            self.survive(access.call1(self.py, (session.clone_ref(self.py), "", 101)).map(drop))?;
+            self.survive(access.call_method1(self.py, intern!(self.py, "opened"), (&session,)).map(drop))?;
         }
         // A coroutine says itself when it is called.
         if callbacks.start.is_none() {
             self.core.arrive(self.py, id);
         }
-        let begun = match callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) {
-            None => return Ok(()),
-            Some(begin) => match begin.call1(self.py, (&session,)) {
-                Ok(_) => Ok(()),
-                Err(error) => self.failed(&session, error),
-            },
+        let Some(begin) = callbacks.start.as_ref().or(callbacks.on_connection.as_ref()) else { return Ok(()) };
+        self.enter(this)?;
+        let begun = begin.call1(self.py, (&session,));
+        self.leave(this);
+        let begun = match begun {
+            Ok(_) => Ok(()),
+            Err(error) => self.failed(&session, error, "on_connection"),
         };
         begun.and(self.look_at_clock(this.endpoint(), "on_connection"))
     }
@@ -285,13 +320,16 @@ impl Pass<'_, '_> {
     fn closed(&mut self, id: SessionId, closed: Box<Closed>) -> PyResult<()> {
         let asked = lock(&self.core.asked).remove(&id);
         if let Some(lost) = asked.and_then(|asked| asked.lost) {
-            return self.survive(lost.call0(self.py).map(drop));
+            return self.survive(lost.call1(self.py, (closed.is_undecided(),)).map(drop));
         }
         let Some(session) = self.core.remove(id) else {
             let waiters = self.core.end_exchange(id).map(|exchange| exchange.get().lost());
             return self.wake_all(waiters.into_iter().flatten());
         };
         let this = session.get();
+        if let Some(access) = &self.user.hooks.access {
+            self.survive(self.log_end(access, &session, &closed))?;
+        }
         this.set_end(closed);
         self.wake_everyone(this)?;
         self.tell_end(&session)?;
@@ -301,6 +339,13 @@ impl Pass<'_, '_> {
         Ok(())
     }
 
+    fn log_end(&self, access: &Py<PyAny>, session: &Py<Session>, closed: &Closed) -> PyResult<()> {
+        let Traffic { messages_in, bytes_in, messages_out, bytes_out } = closed.traffic;
+        let traffic = (messages_in, bytes_in, messages_out, bytes_out);
+        let told = (session, closed.code().0, closed.cause.as_deref(), closed.lasted.as_secs_f64(), traffic);
+        access.call_method1(self.py, intern!(self.py, "closed"), told).map(drop)
+    }
+
     fn tell_end(&mut self, session: &Py<Session>) -> PyResult<()> {
         let this = session.get();
         let callbacks = &self.user.endpoints[this.endpoint()];
@@ -308,9 +353,12 @@ impl Pass<'_, '_> {
             return self.survive(ended.call1(self.py, (session,)).map(drop));
         }
         let (Some(on_close), Some(closed)) = (&callbacks.on_close, this.end()) else { return Ok(()) };
-        let told = match on_close.call1(self.py, (session, closed.code().0, errors::reason(closed))) {
+        self.enter(this)?;
+        let told = on_close.call1(self.py, (session, closed.code().0, errors::reason(closed)));
+        self.leave(this);
+        let told = match told {
             Ok(_) => Ok(()),
-            Err(error) => self.failed(session, error),
+            Err(error) => self.failed(session, error, "on_close"),
         };
         told.and(self.look_at_clock(this.endpoint(), "on_close"))
     }
@@ -364,31 +412,35 @@ impl Pass<'_, '_> {
     fn notice(&self, notice: &Notice) -> PyResult<()> {
         let hooks = &self.user.hooks;
         let told = match notice {
-            Notice::Answered { peer, request_line, status } => match &hooks.access {
+            Notice::Answered { peer, request_line, status, why, took } => match &hooks.access {
                 None => return Ok(()),
                 Some(access) => {
                     let peer = peer.map(|peer| peer.to_string());
-                    access.call1(self.py, (peer, request_line, *status))
+                    let told = (peer, request_line, *status, &**why, took.as_secs_f64());
+                    access.call_method1(self.py, intern!(self.py, "answered"), told)
                 }
             },
             Notice::TlsFailed { peer, reason } | Notice::Refused { peer, reason } => match &hooks.access {
                 Some(access) => {
                     let peer = peer.map(|peer| peer.to_string());
-                    access.call1(self.py, (peer, reason, self.py.None()))
+                    access.call_method1(self.py, intern!(self.py, "refused"), (peer, reason))
                 }
                 None => return Ok(()),
             },
             Notice::TlsFailuresLeftOut(count) => match &hooks.access {
                 Some(access) => {
-                    access.call1(self.py, ("-", format!("TLS: {count} more within a second"), self.py.None()))
+                    let told = ("-", format!("TLS: {count} more within a second"));
+                    access.call_method1(self.py, intern!(self.py, "refused"), told)
                 }
                 None => return Ok(()),
             },
+            Notice::OldClient => hooks.notice.call1(self.py, ("old", "")),
             Notice::OutOfDescriptors => hooks.notice.call1(self.py, ("descriptors", "")),
             Notice::SessionsFull => hooks.notice.call1(self.py, ("full", "")),
             Notice::AcceptFailed(text) => hooks.notice.call1(self.py, ("accept", text)),
             Notice::WrongLength(text) => hooks.notice.call1(self.py, ("length", text)),
             Notice::FileFailed(text) => hooks.notice.call1(self.py, ("file", text)),
+            Notice::Advice(text) => hooks.notice.call1(self.py, ("advice", text)),
             Notice::Panicked(text) => hooks.notice.call1(self.py, ("panic", text)),
         };
         self.survive(told.map(drop))
@@ -404,11 +456,11 @@ impl Pass<'_, '_> {
         tell_spoken(self.py, self.core)
     }
 
-    fn failed(&self, session: &Py<Session>, error: PyErr) -> PyResult<()> {
+    fn failed(&self, session: &Py<Session>, error: PyErr, handler: &str) -> PyResult<()> {
         if errors::is_fatal(self.py, &error) {
             return Err(error);
         }
-        self.survive(self.user.hooks.failed.call1(self.py, (session, error.into_value(self.py))).map(drop))
+        self.survive(self.user.hooks.failed.call1(self.py, (session, error.into_value(self.py), handler)).map(drop))
     }
 
     /// Resumes tasks. Whatever one of them raises is its own affair, unless it is fatal.

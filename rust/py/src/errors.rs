@@ -3,33 +3,59 @@
 use hubbub_net::proto::close::CloseCode;
 use hubbub_net::proto::response::FieldError;
 use hubbub_net::{Closed, TlsError};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyBaseException, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError, PyValueError,
+};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::objects;
 
 /// The connection has ended: `ConnectionClosedOK` or `ConnectionClosedError`.
-pub(crate) fn connection_closed(py: Python<'_>, closed: &Closed) -> PyErr {
+pub(crate) fn connection_closed(py: Python<'_>, session: &str, closed: &Closed) -> PyErr {
     let code = closed.code();
     let frame = |frame: &Option<(CloseCode, String)>| frame.as_ref().map(|(code, reason)| (code.0, reason.clone()));
-    raise(py, code, (code.0, reason(closed), frame(&closed.received), frame(&closed.sent)))
+    raise(py, session, code, (code.0, reason(closed), frame(&closed.received), frame(&closed.sent)))
 }
 
 /// The connection is about to end; how, is not known yet.
-pub(crate) fn connection_closing(py: Python<'_>, sent: Option<&(CloseCode, String)>) -> PyErr {
+pub(crate) fn connection_closing(py: Python<'_>, session: &str, sent: Option<&(CloseCode, String)>) -> PyErr {
     let (code, reason) = match sent {
         Some((code, reason)) => (*code, reason.as_str()),
         None => (CloseCode::NO_STATUS_RECEIVED, ""),
     };
     let frame = sent.map(|(code, reason)| (code.0, reason.clone()));
-    raise(py, code, (code.0, reason.to_owned(), None, frame))
+    raise(py, session, code, (code.0, reason.to_owned(), None, frame))
+}
+
+/// The connection is being dropped from here.
+pub(crate) fn connection_aborted(py: Python<'_>, session: &str) -> PyErr {
+    let code = CloseCode::ABNORMAL_CLOSURE;
+    raise(py, session, code, (code.0, "aborted".to_owned(), None, None))
 }
 
 type Arguments = (u16, String, Option<(u16, String)>, Option<(u16, String)>);
 
-fn raise(py: Python<'_>, code: CloseCode, arguments: Arguments) -> PyErr {
+/// It says whose end it tells: that another session has gone is news to a handler's own.
+fn raise(py: Python<'_>, session: &str, code: CloseCode, arguments: Arguments) -> PyErr {
     let class = if is_ok(code) { objects::connection_closed_ok(py) } else { objects::connection_closed_error(py) };
-    class.and_then(|class| class.call1(arguments)).map_or_else(|error| error, PyErr::from_value)
+    let made = class.and_then(|class| class.call1(arguments)).and_then(|error| {
+        error.setattr(intern!(py, "_session"), session)?;
+        in_context(error)
+    });
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// What is raised while the caller deals with another exception, in a `finally` say, must not hide that: Python links the
+/// two where it raises by itself.
+fn in_context(error: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = error.py();
+    let handled = py.import(intern!(py, "sys"))?.call_method0(intern!(py, "exc_info"))?.get_item(1)?;
+    if !handled.is_none() {
+        error.setattr(intern!(py, "__context__"), handled)?;
+    }
+    Ok(error)
 }
 
 /// The connection ended as it should: it did its work, or one side went away in an orderly manner.
@@ -55,6 +81,37 @@ pub(crate) fn concurrent_recv(py: Python<'_>) -> PyErr {
 /// The session is in as many rooms as it may.
 pub(crate) fn too_many_rooms(py: Python<'_>, most: usize) -> PyErr {
     objects::too_many_rooms(py).and_then(|class| class.call1((most,))).map_or_else(|error| error, PyErr::from_value)
+}
+
+/// A coroutine of ours that has ended is awaited again.
+pub(crate) fn awaited_before() -> PyErr {
+    PyRuntimeError::new_err("cannot reuse already awaited coroutine")
+}
+
+/// What `throw` was given, as an exception: an instance, or a class with an instance or an argument.
+pub(crate) fn thrown(
+    kind: &Bound<'_, PyAny>,
+    value: Option<&Bound<'_, PyAny>>,
+    traceback: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let given = value.filter(|value| !value.is_none());
+    let error = match given {
+        Some(value) if kind.is_instance_of::<PyType>() && !value.is_instance(kind)? => kind.call1((value,))?,
+        Some(value) if kind.is_instance_of::<PyType>() => value.clone(),
+        Some(_) => return Err(PyTypeError::new_err("instance exception may not have a separate value")),
+        None if kind.is_instance_of::<PyType>() => kind.call0()?,
+        None => kind.clone(),
+    };
+    if !error.is_instance_of::<PyBaseException>() {
+        return Err(PyTypeError::new_err(format!(
+            "exceptions must be classes or instances deriving from BaseException, not {}",
+            type_name(&error)
+        )));
+    }
+    if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
+        error.call_method1("with_traceback", (traceback,))?;
+    }
+    Ok(PyErr::from_value(error))
 }
 
 /// The awaiting task was cancelled.
@@ -131,6 +188,7 @@ pub(crate) fn client_disconnected(py: Python<'_>) -> PyErr {
     let text = "the client has disconnected";
     objects::client_disconnected(py)
         .and_then(|class| class.call1((text,)))
+        .and_then(in_context)
         .map_or_else(|error| error, PyErr::from_value)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hubbub_net::proto::message::Kind;
@@ -44,6 +45,10 @@ struct State {
     lost: bool,
     /// The client has sent FIN: it has gone, or only waits for the response.
     hung_up: bool,
+    /// The response has no end by itself.
+    endless: bool,
+    /// The server has ended such a response, because it stops.
+    cut_short: bool,
     answer: Answer,
     receivers: Waiters,
     senders: Waiters,
@@ -66,6 +71,8 @@ impl Exchange {
             wanted: !request.expects_continue,
             lost: false,
             hung_up: false,
+            endless: false,
+            cut_short: false,
             answer: Answer::Waiting,
             receivers: Waiters::default(),
             senders: Waiters::default(),
@@ -118,13 +125,14 @@ impl Exchange {
         let status: u16 = status.extract().ok().filter(|status| (200..=599).contains(status)).ok_or_else(|| {
             PyValueError::new_err(format!("a response's status is a whole number from 200 to 599, not {status}"))
         })?;
-        let mut fields = FieldLines::new();
+        let (mut fields, mut endless) = (FieldLines::new(), false);
         if let Some(headers) = event.get_item(intern!(py, "headers"))? {
             for pair in headers.try_iter()? {
                 let pair = pair?;
                 let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
                 let name = name.cast::<PyBytes>().map_err(|_| not_bytes("name", &name))?;
                 let value = value.cast::<PyBytes>().map_err(|_| not_bytes("value", &value))?;
+                endless |= name.as_bytes().eq_ignore_ascii_case(b"content-type") && is_endless(value.as_bytes());
                 fields
                     .push(name.as_bytes(), value.as_bytes())
                     .map_err(|error| errors::wrong_response_field(error, name.as_bytes(), value.as_bytes()))?;
@@ -135,6 +143,7 @@ impl Exchange {
             return Err(errors::wrong_event("http.response.start was sent before"));
         }
         state.answer = Answer::Begun(Box::new(Reply { status, fields }));
+        state.endless = endless;
         Ok(())
     }
 
@@ -171,6 +180,8 @@ impl Exchange {
         };
         if !more {
             self.complete(py)?;
+        } else if self.core.leaving.load(Ordering::SeqCst) {
+            self.leave(py)?;
         } else if waiting > self.core.server.settings().limits.high_water_bytes {
             return Ok(Py::new(py, Draining(self.core.exchange(py, self.id())))?.into_any());
         }
@@ -237,14 +248,18 @@ impl Exchange {
     /// ASGI's `receive`: the result awaits `http.request`, or `http.disconnect` once the client has gone or the response
     /// is complete.
     fn receive(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<Receiving>> {
-        Py::new(py, Receiving(slf))
+        Py::new(py, Receiving { exchange: slf, over: AtomicBool::new(false) })
     }
 
     /// ASGI's `send`, for `http.response.start`, `http.response.body` and `http.response.pathsend`. It takes effect at
     /// once; the result awaits room in the outbox.
     fn send(&self, event: &Bound<'_, PyDict>) -> PyResult<Py<PyAny>> {
         let py = event.py();
-        if self.state().lost {
+        let is_over = {
+            let state = self.state();
+            state.lost || state.cut_short
+        };
+        if is_over {
             return Err(errors::client_disconnected(py));
         }
         let kind = event.get_item(intern!(py, "type"))?.ok_or_else(|| missing("type"))?;
@@ -285,11 +300,40 @@ impl Exchange {
         Ok(true)
     }
 
-    /// The client was lost before the response was complete.
+    /// The server stops: a response that has no end by itself ends here, and the application is told as if its client had
+    /// gone. `True`: this was one.
+    fn leave(&self, py: Python<'_>) -> PyResult<bool> {
+        let (answer, senders) = {
+            let mut state = self.state();
+            if !state.endless || state.lost || matches!(state.answer, Answer::Waiting | Answer::Complete) {
+                return Ok(false);
+            }
+            state.cut_short = true;
+            (std::mem::replace(&mut state.answer, Answer::Complete), state.senders.take())
+        };
+        let part = match answer {
+            Answer::Begun(reply) => Part::Whole(reply),
+            _ => Part::Content { last: true },
+        };
+        self.core.put(py, &self.link, part, Message::Borrowed(Kind::Binary, b""));
+        self.complete(py)?;
+        for waiter in senders {
+            Waiter::wake_soon(&waiter, py)?;
+        }
+        Ok(true)
+    }
+
+    /// The client was lost before the response was complete, or so the application was told.
     #[getter]
     fn disconnected(&self) -> bool {
         let state = self.state();
-        state.lost || state.hung_up
+        state.lost || state.hung_up || state.cut_short
+    }
+
+    /// For the log: method and path.
+    fn __str__(&self) -> PyResult<String> {
+        let (method, _, path, _) = self.opening().line()?;
+        Ok(format!("{method} {path:?}"))
     }
 
     #[getter]
@@ -315,12 +359,16 @@ impl Exchange {
 
 /// Awaits the next event of a request. It is a coroutine to whoever asks, so that a task can be made of it.
 #[pyclass(frozen, module = "hubbub._core")]
-pub struct Receiving(Py<Exchange>);
+pub struct Receiving {
+    exchange: Py<Exchange>,
+    /// It has given an event, or was told to end: as a coroutine, it is of no further use.
+    over: AtomicBool,
+}
 
 impl Receiving {
     /// `Ok(None)`: nothing has come yet.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let exchange = self.0.get();
+        let exchange = self.exchange.get();
         let mut state = exchange.state();
         if !matches!(state.answer, Answer::Complete) {
             if let Some((data, len)) = state.queue.pop_front() {
@@ -365,7 +413,7 @@ fn request<'py>(py: Python<'py>, body: Bound<'py, PyAny>, more: bool) -> PyResul
 #[pymethods]
 impl Receiving {
     fn __await__(slf: Py<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let core = slf.get().0.get().core.clone();
+        let core = slf.get().exchange.get().core.clone();
         iterate(&core, py, slf.into_any())
     }
 
@@ -374,10 +422,16 @@ impl Receiving {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+        if self.over.load(Ordering::Relaxed) {
+            return Err(errors::awaited_before());
+        }
         match self.poll(py)? {
-            Some(event) => Err(PyStopIteration::new_err((event.unbind(),))),
+            Some(event) => {
+                self.over.store(true, Ordering::Relaxed);
+                Err(PyStopIteration::new_err((event.unbind(),)))
+            }
             None => {
-                let exchange = self.0.get();
+                let exchange = self.exchange.get();
                 park_in(py, &exchange.core, |waiter| exchange.state().receivers.add(waiter))
             }
         }
@@ -387,12 +441,25 @@ impl Receiving {
         self.__next__(py)
     }
 
-    #[pyo3(signature = (error, *_rest))]
-    fn throw(&self, error: Bound<'_, PyAny>, _rest: Bound<'_, PyAny>) -> PyErr {
-        PyErr::from_value(error)
+    /// Nothing is caught here: what is thrown in comes out again. INVARIANT: it is raised; an exception that is
+    /// returned is a value to Python, and a task that was cancelled would go on for ever.
+    #[pyo3(signature = (kind, value = None, traceback = None))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let over = self.over.swap(true, Ordering::Relaxed);
+        if over {
+            return Err(errors::awaited_before());
+        }
+        Err(errors::thrown(kind, value, traceback)?)
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Awaits room in the outbox; an exchange that is over has room.
@@ -416,11 +483,22 @@ impl Draining {
         let Some(exchange) = &self.0 else { return Ok(None) };
         let exchange = exchange.get();
         let low_water = exchange.core.server.settings().limits.high_water_bytes / 2;
-        if exchange.state().lost || !exchange.link.wait_for_drain(low_water) {
+        let is_over = {
+            let state = exchange.state();
+            state.lost || state.cut_short
+        };
+        if is_over || !exchange.link.wait_for_drain(low_water) {
             return Err(PyStopIteration::new_err(()));
         }
         park_in(py, &exchange.core, |waiter| exchange.state().senders.add(waiter))
     }
+}
+
+/// A response of this type goes on until somebody ends it: an event stream (HTML standard, "Server-sent events"), or
+/// pictures of which each replaces the one before.
+fn is_endless(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    [&b"text/event-stream"[..], b"multipart/x-mixed-replace"].iter().any(|kind| essence.eq_ignore_ascii_case(kind))
 }
 
 fn missing(key: &str) -> PyErr {

@@ -179,6 +179,8 @@ impl<'py> Build for Reader<'py, '_> {
         if let (true, Ok(small)) = (is_int, number.parse::<i64>()) {
             return PyInt::new(self.py, small).into_any();
         }
+        // Beyond a double it is an infinity, as in JavaScript: nobody could be sent such an int.
+        let is_int = is_int && number.parse().is_ok_and(f64::is_finite);
         let class = if is_int { self.py.get_type::<PyInt>() } else { self.py.get_type::<PyFloat>() };
         let made = class.call1((number,));
         self.made(made)

@@ -26,6 +26,7 @@
 
 mod bench;
 mod buffers;
+mod contexts;
 mod core;
 mod delivery;
 mod dispatch;

@@ -16,8 +16,10 @@ pub(crate) struct Asked {
     pub(crate) request: Arc<Request>,
     /// The user's `hubbub.Request`, with the state attached to it.
     pub(crate) object: Option<Py<PyAny>>,
-    /// `()`: the client has gone before there was a session.
+    /// `(undecided)`: it is settled, and there is no session; the client has gone, say, or nothing was decided in time.
     pub(crate) lost: Option<Py<PyAny>>,
+    /// The context of whoever decides, if it has set variables.
+    pub(crate) context: Option<Py<PyAny>>,
 }
 
 /// A request head, as it came.
@@ -46,7 +48,7 @@ impl Opening {
 #[pymethods]
 impl Opening {
     /// `(method, target, path, query)`; path and query as they came, percent-encoded.
-    fn line(&self) -> PyResult<(String, String, String, String)> {
+    pub(crate) fn line(&self) -> PyResult<(String, String, String, String)> {
         self.head(|head| {
             let query = head.query().unwrap_or_default().to_owned();
             (head.method.to_owned(), head.target.to_owned(), head.path().to_owned(), query)
@@ -134,7 +136,8 @@ impl Pending {
         scope::scope(py, base, &self.link, &self.request)
     }
 
-    /// Lets `callback` be called if the client goes before there is a session.
+    /// Lets `callback(undecided)` be called if there will be no session: it was answered, or the client has gone, or
+    /// nothing was decided in time.
     fn on_lost(&self, callback: Py<PyAny>) {
         let mut place = Some(callback);
         if let Some(asked) = lock(&self.core.asked).get_mut(&self.link.id()) {

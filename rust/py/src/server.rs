@@ -452,6 +452,7 @@ fn callbacks(endpoint: &Bound<'_, PyAny>) -> PyResult<Callbacks> {
         on_close: read("on_close")?,
         start: read("start")?,
         ended: read("ended")?,
+        noticed: read("noticed")?,
         decide: read("decide")?,
         refused: match endpoint.getattr("engineio")? {
             engineio if engineio.is_none() => None,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hubbub_net::proto::close::{CloseCode, MAX_REASON_BYTES};
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Closed, Command, Joined, Link, Request, SessionId, Space};
+use hubbub_net::{Carrier, Closed, Command, Joined, Link, Request, SessionId, Space};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
@@ -37,6 +37,8 @@ struct Rare {
     state: Place<PyAny>,
     /// The user's `hubbub.Request`.
     request: Place<PyAny>,
+    /// What its handlers run in, once one of them has set a variable.
+    context: Place<PyAny>,
     end: OnceLock<Box<Closed>>,
     /// The Close frame that was asked for here.
     goodbye: OnceLock<(CloseCode, String)>,
@@ -45,6 +47,8 @@ struct Rare {
     leaving: AtomicBool,
     /// The handler has met the end: a send or a receive has raised.
     noticed: AtomicBool,
+    /// The connection is being dropped from here.
+    aborted: AtomicBool,
 }
 
 /// What a session is made of: only the server has one.
@@ -117,6 +121,14 @@ impl Session {
         self.goodbye().is_some()
     }
 
+    pub(crate) fn context(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.rare.get()?.context.get(py)
+    }
+
+    pub(crate) fn keep_context(&self, context: Py<PyAny>) {
+        self.rare().context.put(context);
+    }
+
     pub(crate) fn low_water_bytes(&self) -> usize {
         self.core.server.settings().limits.high_water_bytes / 2
     }
@@ -150,7 +162,9 @@ impl Session {
     pub(crate) fn take_leave(&self, py: Python<'_>) {
         let in_task = self.core.user().is_some_and(|user| user.endpoints[self.endpoint()].start.is_some());
         let receiving = |waits: &Waits| waits.receiver.as_ref().is_some_and(|waiter| waiter.get().is_waiting());
-        let idle = !in_task || self.waits().as_deref().is_some_and(receiving);
+        // Nothing comes that the handler of an event stream could wait for.
+        let ends = !in_task || self.is_event_stream();
+        let idle = ends || self.waits().as_deref().is_some_and(receiving);
         if idle {
             self.say_goodbye(py, CloseCode::GOING_AWAY, "");
         } else {
@@ -174,17 +188,37 @@ impl Session {
 
     /// Nothing that is sent now goes anywhere.
     pub(crate) fn is_closing(&self) -> bool {
-        self.link.is_closing() || self.said_goodbye()
+        self.link.is_closing() || self.said_goodbye() || self.is_aborted()
     }
 
-    pub(crate) fn notice_end(&self) {
+    /// Nothing comes from its client.
+    fn is_event_stream(&self) -> bool {
+        self.link.carrier() == Carrier::Events
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.rare.get().is_some_and(|rare| rare.aborted.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn notice_end(&self, py: Python<'_>) {
         self.rare().noticed.store(true, Ordering::Relaxed);
+        let user = self.core.user();
+        if let Some(noticed) = user.as_ref().and_then(|user| user.endpoints[self.endpoint()].noticed.as_ref())
+            && let Err(error) = noticed.call0(py)
+        {
+            error.write_unraisable(py, None);
+        }
+    }
+
+    /// The session's name in this process.
+    pub(crate) fn public_name(&self) -> String {
+        format!("{:016x}", public_id(self.id().as_u64()))
     }
 
     /// Appends to an event stream.
     fn say(slf: &Bound<'_, Self>, py: Python<'_>, block: Vec<u8>) -> PyResult<Py<PyAny>> {
         let this = slf.get();
-        if this.link.is_closing() || this.said_goodbye() {
+        if this.is_closing() {
             return Err(this.closed_error(py));
         }
         this.link.add_posted(block.len());
@@ -196,10 +230,12 @@ impl Session {
     }
 
     fn closed_error(&self, py: Python<'_>) -> PyErr {
-        self.notice_end();
+        self.notice_end(py);
+        let name = self.public_name();
         match self.end() {
-            Some(closed) => errors::connection_closed(py, closed),
-            None => errors::connection_closing(py, self.goodbye()),
+            Some(closed) => errors::connection_closed(py, &name, closed),
+            None if self.is_aborted() => errors::connection_aborted(py, &name),
+            None => errors::connection_closing(py, &name, self.goodbye()),
         }
     }
 }
@@ -311,6 +347,7 @@ impl Session {
 
     /// Drops the connection, without a Close frame: the peer and `on_close` see 1006 (RFC 6455 §7.1.7).
     fn abort(&self, py: Python<'_>) {
+        self.rare().aborted.store(true, Ordering::SeqCst);
         self.core.post(py, self.id().shard(), Command::Abort(self.id()));
     }
 
@@ -436,7 +473,7 @@ impl Session {
     /// The session's name in this process: 16 hexadecimal digits. It is no secret and proves nothing.
     #[getter(id)]
     fn id_text(&self) -> String {
-        format!("{:016x}", public_id(self.id().as_u64()))
+        self.public_name()
     }
 
     /// `(host, port)` of the client; `None` on a unix socket.
@@ -543,9 +580,16 @@ impl Session {
         self.end().map(errors::reason)
     }
 
+    /// Code and reason of the Close frame that was sent from here, `None` if none was, or not yet.
+    #[getter]
+    fn close_sent(&self) -> Option<(u16, &str)> {
+        let sent = self.end()?.sent.as_ref();
+        sent.map(|(code, reason)| (code.0, reason.as_str()))
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let Some(rare) = self.rare.get() else { return Ok(()) };
-        for place in [&rare.state, &rare.request] {
+        for place in [&rare.state, &rare.request, &rare.context] {
             place.traverse(&visit)?;
         }
         match rare.waits.try_lock().as_deref() {
@@ -556,10 +600,10 @@ impl Session {
 
     fn __clear__(&self) {
         let Some(rare) = self.rare.get() else { return };
-        let (state, request) = (rare.state.take(), rare.request.take());
+        let objects = (rare.state.take(), rare.request.take(), rare.context.take());
         let waits = lock(&rare.waits).take();
         // Not under the locks: what goes may run code of its own.
-        drop((state, request, waits));
+        drop((objects, waits));
     }
 }
 

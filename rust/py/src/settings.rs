@@ -20,6 +20,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             max_empty_fragments: limits.getattr("max_empty_fragments")?.extract()?,
             message_timeout: seconds(limits, "message_timeout")?,
             handshake_timeout: seconds(limits, "handshake_timeout")?,
+            request_timeout: seconds(limits, "request_timeout")?.filter(|timeout| !timeout.is_zero()),
             keep_alive_timeout: seconds(limits, "keep_alive_timeout")?,
             max_body_bytes: limits.getattr("max_body_bytes")?.extract()?,
             inbox_bytes: limits.getattr("inbox_bytes")?.extract()?,
@@ -28,7 +29,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
             rate_policy: rate_policy(&limits.getattr("rate_policy")?.extract::<String>()?)?,
             outbox_bytes: limits.getattr("outbox_bytes")?.extract()?,
             high_water_bytes: limits.getattr("high_water_bytes")?.extract()?,
-            unsent_bytes: limits.getattr("unsent_bytes")?.extract()?,
+            unsent_bytes: limits.getattr("unsent_bytes")?.extract::<Option<u64>>()?.map(at_most_i32),
             posted_bytes: limits.getattr("posted_bytes")?.extract()?,
             outbox_policy: policy(&limits.getattr("outbox_policy")?.extract::<String>()?)?,
             ping_interval: seconds(limits, "ping_interval")?,
@@ -48,6 +49,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
         max_sessions: limits.getattr("max_sessions")?.extract()?,
         max_handshakes: limits.getattr("max_handshakes")?.extract()?,
         max_sessions_per_address: limits.getattr("max_sessions_per_address")?.extract()?,
+        polling_sessions_per_address: limits.getattr("polling_sessions_per_address")?.extract()?,
         handshake_rate: rate(limits, "handshakes_per_second", None)?,
         proxies: Proxies::default(),
         server_field: None,
@@ -241,6 +243,11 @@ pub(crate) fn tls(tls: &Bound<'_, PyAny>) -> PyResult<TlsFiles> {
 pub(crate) fn proxies(proxies: &Bound<'_, PyAny>) -> PyResult<Proxies> {
     let names: Vec<String> = proxies.get_item(0)?.extract()?;
     Ok(Proxies { trusted: trust(&names)?, protocol: proxies.get_item(1)?.extract()? })
+}
+
+/// The kernel's own number for it has 31 bits.
+fn at_most_i32(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX).min(i32::MAX as u32)
 }
 
 /// So many in a second, or `None` for no limit.

@@ -203,7 +203,7 @@ impl Recv {
         let closed = self.session.get().end()?;
         Some(match self.iterating && errors::is_ok(closed.code()) {
             true => PyStopAsyncIteration::new_err(()),
-            false => errors::connection_closed(py, closed),
+            false => errors::connection_closed(py, &self.session.get().public_name(), closed),
         })
     }
 }
@@ -225,7 +225,7 @@ impl Recv {
             return Err(PyStopIteration::new_err((data,)));
         }
         if let Some(error) = self.ended(py) {
-            self.session.get().notice_end();
+            self.session.get().notice_end(py);
             return Err(error);
         }
         self.session.get().leave_if_asked(py);
@@ -280,7 +280,8 @@ impl Wait {
                     return Err(PyStopIteration::new_err((latency,)));
                 }
                 if let Some(closed) = ended {
-                    return Err(errors::connection_closed(py, closed));
+                    self.session.get().notice_end(py);
+                    return Err(errors::connection_closed(py, &self.session.get().public_name(), closed));
                 }
                 park_in(py, core, |waiter| {
                     ping.waiter.put(waiter);

@@ -223,7 +223,7 @@ impl Play for Broadcast {
             self.news[sender] += u64::from(missed) + 1;
             at.tally.messages += 1;
             let latency = at.now.saturating_sub(stamp.due);
-            if at.tally.service.is_none() || at.window.contains(stamp.due) {
+            if at.tally.second.is_none() || at.window.contains(stamp.due) {
                 at.tally.latency.saturating_record(latency);
             }
         }

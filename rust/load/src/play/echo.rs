@@ -95,7 +95,7 @@ impl Play for Echo {
         // A server that sends more than it got is not to be paid with more messages.
         for sent in link.sent.drain(..link.sent.len().min(arrived.messages as usize)) {
             replies += 1;
-            if let Some(service) = &mut at.tally.service {
+            if let Some(service) = &mut at.tally.second {
                 // A message counts where it was due: one that comes late is the more to be heard of.
                 if at.window.contains(sent.due) {
                     at.tally.latency.saturating_record(at.now.saturating_sub(sent.due));

@@ -4,4 +4,5 @@ pub(crate) mod broadcast;
 pub(crate) mod connect;
 pub(crate) mod echo;
 pub(crate) mod idle;
+pub(crate) mod listen;
 pub(crate) mod storm;

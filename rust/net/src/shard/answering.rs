@@ -1,5 +1,7 @@
 //! HTTP answers that end what was no session: the shard's own refusals, and what a user answers instead.
 
+use std::time::Duration;
+
 use hubbub_proto::response::{Connection, FieldLines, Framing, ResponseLine};
 
 use super::context::Context;
@@ -7,7 +9,11 @@ use crate::command::Answer;
 use crate::exchange::{Piece, Reply};
 use crate::figures::Reason;
 use crate::handler::{Handler, Notice};
+use crate::request_line::RequestLine;
 use crate::session::{Phase, Session};
+
+/// Why a request was refused, where the user has said so.
+pub(super) const BY_THE_PROGRAM: &[u8] = b"refused by the program";
 
 impl Context {
     /// Sends an HTTP response; the connection ends after it, so nothing after the head is ever taken for
@@ -17,9 +23,12 @@ impl Context {
         session: &mut Session,
         answer: &Answer,
         reason: Reason,
-        request_line: String,
+        mut request_line: RequestLine,
         handler: &mut impl Handler,
     ) {
+        if self.logs_access {
+            request_line.explain(reason, &answer.body);
+        }
         let reply = answer.clone().into();
         self.finish_with(session, &reply, &answer.body, (reason, request_line), handler);
     }
@@ -30,11 +39,11 @@ impl Context {
         session: &mut Session,
         reply: &Reply,
         body: &[u8],
-        (reason, request_line): (Reason, String),
+        (reason, request_line): (Reason, RequestLine),
         handler: &mut impl Handler,
     ) {
         // RFC 9110 §9.3.2: the answer to HEAD must not have content; its fields are those of the answer to GET.
-        let head_only = request_line.starts_with("HEAD ");
+        let head_only = request_line.text.starts_with("HEAD ");
         // RFC 9110 §8.6: a 204 or 304 carries no content, and no Content-Length of its own.
         let silent = matches!(reply.status, 204 | 304);
         let framing = if silent { Framing::Silent } else { Framing::Length(body.len() as u64) };
@@ -54,7 +63,7 @@ impl Context {
         session: &mut Session,
         reply: &Reply,
         piece: Piece<'_>,
-        request_line: String,
+        mut request_line: RequestLine,
         handler: &mut impl Handler,
     ) {
         let Phase::Deciding(deciding) = &mut session.phase else { return };
@@ -71,6 +80,9 @@ impl Context {
                 self.put(session, piece, true, handler);
             }
             None => {
+                if self.logs_access {
+                    request_line.explain(Reason::Handler, BY_THE_PROGRAM);
+                }
                 let body = match &piece {
                     Piece::Borrowed(bytes) => bytes,
                     Piece::Shared(bytes) => &bytes[..],
@@ -94,13 +106,16 @@ impl Context {
         &mut self,
         session: &Session,
         status: u16,
-        (reason, request_line): (Reason, String),
+        (reason, request_line): (Reason, RequestLine),
         handler: &mut impl Handler,
     ) {
         self.counts.refused += u64::from(status >= 400);
         self.figures().tables.answered(status, reason);
-        if self.server.settings().access_log {
-            handler.notice(Notice::Answered { peer: session.peer(), request_line, status });
+        if self.logs_access {
+            let took = Duration::from_micros(self.elapsed().saturating_sub(request_line.began));
+            let why = if status >= 400 { request_line.why } else { "".into() };
+            let (peer, request_line) = (session.peer(), request_line.text);
+            handler.notice(Notice::Answered { peer, request_line, status, why, took });
         }
     }
 }
@@ -116,57 +131,5 @@ impl From<Answer> for Reply {
             }
         }
         Reply { status: answer.status, fields }
-    }
-}
-
-/// The first line, safe to be logged: at most 200 bytes, everything unprintable percent-encoded, without the `sid` of
-/// its query. Whoever has that of a session can speak for its client, and a session may outlive a request that is refused.
-pub(super) fn request_line(head: &[u8]) -> String {
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let line = line.strip_suffix(b" HTTP/1.1").unwrap_or(line);
-    let mut text = String::new();
-    let mut hidden = false;
-    for (at, &byte) in line.iter().enumerate().take(200) {
-        if matches!(byte, b'&' | b' ') {
-            hidden = false;
-        }
-        if hidden {
-            continue;
-        }
-        if byte.is_ascii_graphic() || byte == b' ' {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-        if line[..=at].ends_with(b"?sid=") || line[..=at].ends_with(b"&sid=") {
-            text.push_str("...");
-            hidden = true;
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_line_is_safe_to_be_logged() {
-        assert_eq!(request_line(b"GET /a\x1b[2Jb\xff HTTP/1.1\r\nHost: x"), "GET /a%1B[2Jb%FF");
-        assert!(request_line(&[b'x'; 5000]).len() <= 200);
-    }
-
-    /// Row 41.
-    #[test]
-    fn the_id_of_a_session_is_not_logged() {
-        for (line, logged) in [
-            ("GET /x?sid=secret HTTP/1.1", "GET /x?sid=..."),
-            ("GET /x?EIO=4&sid=secret&t=1 HTTP/1.1", "GET /x?EIO=4&sid=...&t=1"),
-            ("GET /x?sid=a&sid=b HTTP/1.0", "GET /x?sid=...&sid=... HTTP/1.0"),
-            ("GET /x?sid=&a=b", "GET /x?sid=...&a=b"),
-            ("GET /sid=1?aside=2", "GET /sid=1?aside=2"),
-        ] {
-            assert_eq!(request_line(line.as_bytes()), logged);
-        }
     }
 }

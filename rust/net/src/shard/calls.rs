@@ -13,13 +13,18 @@ use super::wishes::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown}
 use crate::carrier::Carrier;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
-use crate::handler::{Handler, Request};
+use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting, Terms};
 use crate::link::Link;
+use crate::request_line::RequestLine;
 use crate::server::Full;
 use crate::session::{Deciding, Phase, Plan, Session};
 use crate::settings::Service;
+
+/// What a client is told that speaks Engine.IO 3.
+const OLD_CLIENT: &str =
+    "Unsupported protocol version: the client speaks Engine.IO 3 (socket.io-client 2), use its version 3 or 4";
 
 /// A request for a session, with all that is needed to open one.
 pub(super) struct Call {
@@ -33,7 +38,7 @@ pub(super) struct New {
     pub(super) agreed: Option<Agreed>,
     pub(super) plan: Plan,
     pub(super) request: Request,
-    pub(super) request_line: String,
+    pub(super) request_line: RequestLine,
     /// What becomes of the request if it is answered with HTTP.
     pub(super) exchange: Option<Box<Exchange>>,
     /// The user decides about it.
@@ -157,8 +162,16 @@ impl Shard {
         handler: &mut impl Handler,
     ) {
         let Some(session) = self.sessions.at(slot) else { return };
-        let New { plan, mut request, request_line, .. } = opening;
-        let message = if reason == Reason::Origin { NO_ORIGIN } else { code.message() };
+        let New { plan, mut request, mut request_line, .. } = opening;
+        let is_old = code == ErrorCode::UnsupportedProtocolVersion && request_line.text.contains("EIO=3");
+        if is_old && !std::mem::replace(&mut self.cx.told_old_client, true) {
+            handler.notice(Notice::OldClient);
+        }
+        let message = match reason {
+            Reason::Origin => NO_ORIGIN,
+            _ if is_old => OLD_CLIENT,
+            _ => code.message(),
+        };
         let endpoint = &self.cx.server.settings().endpoints[request.endpoint as usize];
         let upgrade = if matches!(&endpoint.service, Service::EngineIo(settings) if settings.tells) {
             session.describe_transport(&mut request);
@@ -168,6 +181,9 @@ impl Shard {
         } else {
             request.upgrade
         };
+        if self.cx.logs_access {
+            request_line.explain(reason, message.as_bytes());
+        }
         let answer = refuse_engineio((code, message), upgrade, &plan.fields);
         self.cx.refuse_request(session, &answer, reason, request_line, handler);
         self.settle_session(slot);
@@ -204,6 +220,10 @@ impl Shard {
             let subprotocol = request.subprotocol.clone().map(str::into_string);
             let deciding = Deciding { key, subprotocol, packing, request_line, rest, exchange, missed, plan };
             session.phase = Phase::Deciding(Box::new(deciding));
+            // From here on it is the user who takes the time, and a long poll takes up no place among the handshakes.
+            self.cx.handshake_over(session);
+            session.until = self.cx.decision_deadline();
+            self.cx.arm_until(session);
             handler.request(link, request);
         } else {
             let subprotocol = request.subprotocol.clone();
@@ -223,7 +243,7 @@ impl Shard {
         plan: &Plan,
         terms: Terms,
         exchange: Option<Box<Exchange>>,
-        request_line: String,
+        request_line: RequestLine,
         rest: Vec<u8>,
         handler: &mut impl Handler,
     ) -> Option<u32> {
@@ -257,12 +277,13 @@ impl Shard {
         let poll = session.id;
         let away = self.sessions.get(id)?;
         // It counts beside its connections: otherwise one of them could open any number.
-        if !self.cx.seat(away) {
+        if !self.cx.seat(away) || !self.seat_polling(id, handler) {
             let fields = plan.fields.clone();
             self.drop_session(id.slot() as u32, None, handler);
             self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields, handler);
             return None;
         }
+        let away = self.sessions.get(id)?;
         if let Some(lasting) = away.lasting_mut() {
             lasting.poll = Some(poll);
         }
@@ -320,9 +341,7 @@ impl Context {
     fn begin_exchange(&mut self, session: &mut Session, mut exchange: Box<Exchange>) {
         exchange.progress = self.now;
         exchange.peer = Some(session.whence());
-        // The id of a session is a secret: no log has it.
-        let line = exchange.request_line.split('?').next().map_or(0, str::len);
-        exchange.request_line.truncate(line);
+        exchange.request_line.cut_query();
         session.until = 0;
         // The user is told neither the beginning nor the end.
         session.told = true;

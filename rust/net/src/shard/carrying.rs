@@ -184,6 +184,7 @@ impl Context {
         for broadcast in kept {
             let block = broadcast.carried(Carrier::Events).clone();
             session.outbox.push_shared(&mut self.pool, block);
+            session.note_message(broadcast.len());
             self.counts.replayed += 1;
         }
         self.mark_dirty(session);

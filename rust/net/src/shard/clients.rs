@@ -11,9 +11,14 @@ use super::context::Context;
 use crate::command::Answer;
 use crate::figures::Reason;
 use crate::handler::{Handler, Notice};
+use crate::id::SessionId;
 use crate::peer::Peer;
 use crate::places::Household;
-use crate::session::{Phase, Session};
+use crate::request_line::RequestLine;
+use crate::session::{Phase, Session, Sessions};
+
+/// So many new sessions on polls are noted before those that have spoken or gone are forgotten.
+const SWEEP: usize = 1024;
 
 pub(super) const TOO_MANY: &str = "Too many connections from this address.";
 
@@ -96,9 +101,62 @@ impl Shard {
             handler.notice(Notice::Refused { peer: session.peer(), reason: TOO_MANY.into() });
             self.drop_session(slot, None, handler);
         } else {
-            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, "-".into(), handler);
+            let line = RequestLine::read(b"-", self.cx.micros);
+            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, line, handler);
         }
     }
+}
+
+impl Shard {
+    /// Takes a place among the sessions on polls for a new one, if need be that of the oldest from its address whose client
+    /// has said nothing. `false`: there is none.
+    pub(super) fn seat_polling(&mut self, id: SessionId, handler: &mut impl Handler) -> bool {
+        let Some(session) = self.sessions.get(id) else { return false };
+        let Some(client) = session.origin().and_then(Peer::client) else { return true };
+        let household = Household::of(client.ip());
+        while !self.cx.server.polling_places().take(household) {
+            let Some(silent) = self.oldest_silent(household) else {
+                self.cx.counts.address_refused += 1;
+                return false;
+            };
+            self.cx.counts.polls_evicted += 1;
+            self.drop_session(silent.slot() as u32, Some(TOO_MANY), handler);
+        }
+        let Some(lasting) = self.sessions.get(id).and_then(Session::lasting_mut) else {
+            self.cx.server.polling_places().leave(household);
+            return false;
+        };
+        lasting.polls_from = Some(household);
+        self.silent.entry(household).or_default().push_back(id);
+        self.sweep_silent();
+        true
+    }
+
+    fn oldest_silent(&mut self, household: Household) -> Option<SessionId> {
+        let (silent, sessions) = (self.silent.get_mut(&household)?, &mut self.sessions);
+        std::iter::from_fn(|| silent.pop_front()).find(|id| is_silent(sessions, *id))
+    }
+
+    /// Forgets those that have spoken or gone, now and then.
+    fn sweep_silent(&mut self) {
+        self.unswept += 1;
+        if self.unswept < SWEEP {
+            return;
+        }
+        self.unswept = 0;
+        let sessions = &mut self.sessions;
+        self.silent.retain(|_, silent| {
+            silent.retain(|id| is_silent(sessions, *id));
+            !silent.is_empty()
+        });
+    }
+}
+
+/// Its client comes by polls, has not sent a message, and is in no room.
+fn is_silent(sessions: &mut Sessions, id: SessionId) -> bool {
+    let Some(session) = sessions.get(id) else { return false };
+    let is_in_a_room = || session.link.as_ref().is_some_and(|link| !link.lock_rooms().is_empty());
+    session.lasting().is_some_and(|lasting| lasting.polls_from.is_some() && !lasting.has_spoken) && !is_in_a_room()
 }
 
 impl Context {
@@ -134,6 +192,9 @@ impl Context {
 
     /// Gives the session's place back.
     pub(super) fn unseat(&mut self, session: &mut Session) {
+        if let Some(household) = session.lasting_mut().and_then(|lasting| lasting.polls_from.take()) {
+            self.server.polling_places().leave(household);
+        }
         if let (Some(places), Some(household)) = (self.server.places(), session.place.take()) {
             places.leave(household);
         }

@@ -213,7 +213,10 @@ impl Context {
         let farewell = session.rare.as_mut().map(|rare| std::mem::take(&mut rare.farewell)).unwrap_or_default();
         let was_session = !matches!(session.phase, Phase::Deciding(_) | Phase::Exchange(_));
         let cause = cause.map(str::to_owned);
-        let closed = Closed { received: farewell.received, sent: farewell.sent, cause, rooms };
+        let tally = session.tally.take().map(|tally| (self.now.saturating_sub(tally.opened), tally.traffic));
+        let (lasted, traffic) = tally.unwrap_or_default();
+        let lasted = Duration::from_millis(lasted);
+        let closed = Closed { received: farewell.received, sent: farewell.sent, cause, rooms, lasted, traffic };
         if was_session {
             self.counts.closed += 1;
             self.figures().tables.session_closed(session.carrier.into(), closed.code());

@@ -40,12 +40,16 @@ pub(super) struct Context {
     pub(super) shaking: Shaking,
     /// For the log: TLS that failed.
     pub(super) tls_lines: Quota,
+    /// The log knows that clients of an older protocol come.
+    pub(super) told_old_client: bool,
     pub(super) pool: Pool,
     /// Buffers of large messages that the user has done with.
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) codecs: Codecs,
     pub(super) date: Date,
     pub(super) folders: Folders,
+    /// What the request that is being opened suggests; for the log.
+    pub(super) advice: Option<String>,
     /// Content of several chunks of one read.
     pub(super) gathered: Vec<u8>,
     /// The server takes no further connections, and ends those that are kept.
@@ -54,6 +58,8 @@ pub(super) struct Context {
     pub(super) turn: u64,
     /// Some endpoint compresses.
     pub(super) compresses: bool,
+    /// There is an access log.
+    pub(super) logs_access: bool,
     pub(super) counts: Counts,
     published: Counts,
     started: Instant,
@@ -84,16 +90,19 @@ impl Context {
             codecs: Codecs::default(),
             date: Date::new(),
             folders: Folders::new(server.settings()),
+            advice: None,
             gathered: Vec::new(),
             draining: false,
             turn: 1,
             compresses: server.settings().endpoints.iter().any(|endpoint| endpoint.compression.is_some()),
+            logs_access: server.settings().access_log,
             server,
             timers: Wheel::new(),
             dirty: Vec::new(),
             ready: Vec::new(),
             shaking: Shaking::default(),
             tls_lines: Quota::default(),
+            told_old_client: false,
             pool: Pool::default(),
             spare: Vec::new(),
             counts: Counts::default(),
@@ -109,8 +118,13 @@ impl Context {
 
     /// Looks at the clock. A turn does so once; what is asked of the shard between two turns may come long after.
     pub(super) fn look_at_clock(&mut self) {
-        self.micros = self.started.elapsed().as_micros() as u64;
+        self.micros = self.elapsed();
         self.now = self.micros / 1000;
+    }
+
+    /// Microseconds since the shard started.
+    pub(super) fn elapsed(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
     }
 
     pub(super) fn mark_dirty(&mut self, session: &mut Session) {
@@ -150,6 +164,11 @@ impl Context {
     /// When a head whose first byte may come now must be complete; 0: never.
     pub(super) fn head_deadline(&self) -> Millis {
         self.limits.handshake_timeout.map_or(0, |timeout| self.now + millis(timeout))
+    }
+
+    /// When the user must have decided about a request that it is asked about now; 0: never.
+    pub(super) fn decision_deadline(&self) -> Millis {
+        self.limits.request_timeout.map_or(0, |timeout| self.now + millis(timeout))
     }
 
     pub(super) fn report_panic(&mut self, panic: &(dyn Any + Send), handler: &mut impl Handler) {

@@ -94,6 +94,11 @@ impl Context {
         session.told = true;
         session.until = 0;
         exchange.rest = rest;
+        if self.logs_access
+            && let (400.., FileContent::Bytes(words)) = (answer.reply.status, &answer.content)
+        {
+            exchange.request_line.explain(answer.reason, words);
+        }
         session.phase = Phase::Exchange(exchange);
         self.handshake_over(session);
         if let Some(failure) = answer.failure {

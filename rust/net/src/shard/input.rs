@@ -252,12 +252,21 @@ impl Context {
         if handed.messages == 0 {
             return;
         }
-        self.counts.messages_in += u64::from(handed.messages);
+        self.note_received(session, handed.messages, handed.bytes);
         let Some(link) = &session.link else { return };
         // A session that has just ended is read on, whatever the user does: the peer's FIN is still to come.
         if link.delivered(handed.messages, handed.bytes, &self.limits) && session.is_open() {
             session.paused = true;
             self.counts.inbox_pauses += 1;
+        }
+    }
+
+    /// Counts messages that have come.
+    pub(super) fn note_received(&mut self, session: &mut Session, messages: u32, bytes: usize) {
+        self.counts.messages_in += u64::from(messages);
+        if let Some(tally) = &mut session.tally {
+            tally.traffic.messages_in += u64::from(messages);
+            tally.traffic.bytes_in += bytes as u64;
         }
     }
 

@@ -6,6 +6,7 @@
 //! Only the thread that drives the shard touches any of it; everyone else posts commands.
 
 mod accept;
+mod advice;
 mod answering;
 mod arriving;
 mod body;
@@ -29,6 +30,7 @@ mod shaking;
 mod upgrading;
 mod wishes;
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -43,6 +45,7 @@ use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
 use crate::directory::Space;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
+use crate::places::Household;
 use crate::rooms::Rooms;
 use crate::server::Server;
 use crate::session::{Phase, Session, Sessions};
@@ -78,6 +81,10 @@ pub struct Shard {
     /// Readiness events taken since some turn saw all that there were.
     unseen: usize,
     due: Vec<Entry>,
+    /// Sessions on polls whose clients have not sent a message, by address, the oldest first; others may be among them.
+    silent: HashMap<Household, VecDeque<SessionId>>,
+    /// New ones since the others were looked for.
+    unswept: usize,
     state: State,
 }
 
@@ -137,6 +144,8 @@ impl Seed {
             waker: self.handle.waker(),
             unseen: 0,
             due: Vec::new(),
+            silent: HashMap::new(),
+            unswept: 0,
             state: State::Running,
         })
     }

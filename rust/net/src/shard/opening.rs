@@ -7,7 +7,7 @@ use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::head::{Body, Head, HeadError};
 
 use super::Shard;
-use super::answering::request_line;
+use super::answering::BY_THE_PROGRAM;
 use super::body::TOO_LARGE;
 use super::calls::{Call, New};
 use super::context::Context;
@@ -20,17 +20,17 @@ use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
 use crate::figures::Reason;
 use crate::files::FileAnswer;
-use crate::handler::{Handler, Request};
+use crate::handler::{Handler, Notice, Request, Traffic, UNDECIDED};
 use crate::id::SessionId;
 use crate::lasting::Lasting;
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::request_line::RequestLine;
 use crate::routes::Matched;
-use crate::session::{Phase, Plan, Session};
+use crate::session::{Phase, Plan, Session, Tally};
 use crate::settings::{Endpoint, Service};
 
 const NO_BODY: &str = "No request body is taken here.";
-const UNDECIDED: &str = "The server could not decide in time.";
 
 /// What becomes of a request head.
 enum Opening {
@@ -41,8 +41,26 @@ enum Opening {
     /// A folder has it.
     Send { answer: Box<FileAnswer>, exchange: Box<Exchange> },
     /// Answer and close.
-    Refuse { answer: Answer, reason: Reason, request_line: String },
+    Refuse { answer: Answer, reason: Reason, request_line: RequestLine },
 }
+
+impl Opening {
+    /// For what its body would be.
+    fn refuse((answer, request_line): (Answer, RequestLine)) -> Opening {
+        Opening::Refuse { answer, reason: Reason::Body, request_line }
+    }
+
+    fn is_refused_for_its_origin(&self) -> bool {
+        match self {
+            Opening::Refuse { reason, .. } => *reason == Reason::Origin,
+            Opening::Call(call) => matches!(call.wish, Wish::Refused(Reason::Origin, _)),
+            Opening::Serve { .. } | Opening::Send { .. } => false,
+        }
+    }
+}
+
+/// What a request is answered with that cannot be served, and its line in the log.
+type Unserved = Box<(Answer, RequestLine)>;
 
 /// What a handshake has agreed on, beside the subprotocol.
 pub(super) struct Agreed {
@@ -71,10 +89,14 @@ impl Shard {
             Ok(Some(end)) => {
                 let rest = handshake.received.split_off(end);
                 let head = std::mem::take(&mut handshake.received).into_boxed_slice();
-                (self.cx.open(session, head), rest)
+                let opening = self.cx.open(session, head);
+                if let Some(advice) = self.cx.advice.take() {
+                    handler.notice(Notice::Advice(advice));
+                }
+                (opening, rest)
             }
             Err(error) => {
-                let request_line = request_line(&handshake.received);
+                let request_line = RequestLine::read(&handshake.received, self.cx.micros);
                 (refuse(&error, request_line), Vec::new())
             }
         };
@@ -130,7 +152,7 @@ impl Shard {
                 deciding.request_line = request_line;
                 self.decide(id, Verdict::Answer(answer), handler);
             }
-            Verdict::Answer(answer) if session.is_away() => self.turn_away(id, answer, handler),
+            Verdict::Answer(answer) if session.is_away() => self.turn_away(id, answer, BY_THE_PROGRAM, handler),
             Verdict::Answer(answer) => {
                 let piece = Piece::Shared(answer.body.clone());
                 self.cx.answer_asked(session, &answer.into(), piece, request_line, handler);
@@ -148,7 +170,8 @@ impl Shard {
         self.cx.counts.handshake_timeouts += 1;
         if session.is_away() {
             let id = session.id;
-            self.turn_away(id, Answer::plain(503, UNDECIDED), handler);
+            self.cx.tell_closed(session, Some(UNDECIDED), handler);
+            self.turn_away(id, Answer::plain(503, UNDECIDED), UNDECIDED.as_bytes(), handler);
             return;
         }
         let (answer, reason, line) = match &mut session.phase {
@@ -158,12 +181,14 @@ impl Shard {
                 return;
             }
             Phase::Handshake(handshake) => {
-                let line = request_line(&handshake.received);
+                let waited = self.cx.limits.handshake_timeout.unwrap_or_default().as_micros() as u64;
+                let line = RequestLine::read(&handshake.received, self.cx.micros.saturating_sub(waited));
                 (Answer::plain(408, "The request head did not arrive in time."), Reason::Timeout, line)
             }
             Phase::Deciding(deciding) => {
-                let answer = Answer::plain(503, UNDECIDED);
-                (answer, Reason::Undecided, std::mem::take(&mut deciding.request_line))
+                let line = std::mem::take(&mut deciding.request_line);
+                self.cx.tell_closed(session, Some(UNDECIDED), handler);
+                (Answer::plain(503, UNDECIDED), Reason::Undecided, line)
             }
             Phase::Exchange(_) | Phase::Candidate(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
         };
@@ -171,11 +196,12 @@ impl Shard {
     }
 
     /// Answers the request of a session that has no connection of its own, and forgets it.
-    fn turn_away(&mut self, id: SessionId, answer: Answer, handler: &mut impl Handler) {
+    fn turn_away(&mut self, id: SessionId, answer: Answer, why: &[u8], handler: &mut impl Handler) {
         let Some(session) = self.sessions.get(id) else { return };
         let poll = session.lasting_mut().and_then(|lasting| lasting.poll.take());
         self.drop_session(id.slot() as u32, None, handler);
         if let Some(poll) = poll {
+            self.explain(poll, why);
             let piece = Piece::Shared(answer.body.clone());
             self.answer(poll, &answer.into(), piece, handler);
         }
@@ -199,7 +225,7 @@ impl Session {
 impl Context {
     /// Reads a whole head and finds out what it asks for.
     fn open(&mut self, session: &mut Session, head: Box<[u8]>) -> Opening {
-        let line = request_line(&head);
+        let mut line = RequestLine::read(&head, self.micros);
         let parsed = match Head::parse(&head, &self.head_limits) {
             Ok(parsed) => parsed,
             Err(error) => return refuse(&error, line),
@@ -208,10 +234,21 @@ impl Context {
             return Opening::Refuse { answer, reason, request_line: line };
         }
         let upgrade = handshake::is_upgrade(&parsed);
+        if !upgrade {
+            self.advise_on_upgrade(&parsed);
+        }
+        if self.logs_access {
+            line.describe(&parsed, upgrade);
+        }
         let (number, path_params, missed) = match self.route(&parsed, upgrade) {
             Route::Endpoint { number, path_params, missed } => (number, path_params, missed),
             Route::File(answer) => return self.open_file(answer, &parsed, line),
-            Route::Nobody { answer, reason } => return Opening::Refuse { answer, reason, request_line: line },
+            Route::Nobody { answer, reason } => {
+                if self.advice.is_none() {
+                    self.advise(reason, &parsed);
+                }
+                return Opening::Refuse { answer, reason, request_line: line };
+            }
         };
         let endpoint = &self.server.settings().endpoints[number];
         if let Service::Figures(readers) = &endpoint.service {
@@ -222,14 +259,18 @@ impl Context {
             return Opening::Refuse { answer, reason, request_line: line };
         }
         if endpoint.service.opens_by_http() {
-            return self.call(&parsed, (number, path_params), upgrade, line, &head);
+            let opening = self.call(&parsed, (number, path_params), upgrade, line, &head);
+            if opening.is_refused_for_its_origin() {
+                self.advise(Reason::Origin, &parsed);
+            }
+            return opening;
         }
         if !upgrade && matches!(endpoint.service, Service::Http) {
             return match self.exchange(&parsed, line, self.limits.max_body_bytes) {
                 Ok((request, exchange)) => {
                     Opening::Serve { request: Request { head, endpoint: number as u32, ..request }, exchange }
                 }
-                Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
+                Err(refused) => Opening::refuse(*refused),
             };
         }
         if !upgrade && !endpoint.asks {
@@ -250,12 +291,15 @@ impl Context {
                 Ok((agreed, subprotocol)) => {
                     (agreement, request.subprotocol) = (Some(agreed), subprotocol.map(String::into_boxed_str));
                 }
-                Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line: line },
+                Err((reason, answer)) => {
+                    self.advise(reason, &parsed);
+                    return Opening::Refuse { answer, reason, request_line: line };
+                }
             }
         } else if parsed.has_body() {
             return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line: line };
         } else {
-            exchange = Some(Box::new(Exchange::new(&parsed, String::new())));
+            exchange = Some(Box::new(Exchange::new(&parsed, RequestLine::default())));
         }
         request.head = head;
         let asks = endpoint.asks || agreement.is_none();
@@ -265,7 +309,7 @@ impl Context {
     }
 
     /// A request to an endpoint whose sessions are not opened by WebSocket handshakes alone.
-    fn call(&self, parsed: &Head<'_>, at: Matched, upgrade: bool, request_line: String, head: &[u8]) -> Opening {
+    fn call(&self, parsed: &Head<'_>, at: Matched, upgrade: bool, request_line: RequestLine, head: &[u8]) -> Opening {
         let (number, path_params) = at;
         let endpoint = &self.server.settings().endpoints[number];
         let (wish, plan) = match wishes::read(parsed, upgrade, endpoint) {
@@ -287,9 +331,9 @@ impl Context {
                 Err((reason, answer)) => return Opening::Refuse { answer, reason, request_line },
             }
         } else {
-            match self.exchange(parsed, String::new(), self.limits.max_post_bytes()) {
+            match self.exchange(parsed, RequestLine::default(), self.limits.max_post_bytes()) {
                 Ok((described, begun)) => (request, exchange) = (described, Some(begun)),
-                Err((answer, _)) => return Opening::Refuse { answer, reason: Reason::Body, request_line },
+                Err(refused) => return Opening::refuse((refused.0, request_line)),
             }
         }
         request =
@@ -300,13 +344,13 @@ impl Context {
     }
 
     /// A request that a folder answers; or what to answer instead.
-    fn open_file(&self, answer: Box<FileAnswer>, head: &Head<'_>, request_line: String) -> Opening {
+    fn open_file(&self, answer: Box<FileAnswer>, head: &Head<'_>, request_line: RequestLine) -> Opening {
         if head.has_body() {
             return Opening::Refuse { answer: Answer::plain(413, NO_BODY), reason: Reason::Body, request_line };
         }
         match self.exchange(head, request_line, self.limits.max_body_bytes) {
             Ok((_, exchange)) => Opening::Send { answer, exchange },
-            Err((answer, request_line)) => Opening::Refuse { answer, reason: Reason::Body, request_line },
+            Err(refused) => Opening::refuse(*refused),
         }
     }
 
@@ -314,10 +358,10 @@ impl Context {
     fn exchange(
         &self,
         head: &Head<'_>,
-        request_line: String,
+        request_line: RequestLine,
         max_body_bytes: Option<u64>,
-    ) -> Result<(Request, Box<Exchange>), (Answer, String)> {
-        let refuse = |status, text, request_line| Err((Answer::plain(status, text), request_line));
+    ) -> Result<(Request, Box<Exchange>), Unserved> {
+        let refuse = |status, text, request_line| Err(Box::new((Answer::plain(status, text), request_line)));
         let mut exchange = Box::new(Exchange::new(head, request_line));
         if let (Body::Length(length), Some(max)) = (head.body, max_body_bytes)
             && length > max
@@ -393,6 +437,8 @@ impl Context {
         }
         session.until = 0;
         session.last_received = self.now;
+        let (opened, traffic) = (self.now, Traffic::default());
+        session.tally = self.logs_access.then(|| Box::new(Tally { opened, traffic }));
         self.handshake_over(session);
         self.mark_dirty(session);
         self.counts.opened += 1;
@@ -445,9 +491,11 @@ fn agree(head: &Head<'_>, endpoint: &Endpoint) -> Result<(Agreed, Option<String>
     Ok((Agreed { key: upgrade.key.to_owned(), packing }, spoken))
 }
 
-fn refuse(error: &HeadError, request_line: String) -> Opening {
+fn refuse(error: &HeadError, mut request_line: RequestLine) -> Opening {
     // What a ClientHello has in its first line tells nobody anything.
-    let request_line = if *error == HeadError::Tls { "a TLS handshake".into() } else { request_line };
+    if *error == HeadError::Tls {
+        request_line.text = "a TLS handshake".into();
+    }
     let too_large = matches!(error.status(), 414 | 431);
     let reason = if too_large { Reason::TooLarge } else { Reason::Malformed };
     Opening::Refuse { answer: Answer::plain(error.status(), &format!("{error}.")), reason, request_line }

@@ -49,9 +49,9 @@ impl Shard {
     pub fn send(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8], handler: &mut impl Handler) -> usize {
         let form = form.into();
         if let Some(deflated) = self.deflated(id, form, payload) {
-            return self.send_deflated(id, form, deflated, handler);
+            return self.send_deflated(id, form, payload.len(), deflated, handler);
         }
-        self.push(id, payload.len(), handler, |session, cx| match session.carrier {
+        self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
             Carrier::WebSocket => {
                 session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(form.kind), payload, None));
             }
@@ -69,10 +69,10 @@ impl Shard {
     ) -> usize {
         let form = form.into();
         if let Some(deflated) = self.deflated(id, form, &payload) {
-            return self.send_deflated(id, form, deflated, handler);
+            return self.send_deflated(id, form, payload.len(), deflated, handler);
         }
         let header = Header { fin: true, opcode: opcode(form.kind), len: payload.len() as u64, mask: None }.encode();
-        self.push(id, payload.len(), handler, |session, cx| match session.carrier {
+        self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
             Carrier::WebSocket => {
                 session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
                 session.outbox.push_shared(&mut cx.pool, payload);
@@ -91,13 +91,21 @@ impl Shard {
         self.cx.codecs.deflate(&packing, &mut session.own, payload, &mut self.cx.counts)
     }
 
-    fn send_deflated(&mut self, id: SessionId, form: Form, deflated: Vec<u8>, handler: &mut impl Handler) -> usize {
-        self.push(id, deflated.len(), handler, |session, cx| cx.append_deflated(session, form, deflated))
+    fn send_deflated(
+        &mut self,
+        id: SessionId,
+        form: Form,
+        payload_len: usize,
+        deflated: Vec<u8>,
+        handler: &mut impl Handler,
+    ) -> usize {
+        self.push(id, payload_len, deflated.len(), handler, |session, cx| cx.append_deflated(session, form, deflated))
     }
 
     fn push(
         &mut self,
         id: SessionId,
+        payload_len: usize,
         len: usize,
         handler: &mut impl Handler,
         append: impl FnOnce(&mut Session, &mut Context),
@@ -117,6 +125,7 @@ impl Shard {
         }
         append(session, cx);
         cx.counts.messages_out += 1;
+        session.note_message(payload_len);
         cx.mark_dirty(session);
         cx.relieve(session);
         let waiting = session.backlog();
@@ -194,7 +203,7 @@ impl Shard {
 
     /// Puts an event into the outbox of an event stream, written already. Other carriers know no such thing.
     pub fn send_event(&mut self, id: SessionId, block: &[u8], handler: &mut impl Handler) {
-        self.push(id, block.len(), handler, |session, cx| {
+        self.push(id, block.len(), block.len(), handler, |session, cx| {
             if session.carrier == Carrier::Events {
                 session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(block));
             }
@@ -355,6 +364,7 @@ impl Context {
         if !is_plain {
             self.keep_broadcast(session, broadcast);
         }
+        session.note_message(broadcast.len());
         self.mark_dirty(session);
         self.relieve(session);
         Fate::Reached
@@ -491,5 +501,15 @@ impl Context {
         session.hung_up = true;
         session.readable = true;
         self.mark_ready(session);
+    }
+}
+
+impl Session {
+    /// Counts a message that its client is sent.
+    pub(super) fn note_message(&mut self, bytes: usize) {
+        if let Some(tally) = &mut self.tally {
+            tally.traffic.messages_out += 1;
+            tally.traffic.bytes_out += bytes as u64;
+        }
     }
 }

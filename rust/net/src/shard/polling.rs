@@ -11,6 +11,7 @@ use super::context::millis;
 use super::wishes::UNKNOWN;
 use crate::carrier::Carrier;
 use crate::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
+use crate::figures::Reason;
 use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting, Secret};
@@ -130,8 +131,20 @@ impl Shard {
     ) {
         let mut fields = self.sessions.get(id).map(Session::take_fields).unwrap_or_default();
         fields.extend(more);
+        if status >= 400 {
+            self.explain(id, &body);
+        }
         let reply: Reply = plain(status, "", &fields);
         self.answer(id, &reply, Piece::Shared(body.into()), handler);
+    }
+
+    /// Notes for the access log why a request of the shard's own is refused.
+    pub(super) fn explain(&mut self, id: SessionId, words: &[u8]) {
+        if self.cx.logs_access
+            && let Some(exchange) = self.sessions.get(id).and_then(Session::exchange)
+        {
+            exchange.request_line.explain(Reason::Handler, words);
+        }
     }
 
     /// Answers a request of the shard's own in words.
@@ -227,6 +240,7 @@ impl Shard {
         }
         session.pinged = false;
         if let Some(lasting) = session.lasting_mut() {
+            lasting.has_spoken = true;
             lasting.posts.push_front(connection);
             // How long a poll has waited is counted from its beginning.
             if lasting.poll.is_none() {
@@ -267,7 +281,7 @@ impl Shard {
                 Packet::Ping | Packet::Nothing => {}
             }
         }
-        self.cx.counts.messages_in += u64::from(messages);
+        self.cx.note_received(session, messages, bytes);
         if let Some(link) = session.link.clone()
             && messages > 0
         {

@@ -10,7 +10,7 @@ use crate::support::http::{Response, Visitor, get, post};
 use crate::support::quiet;
 use crate::support::recorder::{Event, Manner};
 use hubbub_net::proto::message::Kind;
-use hubbub_net::{Endpoint, EngineIo, Limits, Link, Service, Settings};
+use hubbub_net::{Endpoint, EngineIo, Limits, Link, Notice, Service, Settings};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(100);
@@ -305,6 +305,26 @@ fn who_posts_to_a_session_that_has_just_ended_still_gets_its_last_words() {
     caller.expect("4a");
     caller.expect("1");
     assert!(!house.left_over().iter().any(|event| matches!(event, Event::Message(..))));
+}
+
+#[test]
+fn the_access_log_says_why_a_request_of_engine_io_is_refused() {
+    let mut house = house(|_, _| {});
+    let proxied = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (target, fields, why) in [
+        ("/io?EIO=3&transport=polling", "", "the client speaks Engine.IO 3 (socket.io-client 2): use version 3 or 4"),
+        ("/io?EIO=5&transport=polling", "", "Unsupported protocol version"),
+        ("/io?EIO=4&transport=polling&sid=secret", "", "Session ID unknown"),
+        ("/io?EIO=4&transport=websocket", proxied, "a WebSocket handshake without Upgrade: does a proxy leave it out?"),
+    ] {
+        assert_eq!(Visitor::to(&house).ask(&get(target, fields)).status, 400, "{target}");
+        match house.notice(|notice| matches!(notice, Notice::Answered { .. })) {
+            Notice::Answered { why: told, request_line, .. } => {
+                assert_eq!((&*told, request_line.contains("secret")), (why, false));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 // ---- what the reference does, seen on the wire

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing")]
 
 mod accepting;
+mod access_log;
 mod closing;
 mod comet;
 mod comet_bounds;

@@ -152,7 +152,7 @@ fn an_upgrade_with_a_body_is_refused_and_the_body_is_no_request() {
         request.extend_from_slice(canary.as_bytes());
         // `answer` sees to it that the connection ends after one response.
         assert_eq!(status(&house, &request), 400);
-        assert_eq!(house.answered(), (400, "GET /".into()));
+        assert_eq!(house.answered(), (400, "WebSocket /".into()));
     }
     house.counts_to(2, |counts| counts.refused);
 }
@@ -359,7 +359,7 @@ fn a_head_that_is_not_complete_in_time_gets_408_and_silence_gets_nothing() {
 #[test]
 fn a_user_that_does_not_decide_in_time_is_decided_for() {
     let mut settings = asking();
-    settings.limits.handshake_timeout = Some(Duration::from_millis(100));
+    settings.limits.request_timeout = Some(Duration::from_millis(100));
     let mut house = House::open(settings, Manner::default());
     let mut client = house.connect();
     let bytes = client.request("/", &[], &[]);
@@ -369,7 +369,38 @@ fn a_user_that_does_not_decide_in_time_is_decided_for() {
         Event::Request(link, _) => Some(link.id()),
         _ => None,
     });
-    house.closed(id);
+    assert!(house.closed(id).is_undecided(), "the user is told why");
+}
+
+#[test]
+fn a_user_may_take_longer_to_decide_than_a_head_may_take_to_come() {
+    let mut settings = asking();
+    settings.limits.handshake_timeout = Some(Duration::from_secs(1));
+    settings.limits.request_timeout = None;
+    settings.max_handshakes = 1;
+    let mut house = House::open(settings, Manner::default());
+    let mut ids = Vec::new();
+    // None of them takes up a place among the handshakes.
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = house.connect();
+        let bytes = client.request("/", &[], &[]);
+        client.raw(&bytes);
+        clients.push(client);
+        let id = house.expect("a request", |event| match event {
+            Event::Request(link, _) if !ids.contains(&link.id()) => Some(link.id()),
+            _ => None,
+        });
+        ids.push(id);
+    }
+    // A head that does not come in time says that the time has passed.
+    let mut half = house.connect();
+    half.raw(b"GET / HTTP/1.1\r\nHost: h\r\n");
+    assert_eq!(half.answer().status, 408);
+    for (client, id) in clients.iter_mut().zip(ids) {
+        house.post(id, Command::Verdict(id, Verdict::Accept { subprotocol: None, fields: Vec::new() }));
+        assert_eq!(client.answer().status, 101);
+    }
 }
 
 /// Row 9: a reset at any point of the handshake concerns that connection alone.

@@ -410,6 +410,26 @@ fn what_comes_too_late_for_the_order_of_ids_is_a_gap() {
 }
 
 #[test]
+fn rooms_that_are_joined_together_are_told_together_in_order() {
+    let mut house = house(|limits| limits.history_messages = 100);
+    let (mut stream, _) = listen(&mut house, None, &["x"]);
+    say(&mut house, &["x"], "0");
+    let last = last_id(&mut stream, "0");
+    say(&mut house, &["x"], "1");
+    say(&mut house, &["y"], "2");
+    say(&mut house, &["x"], "3");
+    let (mut stream, link) = listen(&mut house, Some(&last), &[]);
+    house.join(&link, "x");
+    say(&mut house, &["y"], "4");
+    say(&mut house, &["x"], "5");
+    house.join(&link, "y");
+    say(&mut house, &["x", "y"], "6");
+    house.post(link.id(), Command::CatchUp(link.id()));
+    say(&mut house, &["x"], "7");
+    assert_eq!(told(&house, &mut stream, &link), ["1", "2", "3", "4", "5", "6", "7"]);
+}
+
+#[test]
 fn a_late_join_leaves_the_place_where_it_was() {
     let mut house = house(|limits| limits.history_messages = 100);
     let (mut stream, _) = listen(&mut house, None, &["x"]);

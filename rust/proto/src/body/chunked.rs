@@ -106,7 +106,7 @@ impl Chunks {
                     return Ok((!content.is_empty()).then_some(content));
                 }
                 At::Extension(_) => {
-                    if !self.skip(input, &mut Chunks::extend)? {
+                    if !self.skip(input, Chunks::extend)? {
                         return Ok(None);
                     }
                     if !matches!(self.at, At::Extension(extension) if extension.may_end()) {
@@ -133,7 +133,7 @@ impl Chunks {
     fn skip(
         &mut self,
         input: &mut &[u8],
-        mut count: impl FnMut(&mut Chunks, &[u8]) -> Result<(), BodyError>,
+        count: fn(&mut Chunks, &[u8]) -> Result<(), BodyError>,
     ) -> Result<bool, BodyError> {
         let end = memchr3(b'\r', b'\n', 0, input);
         let text = &input[..end.unwrap_or(input.len())];

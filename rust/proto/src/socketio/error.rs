@@ -17,11 +17,11 @@ pub enum PacketError {
     NamespaceTooLong,
     /// The number of an acknowledgement does not fit into 64 bits, or has more than 20 digits.
     AckId,
-    /// What follows is not JSON, or has a lone surrogate.
+    /// What follows is not JSON.
     Json,
     /// Arrays and objects nested too deep.
     JsonTooDeep,
-    /// A number that is too long, or beyond what a double can hold.
+    /// A number that is too long.
     JsonNumber,
     /// No JSON where the type asks for it, or JSON of another kind, or where there must be none.
     Data,
@@ -56,7 +56,7 @@ impl fmt::Display for PacketError {
             PacketError::AckId => "the number of an acknowledgement is too large",
             PacketError::Json => "a packet's data is not JSON",
             PacketError::JsonTooDeep => "a packet's data is nested too deep",
-            PacketError::JsonNumber => "a packet's data has a number out of range",
+            PacketError::JsonNumber => "a packet's data has a number that is too long",
             PacketError::Data => "a packet's data does not fit its type",
             PacketError::EventName => "an event's name is neither text nor a number",
             PacketError::ReservedEvent => "an event's name is reserved",

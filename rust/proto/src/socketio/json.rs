@@ -1,9 +1,8 @@
 //! The JSON of a packet, read once from end to end: checked, and made into values by whoever wants some.
 //!
 //! Refused is what others would not read, or not all alike: more arrays and objects in one another than the limit,
-//! numbers of more than [`MAX_NUMBER_BYTES`] or beyond a double, NaN and Infinity, escaped surrogates that are no pair,
-//! control characters in strings. The text goes out again as it came in, so whatever passes here must be safe for every
-//! other client.
+//! numbers of more than [`MAX_NUMBER_BYTES`], NaN and Infinity, control characters in strings. Escaped surrogates that are
+//! no pair are what JavaScript writes of a text that was cut in the middle of a character: they are U+FFFD.
 
 use std::ops::Range;
 
@@ -20,9 +19,6 @@ pub const MAX_DEPTH: u32 = 200;
 
 /// The longest number, in characters. What a JavaScript program writes has 25 at most.
 pub const MAX_NUMBER_BYTES: usize = 1024;
-
-/// An integer of so many digits is certain to fit into a double.
-const SAFE_DIGITS: usize = 300;
 
 /// Where a piece of text stands: half the size of a `Range<usize>`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -78,7 +74,7 @@ pub trait Build {
     fn null(&mut self) -> Self::Value;
     /// `true` or `false`.
     fn bool(&mut self, is: bool) -> Self::Value;
-    /// A number as it stands there, and whether it has neither a point nor an exponent.
+    /// A number as it stands there, and whether it has neither a point nor an exponent. It may be beyond a double.
     fn number(&mut self, number: &str, is_int: bool) -> Self::Value;
     /// Text, its escapes resolved.
     fn text(&mut self, text: &str) -> Self::Value;
@@ -251,10 +247,6 @@ impl<'j, 'b, B: Build> Walk<'j, 'b, B> {
             return Err(PacketError::JsonNumber);
         }
         let is_int = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-        let may_overflow = number.len() > SAFE_DIGITS || (!is_int && number.contains(['e', 'E']));
-        if may_overflow && !number.parse().is_ok_and(f64::is_finite) {
-            return Err(PacketError::JsonNumber);
-        }
         Ok((number, is_int))
     }
 }
@@ -275,6 +267,36 @@ impl Key {
             _ => Key::Other,
         }
     }
+}
+
+/// The text with U+FFFD for each escaped surrogate that is no half of a pair; `None`: there is none. What is written
+/// takes as many bytes as it did.
+pub(super) fn well_formed(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut fixed: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
+        at += found;
+        let unit = escaped_unit(&bytes[at..]);
+        let is_pair = matches!(unit, Some(0xd800..=0xdbff))
+            && matches!(bytes.get(at + 6..).and_then(escaped_unit), Some(0xdc00..=0xdfff));
+        at += match unit {
+            Some(_) if is_pair => 12,
+            Some(0xd800..=0xdfff) => {
+                fixed.get_or_insert_with(|| bytes.to_vec())[at..at + 6].copy_from_slice(br"\ufffd");
+                6
+            }
+            // A backslash behind a backslash begins nothing.
+            _ => 2.min(bytes.len() - at),
+        };
+    }
+    fixed.and_then(|fixed| String::from_utf8(fixed).ok())
+}
+
+/// The UTF-16 code unit that an escape stands for, if one begins here.
+fn escaped_unit(bytes: &[u8]) -> Option<u16> {
+    let digits = bytes.strip_prefix(br"\u")?.get(..4)?;
+    digits.iter().all(u8::is_ascii_hexdigit).then(|| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())?
 }
 
 fn syntax(_: impl Sized) -> PacketError {

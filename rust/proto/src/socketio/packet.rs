@@ -8,7 +8,7 @@ use jiter::{Jiter, Peek};
 
 use super::Limits;
 use super::error::PacketError;
-use super::json::{Build, MAX_DEPTH, Placeholder, Span, Spans, Walk};
+use super::json::{Build, MAX_DEPTH, Placeholder, Span, Spans, Walk, well_formed};
 
 /// Names that the clients' and the server's own events have. A peer cannot send them.
 pub const RESERVED_EVENTS: [&str; 6] =
@@ -113,6 +113,17 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse_with<B: Build>(text: &'a str, limits: &Limits, build: &mut B) -> Result<Built<'a, B>, PacketError> {
+        match Packet::read(text, limits, build) {
+            // PERF: only what cannot be read is looked through.
+            Err(PacketError::Json) => match well_formed(text) {
+                Some(text) => Packet::read(&text, limits, build).map(|(packet, value)| (packet.into_owned(), value)),
+                None => Err(PacketError::Json),
+            },
+            read => read,
+        }
+    }
+
+    fn read<B: Build>(text: &'a str, limits: &Limits, build: &mut B) -> Result<Built<'a, B>, PacketError> {
         if text.len() > limits.max_packet_bytes.min(u32::MAX as usize) {
             return Err(PacketError::TooBig);
         }
