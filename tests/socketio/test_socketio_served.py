@@ -90,6 +90,8 @@ async def test_a_server_has_its_client_below_its_path(serve: Serve, folder: Path
             kind = "application/json" if name.endswith(".map") else "text/javascript; charset=utf-8"
             assert (plain.status, plain.headers["content-type"]) == (200, kind)
             assert plain.body == (folder / name).read_bytes()
+            # A module, or a script with integrity, from another origin is nothing without that.
+            assert plain.headers["access-control-allow-origin"] == "*"
             for coding, end in (("br", ".br"), ("gzip", ".gz")):
                 answer = await visitor.get(f"/socket.io/{name}", f"Accept-Encoding: {coding}\r\n")
                 assert (answer.status, answer.headers["content-encoding"]) == (200, coding)

@@ -35,10 +35,10 @@ pub enum Command {
     Introduce(SessionId),
     /// The session has joined a room (the directory knows it already).
     Join(SessionId, Space, Arc<str>),
+    /// An event stream has entered the rooms that it enters together: now it is told what it has missed in all of them.
+    CatchUp(SessionId),
     /// The session has left a room (the directory knows it already).
     Leave(SessionId, Space, Arc<str>),
-    /// Further rooms will be joined before what was missed in them is told; or these were all.
-    Joining(SessionId, bool),
     /// Begin the closing handshake.
     Close(SessionId, CloseCode, String),
     /// Drop the connection without a word.
@@ -82,8 +82,8 @@ impl Command {
             | Command::Arrive(id)
             | Command::Introduce(id)
             | Command::Join(id, ..)
+            | Command::CatchUp(id)
             | Command::Leave(id, ..)
-            | Command::Joining(id, _)
             | Command::Close(id, ..)
             | Command::Abort(id)
             | Command::Ping(id, _)

@@ -8,7 +8,7 @@ use hubbub_proto::head::Head;
 use hubbub_proto::response::FieldLines;
 
 use crate::id::SessionId;
-use crate::lasting::Secret;
+use crate::lasting::{Dialect, Secret};
 use crate::peer::Peer;
 use crate::request_line::RequestLine;
 use crate::timers::Millis;
@@ -102,6 +102,8 @@ pub(crate) type Fields = Vec<(String, String)>;
 pub(crate) struct Post {
     pub(crate) session: SessionId,
     pub(crate) secret: Secret,
+    /// What its client speaks.
+    pub(crate) dialect: Dialect,
     /// `None`: it was taken in.
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) fields: Fields,

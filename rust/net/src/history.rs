@@ -172,7 +172,7 @@ impl Histories {
         since.epoch == epoch && names.iter().all(|name| forgotten(name) <= since.offset)
     }
 
-    /// The broadcasts to these rooms behind that place, each once, in order; all that are kept if the place is not ours.
+    /// The broadcasts to these rooms behind that place, each once, in order; all that are kept if the place is none of ours.
     pub(crate) fn kept(&self, names: &[Arc<str>], since: Since, epoch: u32) -> Vec<Arc<Broadcast>> {
         let after = if since.epoch == epoch { since.offset } else { 0 };
         let mut found: Vec<_> = Vec::new();

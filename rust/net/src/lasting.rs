@@ -77,7 +77,7 @@ pub(crate) struct Lasting {
     /// What no connection has been given.
     waiting: VecDeque<Entry>,
     waiting_bytes: usize,
-    /// When the first of that was put there.
+    /// When the oldest of that was said.
     waiting_since: Millis,
 }
 
@@ -206,9 +206,9 @@ impl Lasting {
         self.waiting.push_back(entry);
     }
 
-    /// Nothing has waited before: no poll could have come for it.
-    pub(crate) fn is_fresh(&self, now: Millis) -> bool {
-        self.waiting.is_empty() || self.waiting_since == now
+    /// What waits has not waited for longer: a client that asks again and again may be about to fetch it.
+    pub(crate) fn has_waited_at_most(&self, time: Millis, now: Millis) -> bool {
+        self.waiting.is_empty() || self.waiting_since + time >= now
     }
 
     /// Remembers a message that the connection has been given, and forgets older ones beyond so many bytes.
@@ -358,6 +358,18 @@ mod tests {
                 assert_eq!(payload(&mut lasting, false), expected);
             }
         }
+    }
+
+    #[test]
+    fn it_is_known_for_how_long_something_has_waited() {
+        let mut lasting = lasting();
+        assert!(lasting.has_waited_at_most(5, 100));
+        lasting.queue(own("a"), 100);
+        lasting.queue(own("b"), 104);
+        assert_eq!([105, 106].map(|now| lasting.has_waited_at_most(5, now)), [true, false]);
+        payload(&mut lasting, false);
+        lasting.queue(own("c"), 200);
+        assert!(lasting.has_waited_at_most(5, 205));
     }
 
     #[test]

@@ -168,12 +168,12 @@ pub(crate) struct Rare {
     pub(crate) lasting: Option<Box<Lasting>>,
     /// On an event stream: what the client has seen before it came.
     pub(crate) since: Option<Since>,
-    /// Rooms of which it is still to be told what it has missed.
+    /// Where that place is in this server's life: the newest broadcast that its client has been told, of those that rooms remember.
+    pub(crate) told: u64,
+    /// Rooms of which it is still to be told what it has missed. Meanwhile it gets nothing that rooms remember.
     pub(crate) missed: Vec<Arc<str>>,
-    /// Further rooms are being joined: all that was missed is told together, in one order.
-    pub(crate) joining: bool,
-    /// The number of the last broadcast that it was given, or has seen; none before it can be given any more.
-    pub(crate) given: u64,
+    /// The newest broadcast when that began.
+    pub(crate) held_from: u64,
     /// Rooms of which it has been told.
     pub(crate) caught_up: Vec<Arc<str>>,
 }
@@ -254,15 +254,15 @@ impl Session {
         self.rare.as_ref().is_some_and(|rare| !rare.missed.is_empty())
     }
 
-    /// That may be told now.
-    pub(crate) fn has_joined_all(&self) -> bool {
-        self.rare.as_ref().is_none_or(|rare| !rare.joining)
-    }
-
-    /// What it is still to be told includes this broadcast.
-    pub(crate) fn misses_this(&self, broadcast: &Broadcast) -> bool {
-        let missed = self.rare.as_ref().map(|rare| &rare.missed);
-        broadcast.stamp.is_some() && missed.is_some_and(|missed| broadcast.is_for_any(missed))
+    /// Its client has been told this broadcast, or will be with all that it has missed.
+    pub(crate) fn is_told(&mut self, broadcast: &Broadcast) -> bool {
+        let Some(rare) = self.rare.as_mut().filter(|rare| rare.since.is_some()) else { return false };
+        let Some(stamp) = broadcast.stamp else { return false };
+        let told = !rare.missed.is_empty() || stamp.offset <= rare.told;
+        if !told {
+            rare.told = stamp.offset;
+        }
+        told
     }
 
     /// It has no connection of its own just now.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hubbub_net::{
-    Broadcast, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId, ShardHandle,
-    Target,
+    Broadcast, Carrier, Command, CommandBatch, Delivery, Form, Link, Parcel, Piece, Reply, Server, SessionId,
+    ShardHandle, Space, Target,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -385,11 +385,27 @@ impl Core {
 
     /// On the loop's thread: whoever was arriving has arrived.
     pub(crate) fn introduce(&self, home: &mut Home) {
-        for id in std::mem::take(&mut home.joining) {
-            self.let_obey(home, id.shard(), Command::Joining(id, false));
-        }
         for id in std::mem::take(&mut home.arriving) {
             self.let_obey(home, id.shard(), Command::Introduce(id));
+        }
+    }
+
+    // ---- rooms
+
+    /// Lets a session's shard know that it has joined a room. An event stream is told what it has missed there at the next
+    /// flush, together with what it has missed in the other rooms that it joins until then; or now, on any other thread.
+    pub(crate) fn join(&self, py: Python<'_>, link: &Link, space: Space, room: Arc<str>) {
+        let id = link.id();
+        self.post(py, id.shard(), Command::Join(id, space, room));
+        if link.carrier() == Carrier::Events && home::with(self.key(), |home| home.joined.push(id)).is_none() {
+            self.post(py, id.shard(), Command::CatchUp(id));
+        }
+    }
+
+    /// On the loop's thread: whoever has joined rooms has joined all of them for now.
+    pub(crate) fn catch_up(&self, home: &mut Home) {
+        for id in std::mem::take(&mut home.joined) {
+            self.let_obey(home, id.shard(), Command::CatchUp(id));
         }
     }
 

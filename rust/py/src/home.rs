@@ -12,12 +12,13 @@ use crate::inbox::Batch;
 /// What the loop's thread holds for one server.
 pub(crate) struct Home {
     pub(crate) way: Way,
-    /// Sessions that have come back and join rooms: at the next flush they have joined all.
-    pub(crate) joining: Vec<SessionId>,
     /// A flush will come without being asked for.
     pub(crate) scheduled: bool,
     /// Sessions that the user is just getting to know: until the next flush, broadcasts to everyone are held for them.
     pub(crate) arriving: Vec<SessionId>,
+    /// Event streams that have joined rooms since the last flush: what they have missed is told at the next one, of all rooms
+    /// that a handler has joined meanwhile.
+    pub(crate) joined: Vec<SessionId>,
 }
 
 /// How commands reach the shards.
@@ -55,8 +56,7 @@ pub(crate) fn is_here(key: usize) -> bool {
 /// Makes this thread the server's home.
 pub(crate) fn settle(key: usize, way: Way) {
     HOMES.with(|homes| {
-        let home = Home { way, joining: Vec::new(), scheduled: false, arriving: Vec::new() };
-        homes.borrow_mut().push((key, home));
+        homes.borrow_mut().push((key, Home { way, scheduled: false, arriving: Vec::new(), joined: Vec::new() }))
     });
 }
 
@@ -70,16 +70,6 @@ pub(crate) fn leave(key: usize) -> Option<Home> {
 }
 
 impl Home {
-    /// A session joins a room. What it has missed there is told together with that of further rooms. `true`: it is the
-    /// first one.
-    pub(crate) fn begin_joining(&mut self, id: SessionId) -> bool {
-        let begins = !self.joining.contains(&id);
-        if begins {
-            self.joining.push(id);
-        }
-        begins
-    }
-
     /// `true`, once: somebody must see to a flush.
     #[must_use]
     pub(crate) fn wants_flush(&mut self) -> bool {

@@ -18,7 +18,7 @@ use crate::core::{Core, lock};
 use crate::opening::{Opening, proxy_address, remote_address};
 use crate::place::Place;
 use crate::waiting::{Done, Ping, Recv, Wait, Waits, What};
-use crate::{errors, events, home, objects};
+use crate::{errors, events, objects};
 
 /// One session. Made by the server only.
 ///
@@ -135,13 +135,7 @@ impl Session {
 
     fn enter(&self, py: Python<'_>, space: Space, room: &str, most: Option<usize>) -> PyResult<()> {
         match self.core.server.rooms(space).join(&self.link, room, most) {
-            Joined::Now(name) => {
-                let (id, streams) = (self.id(), space == Space::Hub && self.link.carrier() == Carrier::Events);
-                if streams && home::with(self.core.key(), |home| home.begin_joining(id)) == Some(true) {
-                    self.core.post(py, id.shard(), Command::Joining(id, true));
-                }
-                self.core.post(py, id.shard(), Command::Join(id, space, name));
-            }
+            Joined::Now(name) => self.core.join(py, &self.link, space, name),
             Joined::Already => {}
             Joined::Full => return Err(errors::too_many_rooms(py, most.unwrap_or_default())),
             Joined::Ended => return Err(self.closed_error(py)),

@@ -64,6 +64,21 @@ test("arguments come back as they were, bytes at any depth", async () => {
   socket.close();
 });
 
+test("a client with subprotocols, and one that writes bytes in base64, get along", async () => {
+  for (const more of [{ protocols: ["mine", "other"] }, { forceBase64: true }]) {
+    const socket = await connected("/", more);
+    socket.emit("echo", Buffer.from([1, 2, 3]));
+    assert.deepEqual(await socket.next(), ["echo", Buffer.from([1, 2, 3])]);
+    // By whatever transport it goes on.
+    if (TRANSPORTS === "polling,websocket") {
+      if (socket.io.engine.transport.name !== "websocket") await once(socket.io.engine, "upgrade");
+      socket.emit("echo", Buffer.alloc(1000, 7));
+      assert.deepEqual(await socket.next(), ["echo", Buffer.alloc(1000, 7)]);
+    }
+    socket.close();
+  }
+});
+
 test("what is sent before the connection is open arrives in order", async () => {
   const socket = open();
   for (let number = 0; number < 50; number++) socket.emit("echo", number, Buffer.from([number]));

@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
 use crate::handler::{Handler, Notice, Request};
 use crate::id::SessionId;
-use crate::lasting::{Lasting, Terms};
+use crate::lasting::{Dialect, Lasting, Terms};
 use crate::link::Link;
 use crate::request_line::RequestLine;
 use crate::server::Full;
@@ -80,7 +80,7 @@ impl Shard {
                 if self.find(&named).is_none() {
                     return self.refuse_call(slot, opening, handler);
                 }
-                self.take_post(slot, named, opening, rest, handler);
+                self.take_post(slot, named, Dialect::Comet, opening, rest, handler);
             }
             Wish::EngineIo { query, named, method } => {
                 let upgrade = opening.agreed.is_some();
@@ -97,7 +97,9 @@ impl Shard {
                     (Ok(engineio::Request::Poll), Some(named)) => {
                         self.take_poll(slot, named.id, (None, false), opening, rest, handler);
                     }
-                    (Ok(engineio::Request::Post), Some(named)) => self.take_post(slot, named, opening, rest, handler),
+                    (Ok(engineio::Request::Post), Some(named)) => {
+                        self.take_post(slot, named, Dialect::EngineIo, opening, rest, handler);
+                    }
                     (Ok(engineio::Request::Upgrade), Some(named)) => self.offer(slot, named.id, opening, rest, handler),
                     (Ok(_), None) => self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler),
                     (Err(code), _) => self.refuse_as(slot, (Reason::Handshake, code), opening, handler),
@@ -136,9 +138,17 @@ impl Shard {
     }
 
     /// Takes in packets for a session.
-    fn take_post(&mut self, slot: u32, named: Named, mut opening: New, rest: Vec<u8>, handler: &mut impl Handler) {
+    fn take_post(
+        &mut self,
+        slot: u32,
+        named: Named,
+        dialect: Dialect,
+        mut opening: New,
+        rest: Vec<u8>,
+        handler: &mut impl Handler,
+    ) {
         let fields = std::mem::take(&mut opening.plan.fields);
-        let post = Post { session: named.id, secret: named.secret, body: Some(Vec::new()), fields };
+        let post = Post { session: named.id, secret: named.secret, dialect, body: Some(Vec::new()), fields };
         self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
         self.posted(slot, handler);
     }

@@ -136,15 +136,13 @@ impl Context {
     /// Tells an event stream its place, so that nothing is missed before the first broadcast.
     pub(super) fn write_place(&mut self, session: &mut Session) {
         if self.limits.history_messages > 0 || self.server.directory().remembers() {
-            if let Some(rare) = session.rare.as_mut() {
-                rare.given = self.histories.newest;
-            }
             let place = Since { epoch: self.server.epoch(), offset: self.histories.newest }.text();
             session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(format!("id: {place}\n\n").as_bytes()));
         }
     }
 
-    /// Gives an event stream what its rooms remember of the time in which it was away.
+    /// Gives an event stream what its rooms remember of the time in which it was away, of all that it has joined together in
+    /// one row, and what was said meanwhile in those that it has joined before.
     pub(super) fn catch_up(&mut self, session: &mut Session) {
         let Some(rare) = session.rare.as_mut() else { return };
         let Some(since) = rare.since else { return };
@@ -153,30 +151,40 @@ impl Context {
             // Nothing is remembered anywhere: the id is the user's own.
             return;
         }
-        let earlier = rare.caught_up.clone();
-        rare.caught_up.extend_from_slice(&names);
-        let epoch = self.server.epoch();
-        let given = rare.given;
-        let mut kept = self.histories.kept(&names, since, epoch);
-        // What it has got as a member of another room does not come again.
-        kept.retain(|broadcast| !broadcast.is_for_any(&earlier));
-        // Nor what lies before that: the last id that the client sees would go back.
-        let is_behind = |broadcast: &Arc<Broadcast>| broadcast.stamp.is_some_and(|stamp| stamp.offset <= given);
-        let all = kept.len();
-        kept.retain(|broadcast| !is_behind(broadcast));
-        if kept.len() < all || !self.histories.is_gapless(&names, since, epoch) {
+        let (id, epoch, told) = (session.id, self.server.epoch(), rare.told);
+        let held = Since { epoch, offset: rare.held_from };
+        let earlier = rare.caught_up.len();
+        rare.caught_up.extend(names);
+        let (earlier, names) = rare.caught_up.split_at(earlier);
+        let is_late = |broadcast: &Broadcast| broadcast.stamp.is_some_and(|stamp| stamp.offset <= told);
+        let mut kept = self.histories.kept(names, since, epoch);
+        // Ids only rise: what lies before one that the client has seen, in a room that it had not joined yet, comes too late.
+        let late = kept.iter().any(|broadcast| is_late(broadcast) && !broadcast.is_for_any(earlier));
+        let gap =
+            late || !self.histories.is_gapless(names, since, epoch) || !self.histories.is_gapless(earlier, held, epoch);
+        kept.retain(|broadcast| !is_late(broadcast));
+        kept.extend(self.histories.kept(earlier, held, epoch));
+        kept.sort_by_key(|broadcast| broadcast.stamp.map(|stamp| stamp.offset));
+        kept.dedup_by_key(|broadcast| broadcast.stamp.map(|stamp| stamp.offset));
+        kept.retain(|broadcast| {
+            !broadcast.skip.contains(&id)
+                && !broadcast.except.iter().any(|room| names.contains(room) || earlier.contains(room))
+        });
+        if gap {
             session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(b"event: gap\ndata:\n\n"));
         }
-        if let Some(last) = kept.last().and_then(|broadcast| broadcast.stamp) {
-            rare.given = last.offset;
+        if let Some(stamp) = kept.last().and_then(|broadcast| broadcast.stamp) {
+            rare.told = stamp.offset;
         }
         if since.epoch != epoch && kept.is_empty() {
             // From here on it has a place, so that it does not come with the same id again.
+            rare.told = self.histories.newest;
             self.write_place(session);
         }
         for broadcast in kept {
             let block = broadcast.carried(Carrier::Events).clone();
             session.outbox.push_shared(&mut self.pool, block);
+            session.note_message(broadcast.len());
             self.counts.replayed += 1;
         }
         self.mark_dirty(session);

@@ -26,6 +26,9 @@ impl Shard {
             self.cx.fail_for(session, violation, handler);
             return;
         }
+        if session.misses() {
+            self.cx.catch_up(session);
+        }
         self.cx.say_goodbye(session, code, reason);
         if !session.carrier.is_websocket() {
             // Nothing answers to that.

@@ -371,8 +371,8 @@ impl Shard {
             Command::Arrive(id) => self.arrive(id),
             Command::Introduce(id) => self.introduce(id, handler),
             Command::Join(id, space, room) => self.join(id, space, &room),
+            Command::CatchUp(id) => self.catch_up(id),
             Command::Leave(id, space, room) => self.leave(id, space, &room),
-            Command::Joining(id, more) => self.joining(id, more),
             Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
             Command::Abort(id) => {
                 if self.sessions.get(id).is_some() {
@@ -447,7 +447,8 @@ impl Shard {
 
     // ---- rooms
 
-    /// Makes the session a member of this shard's part of the room.
+    /// Makes the session a member of this shard's part of the room. An event stream that has come back is told what it has
+    /// missed there by [`Shard::catch_up`], and until then nothing that its rooms remember: ids only rise.
     pub fn join(&mut self, id: SessionId, space: Space, room: &Arc<str>) {
         // Who joins while the request is being decided is a member from the 101 on.
         let may = |session: &mut Session| matches!(session.phase, Phase::Open | Phase::Deciding(_));
@@ -457,23 +458,28 @@ impl Shard {
         if let Some(session) = self.sessions.get(id)
             && let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some() && space == Space::Hub)
         {
+            if rare.missed.is_empty() {
+                rare.held_from = self.cx.histories.newest;
+            }
             rare.missed.push(room.clone());
-            self.cx.mark_dirty(session);
         }
     }
 
-    /// Says whether a session that has come back will join further rooms now.
-    pub fn joining(&mut self, id: SessionId, more: bool) {
-        let Some(session) = self.sessions.get(id) else { return };
-        if let Some(rare) = session.rare.as_mut().filter(|rare| rare.since.is_some()) {
-            rare.joining = more;
-            self.cx.mark_dirty(session);
+    /// Tells an event stream what it has missed in the rooms that it has joined.
+    pub fn catch_up(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get(id).filter(|session| session.is_open() && session.misses()) {
+            self.cx.catch_up(session);
         }
     }
 
     /// Ends a membership.
     pub fn leave(&mut self, id: SessionId, space: Space, room: &str) {
         let Some(session) = self.sessions.get(id) else { return };
+        let knows = session.rare.as_ref().is_some_and(|rare| rare.caught_up.iter().any(|known| &**known == room));
+        if space == Space::Hub && knows && session.misses() {
+            // What was said there before still arrives.
+            self.cx.catch_up(session);
+        }
         if let Some(rare) = session.rare.as_mut().filter(|_| space == Space::Hub) {
             rare.missed.retain(|missed| &**missed != room);
             rare.caught_up.retain(|known| &**known != room);

@@ -428,7 +428,11 @@ impl Context {
         } else if plan.carrier == Carrier::Events {
             match plan.since {
                 None => self.write_place(session),
-                since => session.rare.get_or_insert_default().since = since,
+                Some(since) => {
+                    let rare = session.rare.get_or_insert_default();
+                    rare.told = if since.epoch == self.server.epoch() { since.offset } else { 0 };
+                    rare.since = Some(since);
+                }
             }
         }
         session.until = 0;

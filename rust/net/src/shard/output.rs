@@ -19,6 +19,7 @@ use crate::id::SessionId;
 use crate::outbox::Written;
 use crate::session::{Phase, Session};
 use crate::settings::Policy;
+use crate::timers::Millis;
 use crate::transport::Stream;
 
 /// From so many gathered bytes on, a write of its own is worth its system call.
@@ -32,8 +33,10 @@ const COPY_BYTES: usize = 256;
 /// From this size on a compressed message is not copied into the gathered bytes.
 pub(super) const SHARE_BYTES: usize = 8 << 10;
 
-/// How many times a full outbox may be sent to a client on polls before it could have asked for any of it.
-const FRESH_OUTBOXES: usize = 16;
+/// A client on polls has so many milliseconds to ask for what its session was sent, before the outbox's limit counts, and may be
+/// sent so many times that limit meanwhile.
+const POLL_TIME: Millis = 5000;
+const POLL_OUTBOXES: usize = 16;
 
 /// What a full outbox has come to, for one member of a broadcast.
 pub(super) enum Fate {
@@ -113,7 +116,7 @@ impl Shard {
             cx.counts.late_sends += 1;
             return 0;
         };
-        if !cx.has_room(session, len) && !cx.had_no_chance(session, len) {
+        if !cx.has_room(session, len) && !cx.may_still_ask(session, len) {
             cx.counts.slow_closed += 1;
             cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
             return 0;
@@ -260,13 +263,11 @@ impl Shard {
 }
 
 impl Shard {
-    /// What waits elsewhere than in the outbox: for a poll, or in the history of rooms.
+    /// What waits elsewhere than in the outbox: for a poll.
     fn give_what_waits(&mut self, slot: u32, handler: &mut impl Handler) {
-        let Some(session) = self.sessions.at(slot) else { return };
-        if session.is_away() {
+        if self.sessions.at(slot).is_some_and(|session| session.is_away()) {
             self.serve_poll(slot, handler);
-        } else if session.misses() && session.has_joined_all() {
-            self.cx.catch_up(session);
+            self.forsake(slot, handler);
         }
     }
 }
@@ -295,14 +296,12 @@ impl Context {
             self.counts.volatile_dropped += 1;
             return Fate::Dropped;
         }
-        if !is_plain && session.misses() {
-            let included = session.misses_this(broadcast);
-            if session.has_joined_all() {
-                self.catch_up(session);
-            }
-            if included {
-                session.note_message(broadcast.len());
+        if !is_plain {
+            if session.is_told(broadcast) {
                 return Fate::Reached;
+            }
+            if session.misses() {
+                self.catch_up(session);
             }
         }
         let wants =
@@ -368,9 +367,6 @@ impl Context {
         }
         if !is_plain {
             self.keep_broadcast(session, broadcast);
-            if let (Some(stamp), Some(rare)) = (broadcast.stamp, session.rare.as_mut()) {
-                rare.given = rare.given.max(stamp.offset);
-            }
         }
         session.note_message(broadcast.len());
         self.mark_dirty(session);
@@ -420,11 +416,11 @@ impl Context {
         fits(session)
     }
 
-    /// The client of a session on polls could not have fetched any of what waits, as all of it was sent just now: what a
-    /// program sends to a client that has come is more than one answer, maybe. A WebSocket has the kernel's buffer for that.
-    fn had_no_chance(&self, session: &Session, len: usize) -> bool {
-        let fresh = session.is_away() && session.lasting().is_some_and(|lasting| lasting.is_fresh(self.now));
-        fresh && session.backlog() + len <= FRESH_OUTBOXES * self.limits.outbox_bytes
+    /// The client is on polls, and what waits for it was sent only just now: there was no time to ask for it. A WebSocket has
+    /// the kernel's buffers for what a program says at once.
+    fn may_still_ask(&self, session: &Session, len: usize) -> bool {
+        let waits = session.lasting().is_some_and(|lasting| lasting.has_waited_at_most(POLL_TIME, self.now));
+        session.is_away() && waits && session.backlog() + len <= POLL_OUTBOXES * self.limits.outbox_bytes
     }
 
     /// Writes early when much has gathered: memory stays small however much one turn sends.
@@ -514,7 +510,7 @@ impl Context {
 
 impl Session {
     /// Counts a message that its client is sent.
-    fn note_message(&mut self, bytes: usize) {
+    pub(super) fn note_message(&mut self, bytes: usize) {
         if let Some(tally) = &mut self.tally {
             tally.traffic.messages_out += 1;
             tally.traffic.bytes_out += bytes as u64;

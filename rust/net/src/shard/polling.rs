@@ -14,7 +14,7 @@ use crate::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
 use crate::figures::Reason;
 use crate::handler::Handler;
 use crate::id::SessionId;
-use crate::lasting::{Dialect, Secret};
+use crate::lasting::{Dialect, Lasting, Secret};
 use crate::session::{Phase, Session};
 
 /// The most packets in one POST.
@@ -88,11 +88,13 @@ impl Shard {
         self.forsake(slot, handler);
     }
 
-    /// When the server stops, a session that has ended does not wait for somebody to ask why.
+    /// A session that has ended does not wait for somebody to ask why when the server stops, nor for a client that may not.
     pub(super) fn forsake(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
         let ended = matches!(session.phase, Phase::Lingering) && !session.ends_by_upgrade();
-        if self.cx.draining && ended && session.lasting().is_some_and(|lasting| lasting.poll.is_none()) {
+        let draining = self.cx.draining;
+        let waits = |lasting: &Lasting| lasting.poll.is_some() || !(draining || lasting.forfeited);
+        if ended && session.lasting().is_some_and(|lasting| !waits(lasting)) {
             self.drop_session(slot, None, handler);
         }
     }
@@ -152,8 +154,11 @@ impl Shard {
         }
     }
 
-    /// Answers a request of Engine.IO's for a session that has ended.
-    fn say_unknown(&mut self, id: SessionId, handler: &mut impl Handler) {
+    /// Answers a request for a session that has ended, as such a client expects it.
+    fn say_unknown(&mut self, id: SessionId, dialect: Dialect, handler: &mut impl Handler) {
+        if dialect == Dialect::Comet {
+            return self.say(id, 404, UNKNOWN, handler);
+        }
         let code = ErrorCode::SessionIdUnknown;
         if self.sessions.get(id).is_some_and(|session| session.waits_for_answer()) {
             let fields = vec![("Content-Type".into(), "application/json".into())];
@@ -169,11 +174,11 @@ impl Shard {
         else {
             return;
         };
-        let (named, secret) = (post.session, post.secret);
+        let (named, secret, dialect) = (post.session, post.secret, post.dialect);
         let session = self.sessions.get(named).filter(|session| session.is_known_by(&secret));
         match session.and_then(Session::lasting_mut) {
             Some(lasting) => lasting.posts.push_back(id),
-            None => return self.say(id, 404, UNKNOWN, handler),
+            None => return self.say_unknown(id, dialect, handler),
         }
         self.answer_posts(named, handler);
     }
@@ -198,13 +203,13 @@ impl Shard {
         let Some(session) = self.sessions.get(id) else { return };
         let (open, has_last_words) = (session.is_open(), session.has_last_words());
         let Some(lasting) = session.lasting() else { return };
-        let (strict, terms) = (lasting.dialect == Dialect::EngineIo, lasting.terms);
+        let (dialect, terms) = (lasting.dialect, lasting.terms);
+        let strict = dialect == Dialect::EngineIo;
         if !open {
             // A client of Engine.IO gives up at the first error, and would never fetch the last words.
-            return match (strict, has_last_words) {
-                (true, true) => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
-                (true, false) => self.say_unknown(connection, handler),
-                (false, _) => self.say(connection, 404, UNKNOWN, handler),
+            return match strict && has_last_words {
+                true => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
+                false => self.say_unknown(connection, dialect, handler),
             };
         }
         if strict && body.len() > terms.max_payload {
@@ -292,9 +297,13 @@ impl Shard {
     pub(super) fn forget(&mut self, session: &mut Session, handler: &mut impl Handler) {
         let id = session.id;
         if let Some(lasting) = session.lasting_mut() {
+            let dialect = lasting.dialect;
             let waiting = lasting.poll.take().into_iter().chain(std::mem::take(&mut lasting.posts));
             for connection in waiting.collect::<Vec<_>>() {
-                self.say(connection, 404, "The session has ended.", handler);
+                match dialect {
+                    Dialect::Comet => self.say(connection, 404, "The session has ended.", handler),
+                    Dialect::EngineIo => self.say_unknown(connection, dialect, handler),
+                }
             }
         }
         if let Phase::Candidate(target) = session.phase {

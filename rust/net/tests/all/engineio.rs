@@ -326,3 +326,121 @@ fn the_access_log_says_why_a_request_of_engine_io_is_refused() {
         }
     }
 }
+
+// ---- what the reference does, seen on the wire
+
+const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
+
+#[test]
+fn a_session_that_has_ended_by_its_clients_fault_or_silence_is_unknown_at_once() {
+    type Way = fn(&mut Caller, &House);
+    let no_packet: Way = |caller, _| assert_eq!(caller.post("9").status, 400);
+    let wrong_direction: Way = |caller, _| assert_eq!(caller.post("2").body, "ok");
+    let goodbye: Way = |caller, _| assert_eq!(caller.post("1").body, "ok");
+    let overlap: Way = |caller, house| {
+        caller.expect("4a");
+        caller.poll_later(house);
+        let mut other = Visitor::to(house);
+        assert_eq!(other.ask(&get(&caller.target("polling"), "")).status, 400);
+        assert_eq!(caller.polls.response().body, "1");
+    };
+    let silence: Way = |_, _| ();
+    for (number, way) in [no_packet, wrong_direction, goodbye, overlap, silence].into_iter().enumerate() {
+        let mut house = house(|engineio, _| {
+            if number == 4 {
+                (engineio.ping_interval, engineio.ping_timeout) = (SHORT, SHORT);
+            }
+        });
+        let (mut caller, link) = Caller::join(&mut house);
+        say(&mut house, &link, &["a"]);
+        way(&mut caller, &house);
+        house.closed(link.id());
+        let (poll, post) = (caller.poll(), caller.post("4too late"));
+        assert_eq!((poll.status, poll.body.as_str()), (400, UNKNOWN), "{number}");
+        assert_eq!((post.status, post.body.as_str()), (400, UNKNOWN), "{number}");
+    }
+}
+
+#[test]
+fn a_post_that_is_complete_only_when_its_session_has_ended_is_refused_as_others_are() {
+    let mut house = house(|_, _| ());
+    let (mut caller, link) = Caller::join(&mut house);
+    let request = post(&caller.target("polling"), "4slow");
+    let (begun, rest) = request.split_at(request.len() - 2);
+    let mut slow = Visitor::to(&house);
+    let before = house.server.counts().requests;
+    slow.client.raw(begun);
+    house.until("it has begun", |server| server.counts().requests > before);
+    assert_eq!(caller.post("1").body, "ok");
+    house.closed(link.id());
+    assert_eq!(caller.poll().body, UNKNOWN);
+    slow.client.raw(rest);
+    let response = slow.response();
+    assert_eq!((response.status, response.body.as_str()), (400, UNKNOWN));
+}
+
+#[test]
+fn a_further_websocket_of_a_session_is_taken_and_closed_without_a_word() {
+    let mut house = house(|_, _| ());
+    let (caller, link) = Caller::join(&mut house);
+    let mut socket = caller.probe();
+    for upgraded in [false, true] {
+        if upgraded {
+            socket.text("5");
+        }
+        let mut further = caller.offer();
+        assert_eq!(further.next(), Got::Close(None, String::new()), "{upgraded}");
+        assert_eq!(further.next(), Got::End);
+    }
+    socket.text("4still here");
+    assert_eq!(house.message(link.id()).1, b"still here");
+    say(&mut house, &link, &["a"]);
+    socket.expect_text("4a");
+}
+
+#[test]
+fn bytes_may_come_in_base64_by_a_websocket() {
+    let mut house = house(|_, _| ());
+    let mut socket = Client::connect(house.address());
+    socket.shake_hands("/io?EIO=4&transport=websocket&b64=1");
+    let link = house.opened();
+    assert!(matches!(socket.next(), Got::Text(open) if open.starts_with('0')));
+    socket.text("bAQID");
+    assert_eq!(house.message(link.id()), (Kind::Binary, vec![1, 2, 3]));
+    socket.text("b");
+    assert_eq!(house.message(link.id()), (Kind::Binary, vec![]));
+    socket.text("bAQI");
+    expect_end(&mut socket, 1002, "parse error");
+}
+
+#[test]
+fn the_first_subprotocol_that_a_client_names_is_answered() {
+    let mut house = house(|_, _| ());
+    let (caller, _) = Caller::join(&mut house);
+    for target in ["/io?EIO=4&transport=websocket".to_owned(), caller.target("websocket")] {
+        for names in [&["x", "y"][..], &[]] {
+            let mut socket = Client::connect(house.address());
+            let request = socket.request(&target, names, &[]);
+            socket.raw(&request);
+            assert_eq!(socket.agreed(names).as_deref(), names.first().copied(), "{target}");
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_to_a_client_before_it_could_ask_goes_out_although_it_is_more_than_the_outbox_takes() {
+    let mut house = house(|_, limits| limits.outbox_bytes = 50_000);
+    let (mut caller, link) = Caller::join(&mut house);
+    let large = "x".repeat(10_000);
+    for _ in 0..20 {
+        house.send(&link, Kind::Text, large.as_bytes());
+    }
+    house.sync();
+    let body = caller.poll().body;
+    assert_eq!(body.split('\u{1e}').filter(|packet| packet[1..] == large).count(), 20);
+    // It is bounded all the same.
+    for _ in 0..85 {
+        house.send(&link, Kind::Text, large.as_bytes());
+    }
+    assert!(house.closed(link.id()).cause.unwrap().contains("does not read fast enough"));
+}

@@ -29,6 +29,7 @@ fn listen(house: &mut House, last_id: Option<&str>, names: &[&str]) -> (Stream, 
             batch.push(Command::Join(link.id(), Space::Hub, name));
         }
     }
+    batch.push(Command::CatchUp(link.id()));
     house.server.handles()[link.id().shard()].post(batch);
     (stream, link)
 }
@@ -383,7 +384,7 @@ fn a_room_may_remember_for_itself() {
 }
 
 #[test]
-fn who_joins_later_gets_what_it_has_not_got_already() {
+fn what_comes_too_late_for_the_order_of_ids_is_a_gap() {
     let mut house = house(|limits| limits.history_messages = 100);
     let (mut stream, _) = listen(&mut house, None, &["x"]);
     say(&mut house, &["x"], "0");
@@ -395,12 +396,13 @@ fn who_joins_later_gets_what_it_has_not_got_already() {
     say(&mut house, &["x", "y"], "3");
     say(&mut house, &["x"], "4");
     assert_eq!(told(&house, &mut stream, &link), ["3", "4"]);
-    // What lies before what it had cannot be told any more: its place would go back.
+    say(&mut house, &["y"], "5");
+    // 2 lies before what the client has seen, so it cannot be told any more; 5 can.
     house.join(&link, "y");
-    assert_eq!(told(&house, &mut stream, &link), ["<gap>"]);
+    assert_eq!(told(&house, &mut stream, &link), ["<gap>", "5"]);
     house.leave(&link, "y");
     house.join(&link, "z");
-    say(&mut house, &["z"], "5");
+    say(&mut house, &["z"], "6");
     house.send(&link, Kind::Text, b"(mark)");
     let last = last_id(&mut stream, "(mark)");
     let (mut stream, link) = listen(&mut house, Some(&last), &["x", "y", "z"]);
@@ -417,13 +419,12 @@ fn rooms_that_are_joined_together_are_told_together_in_order() {
     say(&mut house, &["y"], "2");
     say(&mut house, &["x"], "3");
     let (mut stream, link) = listen(&mut house, Some(&last), &[]);
-    house.post(link.id(), Command::Joining(link.id(), true));
     house.join(&link, "x");
     say(&mut house, &["y"], "4");
     say(&mut house, &["x"], "5");
     house.join(&link, "y");
     say(&mut house, &["x", "y"], "6");
-    house.post(link.id(), Command::Joining(link.id(), false));
+    house.post(link.id(), Command::CatchUp(link.id()));
     say(&mut house, &["x"], "7");
     assert_eq!(told(&house, &mut stream, &link), ["1", "2", "3", "4", "5", "6", "7"]);
 }
@@ -439,10 +440,78 @@ fn a_late_join_leaves_the_place_where_it_was() {
     let (mut stream, link) = listen(&mut house, Some(&first), &["x"]);
     assert_eq!(told(&house, &mut stream, &link), ["2"]);
     house.join(&link, "y");
-    house.send(&link, Kind::Text, b"(mark)");
-    let last = last_id(&mut stream, "(mark)");
+    say(&mut house, &["y"], "3");
+    house.post(link.id(), Command::CatchUp(link.id()));
+    let last = last_id(&mut stream, "3");
     let (mut stream, link) = listen(&mut house, Some(&last), &["x", "y"]);
     assert_eq!(told(&house, &mut stream, &link), [""; 0], "2 does not come again");
+}
+
+#[test]
+fn what_is_said_while_a_client_enters_its_rooms_is_told_once_and_in_the_order_of_ids() {
+    for shards in [1, 2] {
+        let mut house =
+            House::open(Settings { shards, ..comet(|limits| limits.history_messages = 100) }, Manner::default());
+        let (mut stream, _) = listen(&mut house, None, &["x", "y"]);
+        say(&mut house, &["x"], "0");
+        let first = last_id(&mut stream, "0");
+        say(&mut house, &["y"], "1");
+        say(&mut house, &["x"], "2");
+        let (mut stream, link) = listen(&mut house, Some(&first), &[]);
+        house.join(&link, "x");
+        say(&mut house, &["x"], "3");
+        say(&mut house, &["y"], "4");
+        house.join(&link, "y");
+        say(&mut house, &["y"], "5");
+        say(&mut house, &["x", "y"], "6");
+        house.post(link.id(), Command::CatchUp(link.id()));
+        say(&mut house, &["x"], "7");
+        let mut ids = Vec::new();
+        for number in 1..=7 {
+            let event = stream.told();
+            assert_eq!((event.name, event.data), (None, number.to_string()));
+            ids.push(event.id);
+        }
+        assert!(ids.is_sorted(), "{ids:?}");
+        // In rooms that it knows, it misses nothing while it enters another.
+        house.join(&link, "z");
+        say(&mut house, &["x"], "8");
+        say(&mut house, &["z"], "9");
+        house.leave(&link, "x");
+        say(&mut house, &["x"], "not a member");
+        assert_eq!(told(&house, &mut stream, &link), ["8", "9"]);
+    }
+}
+
+#[test]
+fn what_a_client_is_left_out_of_is_not_told_when_it_has_entered_its_rooms() {
+    let mut house = house(|limits| limits.history_messages = 100);
+    say(&mut house, &["x"], "1");
+    let epoch = house.server.epoch();
+    let (mut stream, link) = listen(&mut house, Some(&format!("{epoch:08x}-0")), &[]);
+    house.join(&link, "x");
+    house.join(&link, "y");
+    for (skip, except) in [(vec![link.id()], vec![]), (vec![], vec!["y".into()])] {
+        let target = Target::Rooms(vec!["x".into()]);
+        let mut broadcast = Broadcast::new(target, skip, Policy::Close, Kind::Text, b"not for it", 1);
+        (broadcast.except, broadcast.stamp) = (except, house.server.directory().stamp(&["x".into()], 100, epoch));
+        house.post(link.id(), Command::Broadcast(Arc::new(broadcast)));
+    }
+    say(&mut house, &["x"], "2");
+    house.post(link.id(), Command::CatchUp(link.id()));
+    assert_eq!(told(&house, &mut stream, &link), ["1", "2"]);
+}
+
+/// It has it from another shard, and has come again before this one was given it.
+#[test]
+fn what_a_client_has_seen_does_not_come_again_from_a_shard_that_is_behind() {
+    let mut house = house(|limits| limits.history_messages = 100);
+    let epoch = house.server.epoch();
+    let (mut stream, link) = listen(&mut house, Some(&format!("{epoch:08x}-1")), &["x"]);
+    assert_eq!(told(&house, &mut stream, &link), [""; 0]);
+    say(&mut house, &["x"], "1");
+    say(&mut house, &["x"], "2");
+    assert_eq!(told(&house, &mut stream, &link), ["2"]);
 }
 
 #[test]

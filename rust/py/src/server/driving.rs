@@ -132,6 +132,7 @@ impl Server {
     pub(super) fn flush_home(&self) -> Option<Duration> {
         let flushed = home::with(self.core.key(), |home| {
             home.scheduled = false;
+            self.core.catch_up(home);
             self.core.introduce(home);
             self.write_out(home)
         });
@@ -140,7 +141,11 @@ impl Server {
 
     /// The same in the middle of a handler.
     pub(super) fn flush_handler(&self) -> Option<Duration> {
-        home::with(self.core.key(), |home| self.write_out(home)).flatten()
+        let flushed = home::with(self.core.key(), |home| {
+            self.core.catch_up(home);
+            self.write_out(home)
+        });
+        flushed.flatten()
     }
 
     fn write_out(&self, home: &mut Home) -> Option<Duration> {
