@@ -312,7 +312,11 @@ fn the_access_log_says_why_a_request_of_engine_io_is_refused() {
     let mut house = house(|_, _| {});
     let proxied = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     for (target, fields, why) in [
-        ("/io?EIO=3&transport=polling", "", "the client speaks Engine.IO 3 (socket.io-client 2): use version 3 or 4"),
+        (
+            "/io?EIO=3&transport=polling",
+            "",
+            "Unsupported protocol version: the client speaks Engine.IO 3 (socket.io-client 2), use its version 3 or 4",
+        ),
         ("/io?EIO=5&transport=polling", "", "Unsupported protocol version"),
         ("/io?EIO=4&transport=polling&sid=secret", "", "Session ID unknown"),
         ("/io?EIO=4&transport=websocket", proxied, "a WebSocket handshake without Upgrade: does a proxy leave it out?"),

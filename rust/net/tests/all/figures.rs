@@ -117,7 +117,10 @@ fn requests_are_counted_by_status_and_by_reason() {
 fn who_is_too_slow_with_a_request_and_who_with_the_answer_are_told_apart() {
     let settings = Settings {
         endpoints: vec![Endpoint { asks: true, ..Endpoint::default() }],
-        ..limited(|limits| limits.handshake_timeout = Some(Duration::from_millis(50)))
+        ..limited(|limits| {
+            limits.handshake_timeout = Some(Duration::from_millis(50));
+            limits.request_timeout = Some(Duration::from_millis(50));
+        })
     };
     let house = House::open(settings, Manner::default());
     let mut clients = [house.connect(), house.connect()];
