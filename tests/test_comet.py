@@ -471,7 +471,7 @@ def test_wrong_arguments_are_refused_at_once() -> None:
         with pytest.raises(TypeError, match="rooms"):
             hub.comet("/", rooms=rooms)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="async def"):
-        hub.comet("/")(function)
+        hub.comet("/one")(function)
     with pytest.raises(TypeError, match="called with"):
         hub.comet("/other")(no_session)
     with pytest.raises(TypeError, match="origins"):

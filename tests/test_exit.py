@@ -131,4 +131,6 @@ def test_a_handler_that_does_not_return_is_left_when_the_process_ends(tmp_path: 
 @pytest.mark.parametrize("io_threads", [0, 1])
 def test_a_program_may_stop_and_join_such_a_thread_at_its_exit(tmp_path: Path, io_threads: int) -> None:
     program = BUSY_HANDLER.replace("threading.Thread(target=run, daemon=True).start()", JOIN)
-    assert ends(tmp_path, program, io_threads, "asyncio", 1) == [("joined\n", 0)]
+    (output, status) = ends(tmp_path, program, io_threads, "asyncio", 1)[0]
+    assert (output[-7:], status) == ("joined\n", 0), output
+    assert "FATAL" not in output

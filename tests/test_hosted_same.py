@@ -34,6 +34,7 @@ OURS = {
     "test_waiting_for_the_close_can_be_cancelled": "nor when",
     "test_both_sides_may_close_at_once": "nor with which code",
     "test_abort_drops_the_connection_without_a_close_frame": "ASGI cannot drop a connection: it is closed with 1011",
+    "test_a_coroutine_that_sends_after_abort_meets_the_same_end_every_time": "nor with another code, as above",
     "test_a_protocol_error_closes_with_1002_and_says_what_it_was": "frames are read by the host",
     "test_a_send_that_waits_can_be_cancelled_and_has_sent_its_message": "a message goes to the host as a whole",
     "test_text_that_is_no_utf8_closes_with_1007": "frames are read by the host",

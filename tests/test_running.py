@@ -320,7 +320,7 @@ async def test_requests_and_the_ends_of_sessions_are_logged(serve: Serve, caplog
             with pytest.raises(Refused):
                 async with server.connect(target, headers=fields):
                     pass
-        await until(lambda: len(caplog.records) == 4)
+        await until(lambda: len(logged(caplog)) == 4)
         assert logged(caplog) == [
             '"WebSocket /chat?a=b&sid=..." [accepted]',
             '"WebSocket /chat?a=b&sid=..." [closed 1000] after ..., messages: 1 in (4 B), 1 out (8 B)',

@@ -182,6 +182,8 @@ async def test_the_delay_of_the_handover_is_that_of_batches_from_other_threads(s
 async def test_broadcasts_are_counted_once_however_many_threads_hand_them_out(anyio_backend: object) -> None:
     hub = Hub()
     async with Serve(3)(hub) as server, server.connect(), server.connect(), server.connect():
+        # Nobody gets what is for everyone before the program knows of it.
+        await until(lambda: len(hub.sessions) == 3)
         for _ in range(5):
             assert (await hub.broadcast("x")).reached == 3
         await until(lambda: hub.stats()["deliveries"] == 15)

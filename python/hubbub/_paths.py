@@ -32,6 +32,8 @@ def check_path(path: object) -> str:
     left = _PARAMETER.sub("", plain)
     if "{" in left or "}" in left:
         raise ValueError(f"a parameter of a path is a name in braces, such as '/chat/{{room}}', not {path!r}")
+    if any(len(_PARAMETER.findall(segment)) > 1 for segment in plain.split("/")):
+        raise ValueError(f"between two slashes of a path there is one parameter at most, not as in {path!r}")
     several = [found for found in _PARAMETER.finditer(plain) if found[1] and found.end() != len(plain)]
     if several:
         raise ValueError(f"{several[0][0]} takes the rest of a path, so it stands at its end, not as in {path!r}")

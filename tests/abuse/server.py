@@ -49,7 +49,6 @@ def make_hub(
         if "raise" in ws.request.query:
             raise ValueError(ws.request.query["raise"])
 
-    @hub.on_message
     def message(ws: WebSocket, data: str | bytes) -> None:
         seen["messages"] += 1
         if name := ws.request.query.get("record"):
@@ -69,6 +68,9 @@ def make_hub(
             if data == "cancelled":
                 raise asyncio.CancelledError
             message(ws, data)
+
+    else:
+        hub.on_message(message)
 
     @hub.on_close
     def closed(ws: WebSocket, code: int, reason: str) -> None:

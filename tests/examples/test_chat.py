@@ -431,12 +431,11 @@ def test_events_without_arguments_or_with_too_many_are_answered(ada: Person, eve
     assert ada.ask("who", "red")["room"] == "red"
 
 
-def test_half_of_a_character_ends_its_sender_alone(shared: int, ada: Person) -> None:
+def test_half_of_a_character_arrives_as_the_replacement_character(shared: int, ada: Person) -> None:
     broken = Person(shared, name="Broken")
-    broken.ws.send('421["say",{"text":"\\ud800"}]')
-    with pytest.raises(ConnectionClosed):
-        broken.hears("nothing")
-    assert "id" in ada.say("still here")
+    broken.ws.send('42["say",{"text":"cut \\ud800"}]')
+    assert ada.hears("message")["text"] == "cut \ufffd"
+    broken.leave()
 
 
 def test_three_megabytes_end_their_sender_alone(shared: int, ada: Person) -> None:
