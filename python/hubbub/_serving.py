@@ -183,7 +183,6 @@ def _listed(names: list[str]) -> str:
 
 _NOTICES = {
     "advice": "%s (told once)",
-    "old": "a client speaks Engine.IO 3 (socket.io-client 2), and was refused: use version 3 or 4 of socket.io-client",
     "descriptors": "out of file descriptors: accepting pauses until one is free",
     "full": "as many connections as allowed: accepting pauses until one ends",
     "certificate": "%s",

@@ -117,15 +117,14 @@ pub enum Notice {
         /// What was wrong.
         reason: String,
     },
-    /// A client speaks Engine.IO 3, and was refused. Told once for each shard.
-    OldClient,
     /// So many further connections whose TLS failed within a second were not told one by one.
     TlsFailuresLeftOut(u64),
     /// A response's content was not as long as its Content-Length said; the connection was closed. In words.
     WrongLength(String),
     /// The file that a response's content was read from could not be read to its end; the connection was closed.
     FileFailed(String),
-    /// What a request suggests is wrong with the program, or with a proxy before it. In words, printable.
+    /// What a request suggests is wrong with the program, with a proxy before it, or with the client. In words, printable;
+    /// each shard tells the same once, and not more than a hundred different ones.
     Advice(String),
     /// The shard met a bug of its own; the connection concerned was dropped.
     Panicked(String),

@@ -434,7 +434,6 @@ impl Pass<'_, '_> {
                 }
                 None => return Ok(()),
             },
-            Notice::OldClient => hooks.notice.call1(self.py, ("old", "")),
             Notice::OutOfDescriptors => hooks.notice.call1(self.py, ("descriptors", "")),
             Notice::SessionsFull => hooks.notice.call1(self.py, ("full", "")),
             Notice::AcceptFailed(text) => hooks.notice.call1(self.py, ("accept", text)),

@@ -4,29 +4,38 @@ use hubbub_proto::head::Head;
 
 use super::context::Context;
 use crate::figures::Reason;
+use crate::handler::{Handler, Notice};
 
 /// The page that says how a proxy is set up.
 const BEHIND_A_PROXY: &str = " (docs/guide.md, \"Behind a proxy\")";
 
+/// Different pieces of advice that one shard tells. Clients cause them.
+const MOST: usize = 100;
+
 impl Context {
+    /// Tells what the request that was looked at suggests, once.
+    pub(super) fn tell_advice(&mut self, handler: &mut impl Handler) {
+        if let Some(advice) = self.advice.take()
+            && self.told_advice.len() < MOST
+            && !self.told_advice.contains(&advice)
+        {
+            self.told_advice.push(advice.clone());
+            handler.notice(Notice::Advice(advice));
+        }
+    }
+
     /// Looks at a request that opens no session because of this reason.
     pub(super) fn advise(&mut self, reason: Reason, head: &Head<'_>) {
         self.advice = match reason {
-            Reason::Origin => {
-                let origin = head.all("origin").map(<[u8]>::escape_ascii).next();
-                let origin = origin.map_or_else(|| "no origin".into(), |origin| origin.to_string());
-                Some(format!(
-                    "a page of {origin} may not connect; the host that it asked for is {}. A proxy has to hand on Host as \
-                     it comes, with the port{BEHIND_A_PROXY}",
-                    head.host().unwrap_or_default()
-                ))
-            }
+            Reason::Origin => Some(format!(
+                "a page of {} may not connect; the host that it asked for is {}. A proxy has to hand on Host as it comes, \
+                 with the port{BEHIND_A_PROXY}",
+                printable(head.all("origin").next().unwrap_or(b"no origin")),
+                printable(head.host().unwrap_or_default().as_bytes())
+            )),
             Reason::NotFound => self.server.routes().similar(head.path()).map(|path| {
-                format!(
-                    "nothing is served at {}; did you mean {}?",
-                    head.path().escape_default(),
-                    path.escape_default()
-                )
+                let asked = printable(head.path().as_bytes());
+                format!("nothing is served at {asked}; did you mean {}?", path.escape_default())
             }),
             _ => None,
         };
@@ -42,4 +51,9 @@ impl Context {
             self.advice = Some(format!("{text}{BEHIND_A_PROXY}"));
         }
     }
+}
+
+/// The beginning of what a client has sent, without control characters.
+fn printable(bytes: &[u8]) -> String {
+    bytes.iter().take(200).copied().flat_map(std::ascii::escape_default).map(char::from).collect()
 }

@@ -13,7 +13,7 @@ use super::wishes::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown}
 use crate::carrier::Carrier;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
-use crate::handler::{Handler, Notice, Request};
+use crate::handler::{Handler, Request};
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting, Terms};
 use crate::link::Link;
@@ -25,6 +25,9 @@ use crate::settings::Service;
 /// What a client is told that speaks Engine.IO 3.
 const OLD_CLIENT: &str =
     "Unsupported protocol version: the client speaks Engine.IO 3 (socket.io-client 2), use its version 3 or 4";
+/// What the log is told then.
+const ADVICE_ON_OLD_CLIENTS: &str =
+    "a client speaks Engine.IO 3 (socket.io-client 2), and was refused: use version 3 or 4 of socket.io-client";
 
 /// A request for a session, with all that is needed to open one.
 pub(super) struct Call {
@@ -164,8 +167,9 @@ impl Shard {
         let Some(session) = self.sessions.at(slot) else { return };
         let New { plan, mut request, mut request_line, .. } = opening;
         let is_old = code == ErrorCode::UnsupportedProtocolVersion && request_line.text.contains("EIO=3");
-        if is_old && !std::mem::replace(&mut self.cx.told_old_client, true) {
-            handler.notice(Notice::OldClient);
+        if is_old {
+            self.cx.advice = Some(ADVICE_ON_OLD_CLIENTS.to_owned());
+            self.cx.tell_advice(handler);
         }
         let message = match reason {
             Reason::Origin => NO_ORIGIN,

@@ -40,8 +40,6 @@ pub(super) struct Context {
     pub(super) shaking: Shaking,
     /// For the log: TLS that failed.
     pub(super) tls_lines: Quota,
-    /// The log knows that clients of an older protocol come.
-    pub(super) told_old_client: bool,
     pub(super) pool: Pool,
     /// Buffers of large messages that the user has done with.
     pub(super) spare: Vec<Vec<u8>>,
@@ -50,6 +48,8 @@ pub(super) struct Context {
     pub(super) folders: Folders,
     /// What the request that is being opened suggests; for the log.
     pub(super) advice: Option<String>,
+    /// What was told already.
+    pub(super) told_advice: Vec<String>,
     /// Content of several chunks of one read.
     pub(super) gathered: Vec<u8>,
     /// The server takes no further connections, and ends those that are kept.
@@ -102,7 +102,7 @@ impl Context {
             ready: Vec::new(),
             shaking: Shaking::default(),
             tls_lines: Quota::default(),
-            told_old_client: false,
+            told_advice: Vec::new(),
             pool: Pool::default(),
             spare: Vec::new(),
             counts: Counts::default(),

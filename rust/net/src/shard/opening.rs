@@ -20,7 +20,7 @@ use crate::compression::Packing;
 use crate::exchange::{Exchange, Piece};
 use crate::figures::Reason;
 use crate::files::FileAnswer;
-use crate::handler::{Handler, Notice, Request, Traffic, UNDECIDED};
+use crate::handler::{Handler, Request, Traffic, UNDECIDED};
 use crate::id::SessionId;
 use crate::lasting::Lasting;
 use crate::link::Link;
@@ -90,9 +90,7 @@ impl Shard {
                 let rest = handshake.received.split_off(end);
                 let head = std::mem::take(&mut handshake.received).into_boxed_slice();
                 let opening = self.cx.open(session, head);
-                if let Some(advice) = self.cx.advice.take() {
-                    handler.notice(Notice::Advice(advice));
-                }
+                self.cx.tell_advice(handler);
                 (opening, rest)
             }
             Err(error) => {
