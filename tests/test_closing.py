@@ -241,7 +241,7 @@ async def test_a_protocol_error_closes_with_1002_and_says_what_it_was(serve: Ser
 
     @hub.on_close
     def closed(ws: WebSocket, code: int, reason: str) -> None:
-        told.append((code, reason))
+        told.append((code, reason, ws.close_sent))
         over.set()
 
     async with serve(hub) as server, server.connect() as client:
@@ -252,6 +252,7 @@ async def test_a_protocol_error_closes_with_1002_and_says_what_it_was(serve: Ser
     assert reason
     assert told[0][0] == 1006
     assert told[0][1]
+    assert told[0][2] == (1002, reason)
 
 
 async def test_a_message_that_is_too_long_closes_with_1009(serve: Serve) -> None:
