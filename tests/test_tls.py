@@ -20,7 +20,6 @@ import anyio
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect as connect_sync
 
 from hubbub import Hub, Limits, Request, WebSocket
 from support.program import ROOT, running
@@ -58,10 +57,15 @@ def echo_hub(**arguments: Any) -> Hub:
 
 
 def echo_once(server: Server, **arguments: Any) -> str | bytes:
-    arguments = {"ssl": trusting(), "proxy": None, "open_timeout": 8, **arguments}
-    with connect_sync(f"wss://localhost:{server.listening.port}/", **arguments) as client:
-        client.send("hello")
-        return client.recv(8)
+    """In a thread. The client that blocks has one of its own for reading, and OpenSSL is not made for two."""
+
+    async def echo() -> str | bytes:
+        options = {"ssl": trusting(), "proxy": None, "open_timeout": 8, **arguments}
+        async with connect(f"wss://localhost:{server.listening.port}/", **options) as client:
+            await client.send("hello")
+            return await client.recv()
+
+    return asyncio.run(echo())
 
 
 @pytest.fixture
