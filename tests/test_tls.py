@@ -57,11 +57,15 @@ def echo_hub(**arguments: Any) -> Hub:
 
 
 def echo_once(server: Server, **arguments: Any) -> str | bytes:
+    return echo_at(f"wss://localhost:{server.listening.port}/", **arguments)
+
+
+def echo_at(url: str, **arguments: Any) -> str | bytes:
     """In a thread. The client that blocks has one of its own for reading, and OpenSSL is not made for two."""
 
     async def echo() -> str | bytes:
         options = {"ssl": trusting(), "proxy": None, "open_timeout": 8, **arguments}
-        async with connect(f"wss://localhost:{server.listening.port}/", **options) as client:
+        async with connect(url, **options) as client:
             await client.send("hello")
             return await client.recv()
 
@@ -406,10 +410,7 @@ def test_the_command_line_speaks_tls_and_sighup_reads_the_certificates_again(tmp
     command += ["--ssl-certificate", "*.example.net", *files("wild")]
 
     def echo(port: int, name: str) -> str | bytes:
-        address = f"wss://127.0.0.1:{port}/"
-        with connect_sync(address, ssl=trusting(), server_hostname=name, proxy=None, open_timeout=8) as client:
-            client.send("hello")
-            return client.recv(8)
+        return echo_at(f"wss://127.0.0.1:{port}/", server_hostname=name)
 
     with running(command) as program:
         port = int(program.wait_for(r"listening on wss://[^ ]+:(\d+)/")[1])
