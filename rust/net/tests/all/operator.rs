@@ -70,11 +70,16 @@ fn one_connection_too_many_from_an_address_is_answered_with_429() {
             match end {
                 0 => drop(client),
                 1 => client.reset(),
-                2 => client.raw(b"\xff"),
+                2 => {
+                    client.raw(b"\xff");
+                    client.expect_close(1002);
+                    drop(client);
+                }
                 _ => {
                     client.close(1000, "");
                     client.expect_close(1000);
                     client.expect_end();
+                    drop(client);
                 }
             }
             house.closed(link.id());
