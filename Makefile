@@ -19,7 +19,9 @@ DONE := $(VENV)/done
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_QUIET := 1
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
-SOURCES := $(shell find rust/proto rust/net rust/load rust/py python -path python/hubbub/projects -prune -o -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path 'python/hubbub/client/*.ts' -o -path 'python/hubbub/client/*.js')
+SOURCES := $(shell find rust/proto rust/net rust/load rust/py python \
+	'(' -path python/hubbub/projects -o -path 'rust/*/tests' -o -path 'rust/*/benches' ')' -prune -o \
+	'(' -name '*.rs' -o -name '*.py' -o -name '*.pyi' -o -name Cargo.toml -o -path 'python/hubbub/client/*.[jt]s' ')' -print)
 PYTHON_CODE := python tests examples benches
 NODE := tests/clients/node
 # The Socket.IO client that the wheel brings along, and where it comes from.
