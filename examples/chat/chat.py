@@ -322,8 +322,11 @@ class Pace:
         self._left = BURST
         self._at = time.monotonic()
         self._told = False
+        self._dropping = False
 
     async def keep(self, socket: Socket, cost: float) -> None:
+        if self._dropping:
+            raise Refused("slow")
         at = time.monotonic()
         self._left = min(BURST, self._left + (at - self._at) * RATE) - cost
         self._at = at
@@ -337,6 +340,8 @@ class Pace:
         if socket.connected:
             await asyncio.sleep(seconds)
         if not socket.connected:
+            # And so is what came behind it, or the texts would have a gap.
+            self._dropping = True
             raise Refused("slow")
 
 
