@@ -586,8 +586,8 @@ def test_who_floods_and_goes_leaves_nothing_behind_that_waits(port: int) -> None
         pass
     heard = [message["text"] for message in ada.all_heard("message")]
     assert heard == [str(number) for number in range(len(heard))]
-    # What was on its way is read as it may be said; with the end in sight the rest is dropped.
-    assert 10 <= len(heard) < 100
+    # What may be said at once is said, less what it cost to enter; with the end in sight the rest is dropped.
+    assert 9 <= len(heard) < 100
 
 
 def test_others_do_not_wait_for_who_sends_too_fast(port: int) -> None:
