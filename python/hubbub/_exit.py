@@ -11,6 +11,7 @@ import atexit
 import threading
 import time
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _freeze_all() -> None:
             continue
         frozen = threading.Event()
         try:
-            serving.bridge.call_soon_threadsafe(lambda serving=serving, frozen=frozen: _freeze(serving, frozen))  # type: ignore[misc]
+            serving.bridge.call_soon_threadsafe(partial(_freeze, serving, frozen))
         except RuntimeError:  # the loop has ended
             continue
         waiting.append((serving, thread, frozen))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 from urllib.parse import parse_qs
 
 from hubbub import _core
-from hubbub._crowd import Crowd, noticed
 from hubbub._engineio import EngineIo
 from hubbub._failures import ends_task, failure_of, tell_hidden
 from hubbub._fields import pairs
+from hubbub._message_tasks import MessageTasks, noticed
 from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.request import Request, Response
@@ -135,7 +136,7 @@ class Endpoint:
         self._on_request = on_request
         self._concurrency = concurrency
         self._tasks: dict[WebSocket, Task] = {}
-        self._crowds: dict[WebSocket, Crowd] = {}
+        self._message_tasks: dict[WebSocket, MessageTasks] = {}
         self._bridge: Bridge | None = None
         self._request_timeout: float | None = None
         named = serve or on_message or on_connection or on_close
@@ -258,7 +259,7 @@ class Endpoint:
 
     async def _run_concurrently(self, ws: WebSocket, on_message: Handler) -> None:
         assert self._bridge is not None
-        crowd = self._crowds[ws] = Crowd(self._bridge, self._concurrency, self._name, ws)
+        tasks = self._message_tasks[ws] = MessageTasks(self._bridge, self._concurrency, self._name, ws)
 
         async def one(data: str | bytes) -> None:
             try:
@@ -270,23 +271,23 @@ class Endpoint:
 
         try:
             async for data in ws:
-                await crowd.begin(lambda data=data: one(data))  # type: ignore[misc]
+                await tasks.begin(partial(one, data))
         finally:
             # on_close comes after all messages.
             try:
-                await crowd.finish()
+                await tasks.finish()
             finally:
-                del self._crowds[ws]
+                del self._message_tasks[ws]
 
     def _ended(self, ws: WebSocket) -> None:
-        if ws in self._tasks and (not ws._noticed or ws in self._crowds):
+        if ws in self._tasks and (not ws._noticed or ws in self._message_tasks):
             assert self._bridge is not None
             self._bridge.call_later(NOTICE_TIME, lambda: self._give_up(ws))
 
     def _give_up(self, ws: WebSocket) -> None:
         """Cancels who has not noticed that the session has ended; others may take their time to clean up."""
-        if ws in self._crowds:
-            self._crowds[ws].give_up()
+        if ws in self._message_tasks:
+            self._message_tasks[ws].give_up()
         if ws in self._tasks and not ws._noticed:
             self._tasks[ws].cancel()
 

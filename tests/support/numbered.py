@@ -105,7 +105,9 @@ def _served(transport: str, io_threads: int) -> Any:
     """The hub in a thread of its own, how a room of it is told something, and its port."""
     limits = Limits(history_messages=1 << 20, history_bytes=1 << 28, resume_bytes=1 << 26, outbox_bytes=1 << 26)
     hub = Hub(limits=limits)
-    say: Say = lambda room, text: hub.room(room).broadcast(text)  # noqa: E731
+
+    def say(room: str, text: str) -> object:
+        return hub.room(room).broadcast(text)
 
     def enter(session: WebSocket | EventStream) -> None:
         for room in ROOMS:
@@ -125,7 +127,8 @@ def _served(transport: str, io_threads: int) -> Any:
         def connected(socket: Socket) -> None:
             socket.join(list(ROOMS))
 
-        say = lambda room, text: io.to(room).emit("numbered", text)  # noqa: E731
+        def say(room: str, text: str) -> object:
+            return io.to(room).emit("numbered", text)
 
     started: Future[tuple[asyncio.AbstractEventLoop, int]] = Future()
     stopped: list[asyncio.Event] = []

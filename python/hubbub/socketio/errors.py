@@ -16,7 +16,7 @@ from typing import Any
 from hubbub._failures import failure_of, tell_hidden
 from hubbub.errors import ConnectionClosed, HubbubError
 
-__all__ = ["AckLost", "AckTimeout", "ConnectError", "SocketIOError", "report"]
+__all__ = ["AckLost", "AckTimeout", "ConnectError", "SocketIOError", "is_gone", "report"]
 
 logger = logging.getLogger("hubbub")
 
@@ -63,12 +63,13 @@ class AckLost(SocketIOError):
         self.reason = reason
 
 
+def is_gone(error: BaseException) -> bool:
+    """The exception says that a client has gone."""
+    return isinstance(error, (AckLost, ConnectionClosed))
+
+
 def report(event: str, error: Exception, client: object = None) -> None:
     """A handler has raised. That the client that it was called for has gone meanwhile is no error of its own."""
-
-    def is_gone(error: BaseException) -> bool:
-        return isinstance(error, (AckLost, ConnectionClosed))
-
     has_gone = getattr(client, "connected", True) is False or getattr(client, "closed", False) is True
     failure = failure_of(error, is_gone) if has_gone else error
     if failure is not None:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hubbub._failures import failure_of, tell_hidden
-from hubbub.errors import ConnectionClosed, TooManyRooms
+from hubbub.errors import TooManyRooms
 from hubbub.socketio.acks import Ack, Debt, Reply, as_result, calling, split_callback
 from hubbub.socketio.client import NOTHING
 from hubbub.socketio.emitter import Emitter, Handler, arity, call, check_handler, fitting, takes_ack
-from hubbub.socketio.errors import AckLost, AckTimeout
+from hubbub.socketio.errors import AckLost, AckTimeout, is_gone
 from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.lane import Lane
 from hubbub.socketio.middleware import WrongAnswer, ask, check_middleware
@@ -408,9 +408,6 @@ class Socket(Emitter, Broadcasting):
             self.nsp._take_ack(self, ack_id, args)
 
     def _failed(self, event: str, error: BaseException) -> None:
-        def is_gone(error: BaseException) -> bool:
-            return isinstance(error, (AckLost, ConnectionClosed))
-
         # That the client has gone is no error of the handler's, unless it is what the handler was told.
         may_be_gone = not self.connected and event not in ("disconnect", "disconnecting")
         failure = failure_of(error, is_gone) if may_be_gone else error

@@ -57,11 +57,8 @@ impl RequestLine {
             self.why = WITHOUT_UPGRADE.into();
         }
         if let Some(origin) = head.all("origin").next() {
-            let mut text = String::from("the origin ");
-            origin.iter().take(MAX_BYTES).for_each(|&byte| push_printable(&mut text, byte));
-            text.push_str(" is not allowed (the host is ");
-            head.host().unwrap_or("-").bytes().take(MAX_BYTES).for_each(|byte| push_printable(&mut text, byte));
-            text.push(')');
+            let host = printable(head.host().unwrap_or("-").as_bytes());
+            let text = format!("the origin {} is not allowed (the host is {host})", printable(origin));
             self.origin = Some(text.into());
         }
     }
@@ -84,6 +81,13 @@ impl RequestLine {
     pub(crate) fn cut_query(&mut self) {
         self.text.truncate(self.text.find('?').unwrap_or(self.text.len()));
     }
+}
+
+/// The beginning of what a client has sent, as it may be logged.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    bytes.iter().take(MAX_BYTES).for_each(|&byte| push_printable(&mut text, byte));
+    text
 }
 
 fn push_printable(text: &mut String, byte: u8) {

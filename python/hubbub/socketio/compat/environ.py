@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,10 @@ def make_environ(request: Request) -> dict[str, Any]:
         key = name.upper().replace("-", "_")
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
-    name, number = re.fullmatch(r"(.*?)(?::(\d*))?", environ.get("HTTP_HOST", ""), re.DOTALL).groups("")  # type: ignore[union-attr]
+    host = environ.get("HTTP_HOST", "")
+    name, colon, number = host.rpartition(":")
+    if not colon or (number and not number.isdecimal()):
+        name, number = host, ""
     environ["SERVER_NAME"], environ["SERVER_PORT"] = name, number or ("443" if request.secure else "80")
     websocket = request.is_websocket
     environ["asgi.scope"] = {

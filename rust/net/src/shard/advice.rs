@@ -5,6 +5,7 @@ use hubbub_proto::head::Head;
 use super::context::Context;
 use crate::figures::Reason;
 use crate::handler::{Handler, Notice};
+use crate::request_line::printable;
 
 /// The page that says how a proxy is set up.
 const BEHIND_A_PROXY: &str = " (docs/guide.md, \"Behind a proxy\")";
@@ -51,9 +52,4 @@ impl Context {
             self.advice = Some(format!("{text}{BEHIND_A_PROXY}"));
         }
     }
-}
-
-/// The beginning of what a client has sent, without control characters.
-fn printable(bytes: &[u8]) -> String {
-    bytes.iter().take(200).copied().flat_map(std::ascii::escape_default).map(char::from).collect()
 }

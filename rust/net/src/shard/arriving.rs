@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::context::Context;
-use super::output::{Fate, SLOW};
+use super::output::Fate;
 use crate::broadcast::Broadcast;
 use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::session::Session;
 use crate::settings::Policy;
-use hubbub_proto::close::CloseCode;
 
 /// What was broadcast to everyone since the user began to get to know a session.
 #[derive(Default)]
@@ -61,11 +60,7 @@ impl Context {
             return Fate::Reached;
         }
         match broadcast.policy {
-            Policy::Close => {
-                self.counts.slow_closed += 1;
-                self.counts.broadcast_closed += 1;
-                self.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
-            }
+            Policy::Close => self.close_as_too_slow(session, handler),
             Policy::Drop => self.counts.dropped += 1,
             Policy::DropOldest => {
                 self.counts.dropped += 1;

@@ -320,9 +320,7 @@ impl Context {
         if !self.has_room(session, frame.len()) {
             match broadcast.policy {
                 Policy::Close => {
-                    self.counts.slow_closed += 1;
-                    self.counts.broadcast_closed += 1;
-                    self.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
+                    self.close_as_too_slow(session, handler);
                     return Fate::Dropped;
                 }
                 Policy::Drop => {
@@ -414,6 +412,13 @@ impl Context {
             self.write(session);
         }
         fits(session)
+    }
+
+    /// A broadcast finds no room in the outbox, and the policy is to close.
+    pub(super) fn close_as_too_slow(&mut self, session: &mut Session, handler: &mut impl Handler) {
+        self.counts.slow_closed += 1;
+        self.counts.broadcast_closed += 1;
+        self.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
     }
 
     /// The client is on polls, and what waits for it was sent only just now: there was no time to ask for it. A WebSocket has

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Task, Work
 
-__all__ = ["Crowd", "noticed"]
+__all__ = ["MessageTasks", "noticed"]
 
 
-class _One:
+class _Message:
     """One message that is being handled."""
 
     __slots__ = ("noticed", "task")
@@ -22,52 +22,52 @@ class _One:
         self.task: Task | None = None
 
 
-_ONE: ContextVar[_One] = ContextVar("hubbub.one")
+_CURRENT: ContextVar[_Message] = ContextVar("hubbub.message")
 
 
 def noticed() -> None:
-    """Whoever calls has been told that its session has ended."""
-    one = _ONE.get(None)
-    if one is not None:
-        one.noticed = True
+    """The handler that runs now has been told that its session has ended."""
+    message = _CURRENT.get(None)
+    if message is not None:
+        message.noticed = True
 
 
-class Crowd:
+class MessageTasks:
     """Tasks, each of which handles one message, up to a number at a time. ``about`` names them."""
 
     def __init__(self, bridge: Bridge, most: int, *about: object) -> None:
         self._bridge = bridge
         self._about = about
         self._places = bridge.semaphore(most)
-        self._ones: set[_One] = set()
+        self._messages: set[_Message] = set()
         self._given_up = False
 
     async def begin(self, work: Work) -> None:
-        """Starts a task as soon as there is a place for it; after `give_up` not any more."""
+        """Starts a task as soon as there is a place for it. After `give_up` it starts none."""
         await self._places.acquire()
         if self._given_up:
             self._places.release()
             return
-        one = _One()
-        self._ones.add(one)
-        one.task = self._bridge.spawn(lambda: self._run(one, work), *self._about)
+        message = _Message()
+        self._messages.add(message)
+        message.task = self._bridge.spawn(lambda: self._run(message, work), *self._about)
 
-    async def _run(self, one: _One, work: Work) -> None:
-        _ONE.set(one)
+    async def _run(self, message: _Message, work: Work) -> None:
+        _CURRENT.set(message)
         try:
             await work()
         finally:
-            self._ones.discard(one)
+            self._messages.discard(message)
             self._places.release()
 
     def give_up(self) -> None:
         """Cancels those that have not noticed that the session has ended."""
         self._given_up = True
-        for one in self._ones:
-            if not one.noticed and one.task is not None:
-                one.task.cancel()
+        for message in self._messages:
+            if not message.noticed and message.task is not None:
+                message.task.cancel()
 
     async def finish(self) -> None:
-        """Waits for their ends, even if whoever waits is cancelled."""
-        if self._ones:
-            await self._bridge.shielded(self._bridge.ended([one.task for one in self._ones], None))
+        """Waits until all of them have ended, even if the task that waits is cancelled."""
+        if self._messages:
+            await self._bridge.shielded(self._bridge.ended([message.task for message in self._messages], None))
