@@ -12,10 +12,10 @@ use hubbub_proto::message::Kind;
 use crate::carrier::{self, Carrier, OTHERS};
 use crate::compression::{Codecs, Form, Packing, WINDOWS, window_place};
 use crate::counters::Counts;
-use crate::directory::Space;
-use crate::history::{Since, Stamp};
 use crate::id::SessionId;
+use crate::position::{Since, Stamp};
 use crate::settings::Policy;
+use crate::space::Space;
 
 /// Whom a broadcast is for.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Broadcast {
     ) -> Self {
         let form = form.into();
         let mut bytes = Vec::with_capacity(payload.len() + 14);
-        frame::encode(&mut bytes, opcode(form.kind), payload, None);
+        frame::encode(&mut bytes, form.kind.into(), payload, None);
         Broadcast {
             target,
             space: Space::Hub,
@@ -186,14 +186,7 @@ impl Broadcast {
 
 /// The header of a compressed message in one frame.
 pub(crate) fn compressed_header(kind: Kind, len: usize) -> frame::EncodedHeader {
-    Header { fin: true, opcode: opcode(kind), len: len as u64, mask: None }.encode().compressed()
-}
-
-pub(crate) fn opcode(kind: Kind) -> Opcode {
-    match kind {
-        Kind::Text => Opcode::Text,
-        Kind::Binary => Opcode::Binary,
-    }
+    Header { fin: true, opcode: kind.into(), len: len as u64, mask: None }.encode().compressed()
 }
 
 /// What has come of a broadcast so far.

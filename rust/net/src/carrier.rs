@@ -9,9 +9,6 @@ use hubbub_proto::frame::{self, Opcode};
 use hubbub_proto::message::Kind;
 use hubbub_proto::script;
 
-use crate::broadcast::opcode;
-use crate::figures::Transport;
-
 /// What carries a session's messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
@@ -75,7 +72,7 @@ impl Carrier {
     pub(crate) fn write(self, out: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
         match (self, kind) {
             (Carrier::WebSocket, _) | (Carrier::Packets, Kind::Binary) => {
-                frame::encode(out, opcode(kind), payload, None);
+                frame::encode(out, kind.into(), payload, None);
             }
             (Carrier::Packets, Kind::Text) => write_packet(out, PacketType::Message, payload),
             // Every line break of an event arrives as LF.
@@ -140,17 +137,6 @@ impl Carrier {
         let mut out = Vec::with_capacity(payload.len() + 16);
         self.write(&mut out, kind, payload);
         out.into()
-    }
-}
-
-impl From<Carrier> for Transport {
-    fn from(carrier: Carrier) -> Transport {
-        match carrier {
-            Carrier::WebSocket | Carrier::Packets => Transport::WebSocket,
-            Carrier::Events | Carrier::EventPackets => Transport::EventSource,
-            Carrier::Iframe => Transport::Iframe,
-            Carrier::Polling => Transport::Polling,
-        }
     }
 }
 

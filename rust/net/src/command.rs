@@ -12,12 +12,13 @@ use hubbub_proto::close::CloseCode;
 
 use crate::broadcast::Broadcast;
 use crate::compression::Form;
-use crate::directory::Space;
 use crate::exchange::{Piece, Reply};
 use crate::id::SessionId;
-use crate::peer::Peer;
+use crate::io::peer::Peer;
+use crate::io::socket::Socket;
+use crate::io::stream::Stream;
 use crate::places::Household;
-use crate::transport::Stream;
+use crate::space::Space;
 
 /// Something for a shard to do. For a session that has ended, every command does nothing.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ pub enum Command {
     /// The body of the request is wanted: if the client waits to be asked for it, it is asked.
     Want(SessionId),
     /// A connection that another shard has accepted.
-    Adopt(Stream, Peer),
+    Adopt(Socket, Peer),
     /// A connection that asks for a session of this shard.
     Move(Box<Moved>),
     /// There is room for further connections, or a guest to be let in.

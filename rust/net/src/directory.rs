@@ -4,20 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::history::Stamp;
 use crate::id::SessionId;
 use crate::link::Link;
+use crate::position::Stamp;
 use crate::settings::Policy;
-
-/// Whose a room is. Spaces have nothing in common: no name in one, whatever it is, is a room of the other.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Space {
-    /// Rooms of the hub's, whose names its program chooses, or clients do.
-    #[default]
-    Hub,
-    /// Rooms of a protocol that the server itself speaks over sessions, such as Socket.IO.
-    Protocol,
-}
+use crate::space::Space;
 
 /// The rooms of one space. A room exists while somebody is in it.
 #[derive(Debug, Default)]
@@ -291,7 +282,7 @@ mod tests {
     use super::*;
 
     fn link(slot: u32) -> Link {
-        Link::new(SessionId::new(0, 0, slot), crate::peer::Peer::Unix)
+        Link::new(SessionId::new(0, 0, slot), crate::io::peer::Peer::Unix)
     }
 
     #[test]

@@ -8,8 +8,8 @@ use hubbub_proto::head::Head;
 use hubbub_proto::response::FieldLines;
 
 use crate::id::SessionId;
+use crate::io::peer::Peer;
 use crate::lasting::{Dialect, Secret};
-use crate::peer::Peer;
 use crate::request_line::RequestLine;
 use crate::timers::Millis;
 

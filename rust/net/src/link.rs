@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thin_vec::ThinVec;
 
 use crate::carrier::Carrier;
-use crate::directory::Space;
 use crate::id::SessionId;
-use crate::peer::Peer;
+use crate::io::peer::Peer;
+use crate::space::Space;
 
 /// In a link's state: no further send is taken.
 const CLOSING: u8 = 0x80;

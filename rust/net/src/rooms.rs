@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thin_vec::ThinVec;
 
-use crate::directory::Space;
+use crate::space::Space;
 
 /// The rooms that have members on this shard.
 #[derive(Default)]

@@ -126,7 +126,7 @@ pub(crate) fn rest<'a>(endpoint: &Endpoint, path: &'a str) -> &'a str {
 mod tests {
     use super::*;
     use crate::files::Folder;
-    use crate::peer::Trust;
+    use crate::io::peer::Trust;
 
     fn routes(paths: &[Option<&str>]) -> Result<Routes, String> {
         let endpoint = |path: &Option<&str>| Endpoint { path: path.map(Into::into), ..Endpoint::default() };

@@ -14,18 +14,18 @@ use crate::carrier::Carrier;
 use crate::compression::{Own, Packing};
 use crate::exchange::Exchange;
 use crate::handler::Traffic;
-use crate::history::Since;
 use crate::id::SessionId;
+use crate::io::outbox::Outbox;
+use crate::io::peer::Peer;
+use crate::io::stream::Stream;
 use crate::lasting::{Dialect, Lasting};
 use crate::link::Link;
-use crate::outbox::Outbox;
-use crate::peer::Peer;
 use crate::places::Household;
+use crate::position::Since;
 use crate::rate::FullAt;
 use crate::request_line::RequestLine;
 use crate::rooms::{Membership, Memberships};
 use crate::timers::Millis;
-use crate::transport::Stream;
 
 /// Where a connection stands.
 pub(crate) enum Phase {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compression::Compression;
-use crate::files::Folder;
-use crate::peer::Trust;
+use crate::files::folder::Folder;
+use crate::io::peer::Trust;
+use crate::io::tls::Tls;
 use crate::rate::Rate;
-use crate::tls::Tls;
 
 /// What happens to a broadcast for a member whose outbox is full.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -33,12 +33,12 @@ impl Backlog {
         self.lock().remove(&slot);
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// The bytes of the largest outbox, and how many wait.
-    pub(super) fn look(&self) -> (u64, usize) {
+    pub(crate) fn look(&self) -> (u64, usize) {
         let blocked = self.lock();
         (blocked.values().map(|link| link.outbox() as u64).max().unwrap_or(0), blocked.len())
     }

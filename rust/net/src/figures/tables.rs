@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hubbub_proto::close::CloseCode;
 
+use crate::carrier::Carrier;
+
 macro_rules! kinds {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
         $(#[$doc])*
@@ -37,6 +39,17 @@ kinds! {
         Iframe => "iframe",
         /// Polls; sessions between two connections are among them.
         Polling => "polling",
+    }
+}
+
+impl From<Carrier> for Transport {
+    fn from(carrier: Carrier) -> Transport {
+        match carrier {
+            Carrier::WebSocket | Carrier::Packets => Transport::WebSocket,
+            Carrier::Events | Carrier::EventPackets => Transport::EventSource,
+            Carrier::Iframe => Transport::Iframe,
+            Carrier::Polling => Transport::Polling,
+        }
     }
 }
 
@@ -86,12 +99,12 @@ const STATUSES: [u16; 36] = [
 ];
 
 /// The codes that closes are counted by; `None` stands for all others.
-pub(super) fn codes() -> impl Iterator<Item = Option<u16>> {
+pub(crate) fn codes() -> impl Iterator<Item = Option<u16>> {
     CODES.into_iter().map(Some).chain([None])
 }
 
 /// The statuses that answers are counted by; `None` stands for all others.
-pub(super) fn statuses() -> impl Iterator<Item = Option<u16>> {
+pub(crate) fn statuses() -> impl Iterator<Item = Option<u16>> {
     STATUSES.into_iter().map(Some).chain([None])
 }
 
@@ -140,23 +153,23 @@ impl Tables {
         }
     }
 
-    pub(super) fn opened(&self, transport: Transport) -> u64 {
+    pub(crate) fn opened(&self, transport: Transport) -> u64 {
         self.opened[transport as usize].load(Ordering::SeqCst)
     }
 
-    pub(super) fn closed(&self, transport: Transport) -> u64 {
+    pub(crate) fn closed(&self, transport: Transport) -> u64 {
         self.closed[transport as usize].load(Ordering::SeqCst)
     }
 
-    pub(super) fn closes(&self, code: Option<u16>) -> u64 {
+    pub(crate) fn closes(&self, code: Option<u16>) -> u64 {
         self.closes[place(&CODES, code)].load(Ordering::Relaxed)
     }
 
-    pub(super) fn answers(&self, status: Option<u16>) -> u64 {
+    pub(crate) fn answers(&self, status: Option<u16>) -> u64 {
         self.answers[place(&STATUSES, status)].load(Ordering::Relaxed)
     }
 
-    pub(super) fn refusals(&self, reason: Reason) -> u64 {
+    pub(crate) fn refusals(&self, reason: Reason) -> u64 {
         self.refusals[reason as usize].load(Ordering::Relaxed)
     }
 }

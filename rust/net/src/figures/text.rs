@@ -9,7 +9,6 @@ use hubbub_proto::head::Head;
 use super::times::{BOUNDS, Histogram};
 use super::{Figures, Times};
 use crate::counters::Counts;
-use crate::server::Server;
 
 /// The two formats.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +22,7 @@ pub enum Exposition {
 impl Exposition {
     /// OpenMetrics if the Accept field names it; what else it names, and with which weight, changes nothing: whoever
     /// reads OpenMetrics prefers it.
-    pub(super) fn wanted(head: &Head<'_>) -> Self {
+    pub(crate) fn wanted(head: &Head<'_>) -> Self {
         let accept = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("accept"));
         let mut kinds = accept.flat_map(|field| field.value.split(|byte| *byte == b','));
         let open = |kind: &[u8]| {
@@ -44,12 +43,12 @@ impl Exposition {
     }
 }
 
-impl Server {
-    /// The figures of this moment as text.
-    pub fn metrics(&self, exposition: Exposition) -> String {
+impl Figures {
+    /// These figures and times as text.
+    pub(crate) fn text(&self, times: &Times, exposition: Exposition) -> String {
         let mut page = Page { text: String::with_capacity(16 << 10), exposition };
-        page.figures(&self.figures());
-        page.times(self.times());
+        page.figures(self);
+        page.times(times);
         if exposition == Exposition::OpenMetrics {
             page.text.push_str("# EOF\n");
         }

@@ -2,6 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `folder.rs` | which folder, and how |
 //! | `beneath.rs` | opens files, and never one outside the folder |
 //! | `version.rs` | one state of a file in one coding, and the fields that describe it |
 //! | `cache.rs` | small files in memory, as many as there is room for |
@@ -14,10 +15,10 @@
 mod answer;
 mod beneath;
 mod cache;
+pub(crate) mod folder;
 mod kinds;
 mod version;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hubbub_proto::content::{file_path, preferred};
@@ -29,6 +30,7 @@ pub(crate) use self::answer::{ALLOW, FileAnswer, FileContent};
 pub(crate) use self::beneath::read_at;
 use self::beneath::{Looked, Root, State};
 use self::cache::{Cache, Page};
+pub use self::folder::Folder;
 use self::version::{CODINGS, Version};
 use crate::settings::{Service, Settings};
 
@@ -37,37 +39,6 @@ use crate::settings::{Service, Settings};
 const SMALL_BYTES: u64 = 32 << 10;
 /// A file that changes while it is read is read again, so often.
 const ATTEMPTS: usize = 3;
-
-/// A folder whose files are served.
-#[derive(Clone, Debug)]
-pub struct Folder {
-    /// Where it is. It is looked up anew in each turn, so another one may be put in its place.
-    pub path: PathBuf,
-    /// The file that stands for a folder; `None`: folders have none.
-    pub index: Option<String>,
-    /// Further fields of each answer that is not an error, already checked.
-    pub fields: Vec<(String, String)>,
-    /// Serve files, and from folders, whose names begin with a dot. `.well-known` is served anyway.
-    pub dotfiles: bool,
-    /// Symbolic links may lead out of the folder.
-    pub follow_symlinks: bool,
-    /// The most that the contents of small files may take in memory, all shards together.
-    pub cache_bytes: usize,
-}
-
-impl Folder {
-    /// A folder with nothing special about it.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Folder {
-            path: path.into(),
-            index: Some("index.html".into()),
-            fields: Vec::new(),
-            dotfiles: false,
-            follow_symlinks: false,
-            cache_bytes: 16 << 20,
-        }
-    }
-}
 
 /// The folders of one shard.
 pub(crate) struct Folders(Vec<Option<Site>>);

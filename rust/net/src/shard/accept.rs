@@ -9,12 +9,14 @@ use super::Shard;
 use super::pace::up_to_millis;
 use crate::command::Command;
 use crate::handler::{Handler, Notice};
-use crate::peer::Peer;
+use crate::io::listener::Listener;
+use crate::io::peer::Peer;
+use crate::io::socket::Socket;
+use crate::io::stream::Stream;
 use crate::rate::FullAt;
 use crate::server::Full;
 use crate::session::Session;
 use crate::timers::Millis;
-use crate::transport::{Listener, Stream};
 
 /// Connections accepted in one turn: the others wait their turn behind those that are being served.
 const BATCH: usize = 128;
@@ -94,11 +96,11 @@ impl Shard {
                 return;
             }
             match self.accept_one() {
-                Ok(Some((stream, peer))) => {
+                Ok(Some((socket, peer))) => {
                     self.cx.counts.accepted += 1;
                     self.cx.server.connection_begins();
                     let wait = self.wait_for_rate();
-                    self.place(stream, peer, handler);
+                    self.place(socket, peer, handler);
                     if wait {
                         return;
                     }
@@ -116,7 +118,7 @@ impl Shard {
     }
 
     /// The next connection of any listener.
-    fn accept_one(&self) -> io::Result<Option<(Stream, Peer)>> {
+    fn accept_one(&self) -> io::Result<Option<(Socket, Peer)>> {
         let nodelay = self.cx.server.settings().tcp_nodelay;
         for listener in &self.acceptor.listeners {
             loop {
@@ -170,19 +172,19 @@ impl Shard {
     }
 
     /// Gives the connection to one shard after the other.
-    fn place(&mut self, stream: Stream, peer: Peer, handler: &mut impl Handler) {
+    fn place(&mut self, socket: Socket, peer: Peer, handler: &mut impl Handler) {
         let handles = self.cx.server.handles();
         let shard = self.acceptor.next % handles.len();
         self.acceptor.next += 1;
         if shard == usize::from(self.cx.number) {
-            self.adopt(stream, peer, handler);
+            self.adopt(socket, peer, handler);
         } else {
-            handles[shard].post(Command::Adopt(stream, peer));
+            handles[shard].post(Command::Adopt(socket, peer));
         }
     }
 
     /// Takes a connection in: from here on it is this shard's.
-    pub(super) fn adopt(&mut self, stream: Stream, peer: Peer, handler: &mut impl Handler) {
+    pub(super) fn adopt(&mut self, socket: Socket, peer: Peer, handler: &mut impl Handler) {
         // It may have been on its way from another shard when the end was announced.
         if self.acceptor.closed || !self.may_connect(peer.sender(), handler) {
             self.cx.server.handshake_ends();
@@ -190,8 +192,8 @@ impl Shard {
             return;
         }
         let stream = match &self.cx.server.settings().tls {
-            Some(tls) => tls.wrap(stream),
-            None => Ok(stream),
+            Some(tls) => tls.wrap(socket).map(|stream| Stream::Tls(Box::new(stream))),
+            None => Ok(Stream::Plain(socket)),
         };
         let Ok(mut stream) = stream else {
             // TLS refuses its own settings, which it has taken before: nothing that the peer could know.

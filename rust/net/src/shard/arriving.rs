@@ -5,19 +5,13 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::context::Context;
+use super::held::Held;
 use super::output::Fate;
 use crate::broadcast::Broadcast;
 use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::session::Session;
 use crate::settings::Policy;
-
-/// What was broadcast to everyone since the user began to get to know a session.
-#[derive(Default)]
-pub(super) struct Held {
-    broadcasts: Vec<Arc<Broadcast>>,
-    bytes: usize,
-}
 
 impl Shard {
     /// Holds broadcasts to everyone for this session from now on.

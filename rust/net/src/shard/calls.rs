@@ -8,12 +8,12 @@ use hubbub_proto::engineio::{self, ErrorCode, Stage, admit};
 use super::Shard;
 use super::clients::TOO_MANY;
 use super::context::Context;
-use super::opening::Agreed;
+use super::pending::{Call, New};
 use super::wishes::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown};
 use crate::carrier::Carrier;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
-use crate::handler::{Handler, Request};
+use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting, Terms};
 use crate::link::Link;
@@ -28,27 +28,6 @@ const OLD_CLIENT: &str =
 /// What the log is told then.
 const ADVICE_ON_OLD_CLIENTS: &str =
     "a client speaks Engine.IO 3 (socket.io-client 2), and was refused: use version 3 or 4 of socket.io-client";
-
-/// A request for a session, with all that is needed to open one.
-pub(super) struct Call {
-    pub(super) wish: Wish,
-    pub(super) opening: New,
-}
-
-/// A session that is to open.
-pub(super) struct New {
-    /// What its WebSocket handshake has agreed on.
-    pub(super) agreed: Option<Agreed>,
-    pub(super) plan: Plan,
-    pub(super) request: Request,
-    pub(super) request_line: RequestLine,
-    /// What becomes of the request if it is answered with HTTP.
-    pub(super) exchange: Option<Box<Exchange>>,
-    /// The user decides about it.
-    pub(super) asks: bool,
-    /// It was a file that was looked for, in vain.
-    pub(super) missed: bool,
-}
 
 impl Shard {
     pub(super) fn answer_call(&mut self, slot: u32, call: Call, rest: Vec<u8>, handler: &mut impl Handler) {

@@ -16,8 +16,8 @@ use crate::carrier::Carrier;
 use crate::command::Answer;
 use crate::exchange::{Fields, Piece, Reply};
 use crate::handler::Handler;
-use crate::history::Since;
 use crate::lasting::{Dialect, Entry, Lasting};
+use crate::position::Since;
 use crate::session::{Plan, Session};
 use crate::timers::Millis;
 

@@ -12,7 +12,7 @@ use crate::command::Answer;
 use crate::figures::Reason;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
-use crate::peer::Peer;
+use crate::io::peer::Peer;
 use crate::places::Household;
 use crate::request_line::RequestLine;
 use crate::session::{Phase, Session, Sessions};

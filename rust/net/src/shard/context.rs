@@ -9,7 +9,7 @@ use std::time::Instant;
 use hubbub_proto::head::HeadLimits;
 use hubbub_proto::message;
 
-use super::arriving::Held;
+use super::held::Held;
 use super::quota::Quota;
 use super::shaking::Shaking;
 use crate::compression::Codecs;
@@ -19,7 +19,7 @@ use crate::figures::ShardFigures;
 use crate::files::Folders;
 use crate::handler::{Handler, Notice};
 use crate::history::Histories;
-use crate::outbox::Pool;
+use crate::io::outbox::Pool;
 use crate::server::Server;
 use crate::session::Session;
 use crate::settings::Limits;

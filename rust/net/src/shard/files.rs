@@ -13,12 +13,12 @@ use crate::exchange::{Answering, Content, Exchange, Piece, Source};
 use crate::figures::Reason;
 use crate::files::{ALLOW, FileAnswer, FileContent, Found, read_at};
 use crate::handler::{Handler, Notice};
+use crate::io::stream::Stream;
 use crate::link::Link;
 use crate::routes::rest;
 use crate::session::{Phase, Session};
 use crate::settings::Service;
 use crate::timers::Millis;
-use crate::transport::Stream;
 
 pub(super) const NOTHING: &str = "Nothing is served here.";
 

@@ -18,11 +18,13 @@ mod context;
 mod exchange;
 mod expiry;
 mod files;
+mod held;
 mod input;
 mod opening;
 mod origins;
 mod output;
 mod pace;
+mod pending;
 mod polling;
 mod quota;
 mod resuming;
@@ -42,15 +44,15 @@ use mio::{Events, Poll, Token};
 use self::accept::Acceptor;
 use self::context::Context;
 use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
-use crate::directory::Space;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
+use crate::io::listener::Listener;
 use crate::places::Household;
 use crate::rooms::Rooms;
 use crate::server::Server;
 use crate::session::{Phase, Session, Sessions};
+use crate::space::Space;
 use crate::timers::Entry;
-use crate::transport::Listener;
 
 /// Bytes that one readable socket may give in one receive call.
 const RECEIVE_BYTES: usize = 64 << 10;
@@ -393,7 +395,7 @@ impl Shard {
             Command::File(id, file, len) => self.send_file(id, file, len, handler),
             Command::Cut(id) => self.cut(id),
             Command::Want(id) => self.want(id),
-            Command::Adopt(stream, peer) => self.adopt(stream, peer, handler),
+            Command::Adopt(socket, peer) => self.adopt(socket, peer, handler),
             Command::Move(moved) => self.take_over_connection(*moved, handler),
             Command::Accept => self.acceptor.wake(),
             Command::StopAccepting => self.stop_accepting(handler),

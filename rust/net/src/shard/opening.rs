@@ -9,10 +9,10 @@ use hubbub_proto::head::{Body, Head, HeadError};
 use super::Shard;
 use super::answering::BY_THE_PROGRAM;
 use super::body::TOO_LARGE;
-use super::calls::{Call, New};
 use super::context::Context;
 use super::files::{NOTHING, Route};
 use super::origins::may_connect;
+use super::pending::{Agreed, Call, New};
 use super::wishes::{self, NO_ORIGIN, Wish};
 use crate::carrier::Carrier;
 use crate::command::{Answer, Verdict};
@@ -22,9 +22,9 @@ use crate::figures::Reason;
 use crate::files::FileAnswer;
 use crate::handler::{Handler, Request, Traffic, UNDECIDED};
 use crate::id::SessionId;
+use crate::io::peer::Peer;
 use crate::lasting::Lasting;
 use crate::link::Link;
-use crate::peer::Peer;
 use crate::request_line::RequestLine;
 use crate::routes::Matched;
 use crate::session::{Phase, Plan, Session, Tally};
@@ -61,13 +61,6 @@ impl Opening {
 
 /// What a request is answered with that cannot be served, and its line in the log.
 type Unserved = Box<(Answer, RequestLine)>;
-
-/// What a handshake has agreed on, beside the subprotocol.
-pub(super) struct Agreed {
-    pub(super) key: String,
-    /// How to compress, and the value of Sec-WebSocket-Extensions that says so.
-    pub(super) packing: Option<(Packing, String)>,
-}
 
 impl Shard {
     /// Takes in bytes of a request head.

@@ -9,18 +9,18 @@ use hubbub_proto::frame::{self, Header, Opcode};
 
 use super::Shard;
 use super::context::{Context, millis};
-use crate::broadcast::{Broadcast, Target, compressed_header, opcode};
+use crate::broadcast::{Broadcast, Target, compressed_header};
 use crate::carrier::Carrier;
 use crate::compression::{Form, Packing};
-use crate::directory::Space;
 use crate::exchange::Piece;
 use crate::handler::Handler;
 use crate::id::SessionId;
-use crate::outbox::Written;
+use crate::io::outbox::Written;
+use crate::io::stream::Stream;
 use crate::session::{Phase, Session};
 use crate::settings::Policy;
+use crate::space::Space;
 use crate::timers::Millis;
-use crate::transport::Stream;
 
 /// From so many gathered bytes on, a write of its own is worth its system call.
 const EARLY_WRITE_BYTES: usize = 16 << 10;
@@ -54,7 +54,7 @@ impl Shard {
         }
         self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
             Carrier::WebSocket => {
-                session.outbox.gather(&mut cx.pool, |out| frame::encode(out, opcode(form.kind), payload, None));
+                session.outbox.gather(&mut cx.pool, |out| frame::encode(out, form.kind.into(), payload, None));
             }
             _ => cx.carry(session, form.kind, &Piece::Borrowed(payload)),
         })
@@ -72,7 +72,7 @@ impl Shard {
         if let Some(deflated) = self.deflated(id, form, &payload) {
             return self.send_deflated(id, form, payload.len(), deflated, handler);
         }
-        let header = Header { fin: true, opcode: opcode(form.kind), len: payload.len() as u64, mask: None }.encode();
+        let header = Header { fin: true, opcode: form.kind.into(), len: payload.len() as u64, mask: None }.encode();
         self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
             Carrier::WebSocket => {
                 session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));

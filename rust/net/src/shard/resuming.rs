@@ -4,15 +4,15 @@ use hubbub_proto::Role;
 use hubbub_proto::message::Reader;
 use mio::Token;
 
-use super::calls::New;
 use super::context::{Context, millis};
+use super::pending::New;
 use super::{Shard, State};
 use crate::carrier::Carrier;
 use crate::command::{Command, Moved};
 use crate::handler::Handler;
 use crate::id::SessionId;
+use crate::io::stream::Stream;
 use crate::session::{Handshake, Phase, Session};
-use crate::transport::Stream;
 
 const OVERTAKEN: &str = "The session goes on with another connection.";
 

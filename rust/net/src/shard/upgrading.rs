@@ -7,9 +7,9 @@ use hubbub_proto::frame::{self, Opcode};
 use hubbub_proto::message::{Event, Kind, Payload};
 
 use super::Shard;
-use super::calls::New;
 use super::context::millis;
 use super::input::PONG_BACKLOG;
+use super::pending::New;
 use crate::carrier::Carrier;
 use crate::figures::Reason;
 use crate::handler::Handler;

@@ -9,9 +9,9 @@ use crate::carrier::Carrier;
 use crate::command::Answer;
 use crate::exchange::Fields;
 use crate::figures::Reason;
-use crate::history::Since;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Secret, read_sid};
+use crate::position::Since;
 use crate::session::Plan;
 use crate::settings::{Cors, Endpoint, EngineIo, Open, Service, Transports};
 

@@ -62,6 +62,15 @@ pub enum Kind {
     Binary,
 }
 
+impl From<Kind> for Opcode {
+    fn from(kind: Kind) -> Opcode {
+        match kind {
+            Kind::Text => Opcode::Text,
+            Kind::Binary => Opcode::Binary,
+        }
+    }
+}
+
 /// The bytes of an event: where they arrived, or in a buffer of their own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Payload<'a> {

@@ -23,7 +23,7 @@ use rustls::server::{WebPkiClientVerifier, danger::ClientCertVerifier};
 
 pub use self::error::TlsError;
 pub use self::stream::TlsStream;
-use crate::transport::Stream;
+use crate::io::socket::Socket;
 
 /// Where a certificate and its key are, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +93,10 @@ impl Tls {
         Ok(warnings)
     }
 
-    /// Puts TLS on a connection.
-    pub(crate) fn wrap(&self, socket: Stream) -> Result<Stream, rustls::Error> {
+    /// Puts TLS on a socket.
+    pub(crate) fn wrap(&self, socket: Socket) -> Result<TlsStream, rustls::Error> {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Stream::Tls(Box::new(TlsStream::new(socket, config)?)))
+        TlsStream::new(socket, config)
     }
 }
 

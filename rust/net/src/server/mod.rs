@@ -1,30 +1,33 @@
-//! A server: listeners opened, shards made, and what they all share.
+//! A server: what its shards share.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `bind.rs` | opens the listeners and makes the shards |
+//! | `figures.rs` | gathers its figures, and answers requests for them |
+
+mod bind;
+mod figures;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 
 use mio::net::UnixStream;
 
 use crate::command::{Command, ShardHandle};
 use crate::counters::{Counters, Counts};
-use crate::directory::{Directory, Space};
+use crate::directory::Directory;
 use crate::figures::{ShardFigures, Times};
+use crate::io::listener::{Address, Guest};
+use crate::io::peer::Peer;
 use crate::link::Link;
-use crate::peer::Peer;
 use crate::places::Places;
 use crate::routes::Routes;
-use crate::settings::{Bind, Settings};
-use crate::shard::Shard;
-use crate::transport::{self, Address, Guest, Listener};
-
-/// As many as a session's id has room for.
-const MAX_SHARDS: usize = 1 << 8;
-/// Descriptors that are left for the rest of the process when the operator set no bound.
-const RESERVED_DESCRIPTORS: usize = 64;
+use crate::settings::Settings;
+use crate::space::Space;
 
 /// What every shard and every thread of a server may touch.
 #[derive(Debug)]
@@ -55,70 +58,7 @@ pub struct Server {
     door: Option<SyncSender<Guest>>,
 }
 
-fn epoch() -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(u32::from_ne_bytes(bytes).max(1))
-}
-
 impl Server {
-    /// Opens the listeners and makes the shards, ready to be driven. The first shard accepts for all.
-    pub fn bind(settings: Settings, binds: Vec<Bind>) -> io::Result<(Arc<Server>, Vec<Shard>)> {
-        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
-        if settings.shards > MAX_SHARDS {
-            return Err(invalid(format!("{} shards are more than {MAX_SHARDS}", settings.shards)));
-        }
-        let routes = Routes::new(&settings.endpoints).map_err(invalid)?;
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        let mut door = None;
-        for bind in binds {
-            if let Bind::Guests { backlog } = bind {
-                let (sender, guests) = sync_channel(backlog);
-                door = Some(sender);
-                listeners.push(Listener::Guests(guests));
-                continue;
-            }
-            for (listener, address) in transport::listen(bind)? {
-                if let Some(bytes) = settings.limits.unsent_bytes {
-                    listener.bound_unsent(bytes);
-                }
-                listeners.push(listener);
-                addresses.push(address);
-            }
-        }
-        let seeds = (0..settings.shards.max(1))
-            .map(|_| crate::shard::Seed::new(settings.limits.posted_bytes))
-            .collect::<io::Result<Vec<_>>>()?;
-        let max_sessions = settings.max_sessions.unwrap_or_else(descriptors_to_spare);
-        let half = u32::try_from((max_sessions / 2).max(1)).unwrap_or(u32::MAX);
-        let server = Arc::new(Server {
-            max_sessions,
-            polling_places: Places::new(settings.polling_sessions_per_address.unwrap_or(half)),
-            places: settings.max_sessions_per_address.map(Places::new),
-            counters: seeds.iter().map(|_| Counters::default()).collect(),
-            figures: seeds.iter().map(|_| ShardFigures::default()).collect(),
-            times: Times::default(),
-            handles: seeds.iter().map(crate::shard::Seed::handle).collect(),
-            settings,
-            routes,
-            directory: Directory::default(),
-            protocols: Directory::new(Space::Protocol),
-            epoch: epoch()?,
-            addresses,
-            connections: AtomicUsize::new(0),
-            handshakes: AtomicUsize::new(0),
-            accept_paused: AtomicBool::new(false),
-            volatile_dropped: AtomicU64::new(0),
-            door,
-        });
-        let mut shards = Vec::new();
-        for (number, seed) in seeds.into_iter().enumerate() {
-            shards.push(seed.grow(number as u8, server.clone(), std::mem::take(&mut listeners))?);
-        }
-        Ok((server, shards))
-    }
-
     /// What the operator has set.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -269,12 +209,4 @@ impl Server {
 pub(crate) enum Full {
     Sessions,
     Handshakes,
-}
-
-/// As many connections as the process has descriptors for, less a reserve.
-fn descriptors_to_spare() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let reserve = RESERVED_DESCRIPTORS.max(limit / 20).min(limit / 2);
-    (limit - reserve).max(1)
 }

@@ -12,8 +12,8 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus};
 use rustls::{Error, ServerConfig};
 
-use crate::outbox::Written;
-use crate::transport::Stream;
+use crate::io::outbox::Written;
+use crate::io::socket::Socket;
 
 /// Ciphertext taken from the kernel at a time.
 const RECEIVE_BYTES: usize = 64 << 10;
@@ -35,7 +35,7 @@ const SMALL_BYTES: usize = 8 << 10;
 
 /// One TLS connection, as a server.
 pub struct TlsStream {
-    socket: Stream,
+    socket: Socket,
     tls: UnbufferedServerConnection,
     /// Ciphertext whose rest has not come. INVARIANT: at most `INCOMING_BYTES`.
     incoming: Vec<u8>,
@@ -76,7 +76,7 @@ thread_local! {
 }
 
 impl TlsStream {
-    pub(crate) fn new(socket: Stream, config: Arc<ServerConfig>) -> Result<TlsStream, Error> {
+    pub(crate) fn new(socket: Socket, config: Arc<ServerConfig>) -> Result<TlsStream, Error> {
         Ok(TlsStream {
             socket,
             tls: UnbufferedServerConnection::new(config)?,
@@ -94,11 +94,11 @@ impl TlsStream {
         })
     }
 
-    pub(crate) fn socket(&self) -> &Stream {
+    pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    pub(crate) fn socket_mut(&mut self) -> &mut Stream {
+    pub(crate) fn socket_mut(&mut self) -> &mut Socket {
         &mut self.socket
     }
 
@@ -356,7 +356,8 @@ impl TlsStream {
         if let Ok(Written::Blocked) = self.flush() {
             return false;
         }
-        self.socket.finish()
+        self.socket.finish();
+        true
     }
 
     /// Moves what waits to the front of `output`.
