@@ -1,0 +1,91 @@
+//! Bodies of POSTs, queries, and the way of an Engine.IO session: what is read can be written again, and nothing panics.
+
+#![no_main]
+
+use hubbub_proto::comet::{self, BodyError};
+use hubbub_proto::engineio::payload::{PayloadError, SEPARATOR};
+use hubbub_proto::engineio::{Action, Input, Packet, PacketError, Query, Stage, Transport, admit};
+use hubbub_proto::message::Kind;
+use libfuzzer_sys::fuzz_target;
+
+const MAX_PACKETS: usize = 20;
+
+fuzz_target!(|data: &[u8]| {
+    let parts: Vec<_> = data.split(|byte| *byte == SEPARATOR).collect();
+    match comet::packets(data, MAX_PACKETS) {
+        Ok(packets) => {
+            let packets: Vec<_> = packets.collect();
+            assert_eq!(packets.len(), parts.len());
+            assert!(packets.len() <= MAX_PACKETS);
+            for (packet, part) in packets.iter().zip(&parts) {
+                written(packet, part);
+            }
+        }
+        Err(BodyError::Payload(error)) => match error {
+            PayloadError::Empty => assert!(data.is_empty()),
+            PayloadError::TooManyPackets => assert!(parts.len() > MAX_PACKETS),
+            PayloadError::Utf8 => assert!(std::str::from_utf8(data).is_err()),
+        },
+        Err(error) => panic!("no error of a whole body: {error}"),
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let packets: Vec<_> = text.split(char::from(SEPARATOR)).map(Packet::parse).collect();
+    walk(&packets);
+    let _ = comet::Query::parse(text);
+    if let Ok(query) = Query::parse(text) {
+        assert!(query.sid.is_none_or(|sid| sid.as_str().is_ascii()));
+        for session in [None, Some(Transport::Polling), Some(Transport::WebSocket)] {
+            for (method, is_upgrade) in [("GET", false), ("GET", true), ("POST", false)] {
+                let _ = admit(&query, method, is_upgrade, session);
+            }
+        }
+    }
+});
+
+/// A message that was read, written again: the same bytes. Other packets keep to their bounds.
+fn written(packet: &Result<comet::Packet<'_>, BodyError>, part: &[u8]) {
+    let mut out = Vec::new();
+    match packet {
+        Ok(comet::Packet::Message(Kind::Binary, bytes)) => {
+            out.push(b'b');
+            comet::base64(&mut out, bytes);
+        }
+        // Base64 is for texts with the separator in them, and may carry others.
+        Ok(comet::Packet::Message(Kind::Text, bytes)) if part[0] == b't' => {
+            assert!(std::str::from_utf8(bytes).is_ok());
+            out.push(b't');
+            comet::base64(&mut out, bytes);
+        }
+        Ok(comet::Packet::Message(Kind::Text, bytes)) => {
+            comet::text_packet(&mut out, std::str::from_utf8(bytes).expect("a text"));
+        }
+        Ok(comet::Packet::Close { code, reason }) => {
+            assert!(matches!(code.0, 1000 | 1001 | 1005 | 3000..=4999) && reason.len() <= 123);
+            return;
+        }
+        Ok(comet::Packet::Ping | comet::Packet::Pong | comet::Packet::Nothing) => {
+            assert!((b'0'..=b'6').contains(&part[0]));
+            return;
+        }
+        Err(_) => return,
+    }
+    assert_eq!(out, part);
+}
+
+/// The packets as if they came on one transport, the other, or both in turn.
+fn walk(packets: &[Result<Packet<'_>, PacketError>]) {
+    for pattern in 0..4_usize {
+        let (mut stage, _) = Stage::Polling.step(Input::CandidateOpened);
+        for (i, packet) in packets.iter().enumerate() {
+            let packet = packet.as_ref().map_err(|error| *error);
+            let is_candidate = pattern >> (i % 2) & 1 != 0;
+            let input = if is_candidate { Input::Candidate(packet) } else { Input::Packet(packet) };
+            let (next, action) = stage.step(input);
+            assert_eq!(action == Action::Switch, stage == Stage::Probing && next == Stage::WebSocket);
+            assert_eq!(matches!(action, Action::End(_)), stage != Stage::Closed && next == Stage::Closed);
+            assert!(!is_candidate || action != Action::Deliver, "a WebSocket speaks before it is the transport");
+            assert!(stage != Stage::WebSocket || matches!(next, Stage::WebSocket | Stage::Closed));
+            stage = next;
+        }
+    }
+}
