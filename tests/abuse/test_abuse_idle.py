@@ -44,7 +44,6 @@ def leave(server: Server, wires: list[Wire]) -> None:
     assert eventually(lambda: server.report()["sessions"] == 1, 30)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("options", "few", "bound"),
     [((), 5000, 4096), (("--compression", "shared"), 1000, 4096), (("--tls",), 1000, 8192)],

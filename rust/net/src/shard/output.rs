@@ -291,6 +291,14 @@ impl Context {
             return Fate::Absent;
         }
         session.mark = mark;
+        let is_copied = broadcast.frame().len() <= COPY_BYTES && broadcast.policy != Policy::DropOldest;
+        // PERF: most members have nothing waiting and take a small frame as it is; nothing else needs to be asked of them.
+        if is_plain && session.packing.is_none() && !session.blocked && session.outbox.is_empty() && is_copied {
+            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(broadcast.frame()));
+            session.note_message(broadcast.len());
+            self.mark_dirty(session);
+            return Fate::Reached;
+        }
         if broadcast.volatile && !session.is_writable() {
             self.counts.dropped += 1;
             self.counts.volatile_dropped += 1;
