@@ -1,0 +1,147 @@
+"""The structure of the code: which modules may know which."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+#: What begins the path of an import of the same crate.
+RELATIVE = ("crate", "self", "super")
+
+
+def circles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """The sets of modules that reach each other by imports (Tarjan's strongly connected components)."""
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        numbers[module] = lowest[module] = len(numbers)
+        stack.append(module)
+        for other in sorted(imports.get(module, ())):
+            if other not in numbers:
+                visit(other)
+                lowest[module] = min(lowest[module], lowest[other])
+            elif other in stack:
+                lowest[module] = min(lowest[module], numbers[other])
+        if lowest[module] == numbers[module]:
+            at = stack.index(module)
+            members = stack[at:]
+            del stack[at:]
+            if len(members) > 1:
+                found.append(sorted(members))
+
+    for module in sorted(imports):
+        if module not in numbers:
+            visit(module)
+    return found
+
+
+# ---- Rust
+
+
+def rust_paths(tree: str) -> Iterator[str]:
+    """The paths of a use declaration, without braces: `a::{b, c::d}` is `a::b` and `a::c::d`."""
+    opened = re.match(r"(?s)(.*?)::\{(.*)\}$", tree.strip())
+    if not opened:
+        yield tree.split(" as ")[0].strip()
+        return
+    part, depth = "", 0
+    for char in opened[2] + ",":
+        depth += (char == "{") - (char == "}")
+        if char == "," and depth == 0:
+            if part.strip():
+                yield from rust_paths(f"{opened[1].strip()}::{part.strip()}")
+            part = ""
+        else:
+            part += char
+
+
+def rust_imports(source: Path) -> dict[str, set[str]]:
+    """The modules of a crate, and the modules of the crate that each names. A parent and its child count as one."""
+    texts: dict[str, str] = {}
+    for file in source.rglob("*.rs"):
+        parts = [part for part in file.relative_to(source).with_suffix("").parts if part not in ("mod", "lib")]
+        text = re.sub(r"//.*", "", file.read_text())
+        texts["::".join(parts)] = re.split(r"#\[cfg\(test\)\]\s*mod ", text)[0]
+
+    def module(path: str, here: str) -> str | None:
+        parts = path.split("::")
+        base = [] if parts[0] == "crate" else [part for part in here.split("::") if part]
+        while parts and parts[0] in RELATIVE:
+            if parts.pop(0) == "super":
+                base = base[:-1]
+        for length in range(len(parts), -1, -1):
+            name = "::".join(base + parts[:length])
+            if name in texts:
+                return name
+        return None
+
+    imports: dict[str, set[str]] = {name: set() for name in texts}
+    for here, text in texts.items():
+        paths = [
+            path for tree in re.findall(r"\buse ((?:crate|self|super)\b[^;]*);", text) for path in rust_paths(tree)
+        ]
+        paths += re.findall(r"\b((?:crate|super)(?:::\w+)+)", re.sub(r"\buse [^;]*;", "", text))
+        for path in paths:
+            other = module(path, here)
+            is_related = not other or not here or other.startswith(f"{here}::") or here.startswith(f"{other}::")
+            if other is not None and other != here and not is_related:
+                imports[here].add(other)
+    return imports
+
+
+@pytest.mark.parametrize("crate", ["proto", "net"])
+def test_no_modules_of_a_crate_import_each_other(crate: str) -> None:
+    imports = rust_imports(ROOT / "rust" / crate / "src")
+    assert sum(map(len, imports.values())) > len(imports) / 2, "the imports were not read"
+    assert circles(imports) == []
+
+
+# ---- Python
+
+
+def python_imports(package: Path, *, types: bool) -> dict[str, set[str]]:
+    """The modules of a package, and those that each imports when it is imported; with `types`, also for annotations."""
+    files = {}
+    for file in package.rglob("*.py"):
+        parts = list(file.relative_to(package.parent).with_suffix("").parts)
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    imports: dict[str, set[str]] = {name: set() for name in files}
+    for here, file in files.items():
+        for node in module_level(ast.parse(file.read_text()), types=types):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            for name in names:
+                while name and name not in files:
+                    name = name.rpartition(".")[0]
+                # Every module of a package imports the package, and a package its modules.
+                if name and name != here and not here.startswith(f"{name}.") and not name.startswith(f"{here}."):
+                    imports[here].add(name)
+    return imports
+
+
+def module_level(tree: ast.Module, *, types: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    todo: list[ast.stmt] = list(tree.body)
+    for node in todo:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif isinstance(node, ast.If):
+            is_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            todo += node.orelse + (node.body if types or not is_types else [])
+        elif isinstance(node, ast.Try):
+            todo += node.body
+
+
+def test_no_modules_of_the_package_import_each_other() -> None:
+    imports = python_imports(ROOT / "python" / "hubbub", types=False)
+    assert sum(map(len, imports.values())) > len(imports) / 2, "the imports were not read"
+    assert circles(imports) == []
