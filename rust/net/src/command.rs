@@ -30,7 +30,7 @@ pub enum Command {
     /// Send a message to many.
     Broadcast(Arc<Broadcast>),
     /// The user is just getting to know the session: broadcasts to everyone are held for it. Of use where the
-    /// [handler introduces](crate::Handler::introduces).
+    /// [user introduces sessions](crate::Settings::introduces).
     Arrive(SessionId),
     /// The user knows the session: from now on it gets what is broadcast to everyone, after what was held for it.
     Introduce(SessionId),

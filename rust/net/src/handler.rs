@@ -161,10 +161,6 @@ pub trait Handler {
     fn notice(&mut self, notice: Notice);
     /// The shard has no session any more and will do nothing further.
     fn stopped(&mut self);
-    /// A session gets what is broadcast to everyone only from `Command::Introduce` on, not from `open` on.
-    fn introduces(&self) -> bool {
-        false
-    }
     /// Enough was collected for now: the shard reads no further socket in this turn.
     fn is_full(&self) -> bool {
         false

@@ -35,6 +35,7 @@ mod compression;
 mod counters;
 mod date;
 mod directory;
+mod effect;
 mod exchange;
 mod figures;
 mod files;

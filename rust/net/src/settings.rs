@@ -338,6 +338,9 @@ pub struct Settings {
     pub server_field: Option<String>,
     /// `Notice::Answered` is wanted.
     pub access_log: bool,
+    /// A session gets what is broadcast to everyone only from `Command::Introduce` on, not from
+    /// [`Handler::open`](crate::Handler::open) on.
+    pub introduces: bool,
     /// Ask the kernel to send small writes at once.
     pub tcp_nodelay: bool,
     /// The shards' number; at least one.
@@ -361,6 +364,7 @@ impl Default for Settings {
             proxies: Proxies::default(),
             server_field: Some("hubbub".into()),
             access_log: true,
+            introduces: false,
             tcp_nodelay: true,
             shards: 1,
             tls: None,

@@ -8,7 +8,7 @@ use super::Shard;
 
 use super::pace::up_to_millis;
 use crate::command::Command;
-use crate::handler::{Handler, Notice};
+use crate::handler::Notice;
 use crate::io::listener::Listener;
 use crate::io::peer::Peer;
 use crate::io::socket::Socket;
@@ -83,7 +83,7 @@ impl Acceptor {
 }
 
 impl Shard {
-    pub(super) fn accept(&mut self, handler: &mut impl Handler) {
+    pub(super) fn accept(&mut self) {
         if self.acceptor.retry_at.is_some_and(|at| at <= self.cx.now) {
             self.acceptor.retry_at = None;
         }
@@ -92,7 +92,7 @@ impl Shard {
         }
         for _ in 0..BATCH {
             if let Err(full) = self.cx.server.room_for_connection() {
-                self.pause(full, handler);
+                self.pause(full);
                 return;
             }
             match self.accept_one() {
@@ -100,7 +100,7 @@ impl Shard {
                     self.cx.counts.accepted += 1;
                     self.cx.server.connection_begins();
                     let wait = self.wait_for_rate();
-                    self.place(socket, peer, handler);
+                    self.place(socket, peer);
                     if wait {
                         return;
                     }
@@ -110,7 +110,7 @@ impl Shard {
                     return;
                 }
                 Err(error) => {
-                    self.accept_failed(&error, handler);
+                    self.accept_failed(&error);
                     return;
                 }
             }
@@ -149,44 +149,44 @@ impl Shard {
         true
     }
 
-    fn pause(&mut self, full: Full, handler: &mut impl Handler) {
+    fn pause(&mut self, full: Full) {
         self.acceptor.paused = true;
         self.cx.server.pause_accepting();
         // Room may have come free before the flag stood: then nobody will send the command.
         if self.cx.server.room_for_connection().is_ok() {
             self.acceptor.paused = false;
         } else if full == Full::Sessions && self.acceptor.may_notice(self.cx.now) {
-            self.cx.notice(Notice::SessionsFull, handler);
+            self.cx.notice(Notice::SessionsFull);
         }
     }
 
-    fn accept_failed(&mut self, error: &io::Error, handler: &mut impl Handler) {
+    fn accept_failed(&mut self, error: &io::Error) {
         self.cx.counts.accept_errors += 1;
         self.acceptor.retry_at = Some(self.cx.now + RETRY);
         if self.acceptor.may_notice(self.cx.now) {
             let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
             let out = matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE));
             let notice = if out { Notice::OutOfDescriptors } else { Notice::AcceptFailed(error.to_string()) };
-            self.cx.notice(notice, handler);
+            self.cx.notice(notice);
         }
     }
 
     /// Gives the connection to one shard after the other.
-    fn place(&mut self, socket: Socket, peer: Peer, handler: &mut impl Handler) {
+    fn place(&mut self, socket: Socket, peer: Peer) {
         let handles = self.cx.server.handles();
         let shard = self.acceptor.next % handles.len();
         self.acceptor.next += 1;
         if shard == usize::from(self.cx.number) {
-            self.adopt(socket, peer, handler);
+            self.adopt(socket, peer);
         } else {
             handles[shard].post(Command::Adopt(socket, peer));
         }
     }
 
     /// Takes a connection in: from here on it is this shard's.
-    pub(super) fn adopt(&mut self, socket: Socket, peer: Peer, handler: &mut impl Handler) {
+    pub(super) fn adopt(&mut self, socket: Socket, peer: Peer) {
         // It may have been on its way from another shard when the end was announced.
-        if self.acceptor.closed || !self.may_connect(peer.sender(), handler) {
+        if self.acceptor.closed || !self.may_connect(peer.sender()) {
             self.cx.server.handshake_ends();
             self.cx.server.connection_ends();
             return;
@@ -218,13 +218,11 @@ impl Shard {
         session.until = self.cx.head_deadline();
         self.cx.arm_until(session);
         let slot = session.slot();
-        self.guard(slot, handler, |shard, handler| {
-            shard.welcome(slot, handler);
-            match shard.sessions.at(slot) {
-                // Handshakes have their own share of a turn.
-                Some(session) if session.stream.is_handshaking() => shard.cx.mark_ready(session),
-                // The request has often come with the connection: look at once.
-                _ => shard.read(slot, handler),
+        self.guard(slot, |shard| {
+            shard.welcome(slot);
+            // The request has often come with the connection.
+            if let Some(session) = shard.sessions.at(slot) {
+                shard.cx.mark_ready(session);
             }
         });
     }

@@ -4,7 +4,7 @@ use hubbub_proto::head::Head;
 
 use super::context::Context;
 use crate::figures::Reason;
-use crate::handler::{Handler, Notice};
+use crate::handler::Notice;
 use crate::request_line::printable;
 
 /// The page that says how a proxy is set up.
@@ -15,13 +15,13 @@ const MOST: usize = 100;
 
 impl Context {
     /// Tells what the request that was looked at suggests, once.
-    pub(super) fn tell_advice(&mut self, handler: &mut impl Handler) {
+    pub(super) fn tell_advice(&mut self) {
         if let Some(advice) = self.advice.take()
             && self.told_advice.len() < MOST
             && !self.told_advice.contains(&advice)
         {
             self.told_advice.push(advice.clone());
-            handler.notice(Notice::Advice(advice));
+            self.notice(Notice::Advice(advice));
         }
     }
 

@@ -8,7 +8,7 @@ use super::context::Context;
 use crate::command::Answer;
 use crate::exchange::{Piece, Reply};
 use crate::figures::Reason;
-use crate::handler::{Handler, Notice};
+use crate::handler::Notice;
 use crate::request_line::RequestLine;
 use crate::session::{Phase, Session};
 
@@ -24,13 +24,12 @@ impl Context {
         answer: &Answer,
         reason: Reason,
         mut request_line: RequestLine,
-        handler: &mut impl Handler,
     ) {
         if self.logs_access {
             request_line.explain(reason, &answer.body);
         }
         let reply = answer.clone().into();
-        self.finish_with(session, &reply, &answer.body, (reason, request_line), handler);
+        self.finish_with(session, &reply, &answer.body, (reason, request_line));
     }
 
     /// What `refuse_request` does, with a reply that the user has made.
@@ -40,7 +39,6 @@ impl Context {
         reply: &Reply,
         body: &[u8],
         (reason, request_line): (Reason, RequestLine),
-        handler: &mut impl Handler,
     ) {
         // RFC 9110 §9.3.2: the answer to HEAD must not have content; its fields are those of the answer to GET.
         let head_only = request_line.text.starts_with("HEAD ");
@@ -50,10 +48,10 @@ impl Context {
         let content = if head_only || silent { &[] } else { body };
         self.write_head(session, reply, framing, Connection::Close);
         session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(content));
-        self.note_answer(session, reply.status, (reason, request_line), handler);
+        self.note_answer(session, reply.status, (reason, request_line));
         session.told |= session.link.is_none();
         self.handshake_over(session);
-        self.tell_closed(session, None, handler);
+        self.tell_closed(session, None);
         self.linger(session);
     }
 
@@ -64,7 +62,6 @@ impl Context {
         reply: &Reply,
         piece: Piece<'_>,
         mut request_line: RequestLine,
-        handler: &mut impl Handler,
     ) {
         let Phase::Deciding(deciding) = &mut session.phase else { return };
         // After an upgrade attempt, and after an error, nothing that follows is taken for another request.
@@ -73,11 +70,11 @@ impl Context {
                 exchange.rest = std::mem::take(&mut deciding.rest);
                 exchange.request_line = request_line;
                 self.handshake_over(session);
-                self.tell_closed(session, None, handler);
+                self.tell_closed(session, None);
                 session.phase = Phase::Exchange(exchange);
                 session.until = 0;
-                self.begin(session, reply, Some(piece.len() as u64), Reason::Handler, handler);
-                self.put(session, piece, true, handler);
+                self.begin(session, reply, Some(piece.len() as u64), Reason::Handler);
+                self.put(session, piece, true);
             }
             None => {
                 if self.logs_access {
@@ -87,7 +84,7 @@ impl Context {
                     Piece::Borrowed(bytes) => bytes,
                     Piece::Shared(bytes) => &bytes[..],
                 };
-                self.finish_with(session, reply, body, (Reason::Handler, request_line), handler);
+                self.finish_with(session, reply, body, (Reason::Handler, request_line));
             }
         }
     }
@@ -107,7 +104,6 @@ impl Context {
         session: &Session,
         status: u16,
         (reason, request_line): (Reason, RequestLine),
-        handler: &mut impl Handler,
     ) {
         self.counts.refused += u64::from(status >= 400);
         self.figures().tables.answered(status, reason);
@@ -115,7 +111,7 @@ impl Context {
             let took = Duration::from_micros(self.elapsed().saturating_sub(request_line.began));
             let why = if status >= 400 { request_line.why } else { "".into() };
             let (peer, request_line) = (session.peer(), request_line.text);
-            handler.notice(Notice::Answered { peer, request_line, status, why, took });
+            self.notice(Notice::Answered { peer, request_line, status, why, took });
         }
     }
 }

@@ -8,7 +8,6 @@ use super::context::Context;
 use super::held::Held;
 use super::output::Fate;
 use crate::broadcast::Broadcast;
-use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::session::Session;
 use crate::settings::Policy;
@@ -22,26 +21,20 @@ impl Shard {
     }
 
     /// Lets it have what was held, and from now on each of them.
-    pub(super) fn introduce(&mut self, id: SessionId, handler: &mut impl Handler) {
+    pub(super) fn introduce(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         session.known = true;
         let held = self.cx.arriving.remove(&session.slot()).unwrap_or_default();
         for broadcast in held.broadcasts {
             let mark = self.cx.next_mark();
-            self.cx.deliver(session, &broadcast, mark, handler);
+            self.cx.deliver(session, &broadcast, mark);
         }
     }
 }
 
 impl Context {
     /// A broadcast to everyone, for a session that the user does not know yet.
-    pub(super) fn hold(
-        &mut self,
-        session: &mut Session,
-        broadcast: &Arc<Broadcast>,
-        mark: u32,
-        handler: &mut impl Handler,
-    ) -> Fate {
+    pub(super) fn hold(&mut self, session: &mut Session, broadcast: &Arc<Broadcast>, mark: u32) -> Fate {
         if session.mark == mark || !session.is_open() || !session.is_the_hubs() {
             return Fate::Absent;
         }
@@ -54,7 +47,7 @@ impl Context {
             return Fate::Reached;
         }
         match broadcast.policy {
-            Policy::Close => self.close_as_too_slow(session, handler),
+            Policy::Close => self.close_as_too_slow(session),
             Policy::Drop => self.counts.dropped += 1,
             Policy::DropOldest => {
                 self.counts.dropped += 1;

@@ -6,9 +6,9 @@ use super::Shard;
 use super::context::{Context, millis};
 use super::exchange::DRAIN_BYTES;
 use crate::command::Answer;
+use crate::effect::Effect;
 use crate::exchange::{Answering, Exchange, Purpose};
 use crate::figures::Reason;
-use crate::handler::Handler;
 use crate::session::{Phase, Session};
 
 pub(super) const TOO_LARGE: &str = "The request body is too large.";
@@ -21,10 +21,10 @@ enum Refused {
 
 impl Shard {
     /// The body stood still for too long.
-    pub(super) fn body_expired(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn body_expired(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
         self.cx.counts.message_timeouts += 1;
-        self.cx.break_off(session, 408, Reason::Timeout, "The request body did not arrive in time.", handler);
+        self.cx.break_off(session, 408, Reason::Timeout, "The request body did not arrive in time.");
     }
 }
 
@@ -39,7 +39,7 @@ impl Context {
     }
 
     /// Takes in bytes of a request's body.
-    pub(super) fn receive_body(&mut self, session: &mut Session, bytes: &[u8], handler: &mut impl Handler) {
+    pub(super) fn receive_body(&mut self, session: &mut Session, bytes: &[u8]) {
         let Phase::Exchange(exchange) = &mut session.phase else { return };
         let max = match exchange.purpose {
             Purpose::Post(_) => self.limits.max_post_bytes(),
@@ -69,18 +69,18 @@ impl Context {
             }
             Ok(()) => {
                 if len > 0 || last {
-                    handler.content(session.id, &gathered, last);
+                    self.effects.push_back(Effect::Content(session.id, std::mem::take(&mut gathered), last));
                     self.account_body(session, len, last);
                 }
                 if last && session.hung_up {
-                    session.tell_hang_up(handler);
+                    self.tell_hang_up(session);
                 }
             }
-            Err(Refused::TooLarge) => self.break_off(session, 413, Reason::Body, TOO_LARGE, handler),
+            Err(Refused::TooLarge) => self.break_off(session, 413, Reason::Body, TOO_LARGE),
             Err(Refused::Malformed(error)) => {
                 self.counts.violations += 1;
                 let text = format!("The request body is malformed: {error}.");
-                self.break_off(session, error.status(), Reason::Malformed, &text, handler);
+                self.break_off(session, error.status(), Reason::Malformed, &text);
             }
         }
         gathered.clear();
@@ -96,22 +96,15 @@ impl Context {
     }
 
     /// The request cannot be read to its end: says so if nothing has been said yet, and ends the connection.
-    pub(super) fn break_off(
-        &mut self,
-        session: &mut Session,
-        status: u16,
-        reason: Reason,
-        text: &str,
-        handler: &mut impl Handler,
-    ) {
+    pub(super) fn break_off(&mut self, session: &mut Session, status: u16, reason: Reason, text: &str) {
         let Phase::Exchange(exchange) = &mut session.phase else { return };
         if exchange.answering == Answering::Waiting {
             let request_line = std::mem::take(&mut exchange.request_line);
-            self.tell_closed(session, Some(text), handler);
-            self.refuse_request(session, &Answer::plain(status, text), reason, request_line, handler);
+            self.tell_closed(session, Some(text));
+            self.refuse_request(session, &Answer::plain(status, text), reason, request_line);
         } else {
             // Half a response is out: that it ends early is all that can be said.
-            self.tell_closed(session, Some(text), handler);
+            self.tell_closed(session, Some(text));
             self.linger(session);
         }
     }

@@ -11,9 +11,9 @@ use super::context::Context;
 use super::pending::{Call, New};
 use super::wishes::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown};
 use crate::carrier::Carrier;
+use crate::effect::Effect;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
-use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting, Terms};
 use crate::link::Link;
@@ -30,7 +30,7 @@ const ADVICE_ON_OLD_CLIENTS: &str =
     "a client speaks Engine.IO 3 (socket.io-client 2), and was refused: use version 3 or 4 of socket.io-client";
 
 impl Shard {
-    pub(super) fn answer_call(&mut self, slot: u32, call: Call, rest: Vec<u8>, handler: &mut impl Handler) {
+    pub(super) fn answer_call(&mut self, slot: u32, call: Call, rest: Vec<u8>) {
         let Call { wish, mut opening } = call;
         if let Some(named) = wish.named()
             && named.id.shard() != self.number()
@@ -41,58 +41,58 @@ impl Shard {
             return;
         }
         match wish {
-            Wish::Open => self.begin_session(slot, opening, rest, handler),
+            Wish::Open => self.begin_session(slot, opening, rest),
             Wish::Resume(named) => {
                 let session = self.find(&named).and_then(|session| session.knows_up_to(&named).then_some(session));
                 match session.map(|session| session.id) {
-                    Some(id) => self.attach(slot, id, &opening, rest, handler),
-                    None if named.or_new => self.begin_session(slot, opening, rest, handler),
-                    None => self.refuse_call(slot, opening, handler),
+                    Some(id) => self.attach(slot, id, &opening, rest),
+                    None if named.or_new => self.begin_session(slot, opening, rest),
+                    None => self.refuse_call(slot, opening),
                 }
             }
             Wish::Poll { named, at_once } => {
                 let session = self.find(&named).and_then(|session| session.knows_up_to(&named).then_some(session));
                 match session.map(|session| session.id) {
-                    Some(id) => self.take_poll(slot, id, (named.cursor, at_once), opening, rest, handler),
-                    None if named.or_new => self.begin_session(slot, opening, rest, handler),
-                    None => self.refuse_call(slot, opening, handler),
+                    Some(id) => self.take_poll(slot, id, (named.cursor, at_once), opening, rest),
+                    None if named.or_new => self.begin_session(slot, opening, rest),
+                    None => self.refuse_call(slot, opening),
                 }
             }
             Wish::Post(named) => {
                 if self.find(&named).is_none() {
-                    return self.refuse_call(slot, opening, handler);
+                    return self.refuse_call(slot, opening);
                 }
-                self.take_post(slot, named, Dialect::Comet, opening, rest, handler);
+                self.take_post(slot, named, Dialect::Comet, opening, rest);
             }
             Wish::EngineIo { query, named, method } => {
                 let upgrade = opening.agreed.is_some();
                 let stage = named.as_ref().and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.stage));
                 match (admit(&query, &method, upgrade, stage.and_then(Stage::transport)), named) {
-                    (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest, handler),
+                    (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest),
                     (Ok(engineio::Request::Poll), Some(named)) if self.is_polled(named.id) => {
                         // The reference calls it an overlap: one of the two would miss what the other gets.
                         if let Some(session) = self.sessions.get(named.id) {
-                            self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                            self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error");
                         }
-                        self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler);
+                        self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening);
                     }
                     (Ok(engineio::Request::Poll), Some(named)) => {
-                        self.take_poll(slot, named.id, (None, false), opening, rest, handler);
+                        self.take_poll(slot, named.id, (None, false), opening, rest);
                     }
                     (Ok(engineio::Request::Post), Some(named)) => {
-                        self.take_post(slot, named, Dialect::EngineIo, opening, rest, handler);
+                        self.take_post(slot, named, Dialect::EngineIo, opening, rest);
                     }
-                    (Ok(engineio::Request::Upgrade), Some(named)) => self.offer(slot, named.id, opening, rest, handler),
-                    (Ok(_), None) => self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler),
-                    (Err(code), _) => self.refuse_as(slot, (Reason::Handshake, code), opening, handler),
+                    (Ok(engineio::Request::Upgrade), Some(named)) => self.offer(slot, named.id, opening, rest),
+                    (Ok(_), None) => self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening),
+                    (Err(code), _) => self.refuse_as(slot, (Reason::Handshake, code), opening),
                 }
             }
-            Wish::Refused(reason, code) => self.refuse_as(slot, (reason, code), opening, handler),
+            Wish::Refused(reason, code) => self.refuse_as(slot, (reason, code), opening),
             Wish::Preflight => {
                 let answer = preflight(std::mem::take(&mut opening.plan.fields));
-                self.hold(slot, opening, Purpose::Own, rest, handler);
+                self.hold(slot, opening, Purpose::Own, rest);
                 let Some(id) = self.sessions.at(slot).map(|session| session.id) else { return };
-                self.answer(id, &answer.into(), Piece::Borrowed(&[]), handler);
+                self.answer(id, &answer.into(), Piece::Borrowed(&[]));
             }
         }
     }
@@ -112,43 +112,28 @@ impl Shard {
         (cursor, at_once): (Option<u64>, bool),
         mut opening: New,
         rest: Vec<u8>,
-        handler: &mut impl Handler,
     ) {
         let fields = std::mem::take(&mut opening.plan.fields);
-        self.hold(slot, opening, Purpose::Poll(id, fields), rest, handler);
-        self.poll(slot, id, cursor, at_once, handler);
+        self.hold(slot, opening, Purpose::Poll(id, fields), rest);
+        self.poll(slot, id, cursor, at_once);
     }
 
     /// Takes in packets for a session.
-    fn take_post(
-        &mut self,
-        slot: u32,
-        named: Named,
-        dialect: Dialect,
-        mut opening: New,
-        rest: Vec<u8>,
-        handler: &mut impl Handler,
-    ) {
+    fn take_post(&mut self, slot: u32, named: Named, dialect: Dialect, mut opening: New, rest: Vec<u8>) {
         let fields = std::mem::take(&mut opening.plan.fields);
         let post = Post { session: named.id, secret: named.secret, dialect, body: Some(Vec::new()), fields };
-        self.hold(slot, opening, Purpose::Post(Box::new(post)), rest, handler);
-        self.posted(slot, handler);
+        self.hold(slot, opening, Purpose::Post(Box::new(post)), rest);
+        self.posted(slot);
     }
 
     /// Refuses a request of Engine.IO's.
-    pub(super) fn refuse_as(
-        &mut self,
-        slot: u32,
-        (reason, code): (Reason, ErrorCode),
-        opening: New,
-        handler: &mut impl Handler,
-    ) {
+    pub(super) fn refuse_as(&mut self, slot: u32, (reason, code): (Reason, ErrorCode), opening: New) {
         let Some(session) = self.sessions.at(slot) else { return };
         let New { plan, mut request, mut request_line, .. } = opening;
         let is_old = code == ErrorCode::UnsupportedProtocolVersion && request_line.text.contains("EIO=3");
         if is_old {
             self.cx.advice = Some(ADVICE_ON_OLD_CLIENTS.to_owned());
-            self.cx.tell_advice(handler);
+            self.cx.tell_advice();
         }
         let message = match reason {
             Reason::Origin => NO_ORIGIN,
@@ -159,7 +144,7 @@ impl Shard {
         let upgrade = if matches!(&endpoint.service, Service::EngineIo(settings) if settings.tells) {
             session.describe_transport(&mut request);
             let (link, upgrade) = (Link::new(session.id, session.whence()), request.upgrade);
-            handler.refused(Arc::new(link), request, code as u8, message);
+            self.cx.effects.push_back(Effect::Refused(Arc::new(link), request, code as u8, message));
             upgrade
         } else {
             request.upgrade
@@ -168,27 +153,27 @@ impl Shard {
             request_line.explain(reason, message.as_bytes());
         }
         let answer = refuse_engineio((code, message), upgrade, &plan.fields);
-        self.cx.refuse_request(session, &answer, reason, request_line, handler);
+        self.cx.refuse_request(session, &answer, reason, request_line);
         self.settle_session(slot);
     }
 
-    fn refuse_call(&mut self, slot: u32, opening: New, handler: &mut impl Handler) {
+    fn refuse_call(&mut self, slot: u32, opening: New) {
         let Some(session) = self.sessions.at(slot) else { return };
         let (reason, mut answer) = unknown();
         answer.fields.extend(opening.plan.fields);
-        self.cx.refuse_request(session, &answer, reason, opening.request_line, handler);
+        self.cx.refuse_request(session, &answer, reason, opening.request_line);
         self.settle_session(slot);
     }
 
     /// Opens a session, or asks the user about it first.
-    pub(super) fn begin_session(&mut self, slot: u32, new: New, rest: Vec<u8>, handler: &mut impl Handler) {
+    pub(super) fn begin_session(&mut self, slot: u32, new: New, rest: Vec<u8>) {
         let New { agreed, plan, mut request, request_line, exchange, asks, missed } = new;
         let Some(session) = self.sessions.at(slot) else { return };
         session.describe_transport(&mut request);
         let (slot, rest, exchange) = if plan.carrier == Carrier::Polling {
             // The session is not the connection: that one only waits for the first answer.
             let terms = self.cx.terms(request.endpoint);
-            match self.seat_away(slot, &plan, terms, exchange, request_line.clone(), rest, handler) {
+            match self.seat_away(slot, &plan, terms, exchange, request_line.clone(), rest) {
                 Some(away) => (away, Vec::new(), None),
                 None => return,
             }
@@ -207,14 +192,14 @@ impl Shard {
             self.cx.handshake_over(session);
             session.until = self.cx.decision_deadline();
             self.cx.arm_until(session);
-            handler.request(link, request);
+            self.cx.effects.push_back(Effect::Request(link, request));
         } else {
             let subprotocol = request.subprotocol.clone();
             let mut fields = Vec::new();
             session.pack(packing, &mut fields);
             let key = key.unwrap_or_default();
-            self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, Some(request), handler);
-            self.feed_rest(slot, rest, handler);
+            self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, Some(request));
+            self.hold_rest(slot, rest);
         }
     }
 
@@ -228,7 +213,6 @@ impl Shard {
         exchange: Option<Box<Exchange>>,
         request_line: RequestLine,
         rest: Vec<u8>,
-        handler: &mut impl Handler,
     ) -> Option<u32> {
         let now = self.cx.now;
         let lasting = plan.dialect.and_then(|dialect| Lasting::new(dialect, terms));
@@ -245,7 +229,7 @@ impl Shard {
         let Some((id, mut exchange)) = away else {
             let session = self.sessions.at(slot)?;
             let answer = crate::command::Answer::plain(503, "There is no room for a further session.");
-            self.cx.refuse_request(session, &answer, Reason::Connections, request_line, handler);
+            self.cx.refuse_request(session, &answer, Reason::Connections, request_line);
             self.settle_session(slot);
             return None;
         };
@@ -260,10 +244,10 @@ impl Shard {
         let poll = session.id;
         let away = self.sessions.get(id)?;
         // It counts beside its connections: otherwise one of them could open any number.
-        if !self.cx.seat(away) || !self.seat_polling(id, handler) {
+        if !self.cx.seat(away) || !self.seat_polling(id) {
             let fields = plan.fields.clone();
-            self.drop_session(id.slot() as u32, None, handler);
-            self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields, handler);
+            self.drop_session(id.slot() as u32, None);
+            self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields);
             return None;
         }
         let away = self.sessions.get(id)?;
@@ -276,7 +260,7 @@ impl Shard {
     }
 
     /// Makes the request one that the shard answers by itself, and takes in what has come of its body.
-    fn hold(&mut self, slot: u32, opening: New, purpose: Purpose, rest: Vec<u8>, handler: &mut impl Handler) {
+    fn hold(&mut self, slot: u32, opening: New, purpose: Purpose, rest: Vec<u8>) {
         let Some(mut exchange) = opening.exchange else { return };
         let Some(session) = self.sessions.at(slot) else { return };
         exchange.purpose = purpose;
@@ -294,7 +278,7 @@ impl Shard {
             self.cx.mark_dirty(session);
         }
         if !rest.is_empty() {
-            self.cx.receive_body(session, &rest, handler);
+            self.cx.receive_body(session, &rest);
         }
         self.cx.watch_exchange(session);
     }

@@ -15,7 +15,6 @@ use crate::broadcast::Broadcast;
 use crate::carrier::Carrier;
 use crate::command::Answer;
 use crate::exchange::{Fields, Piece, Reply};
-use crate::handler::Handler;
 use crate::lasting::{Dialect, Entry, Lasting};
 use crate::position::Since;
 use crate::session::{Plan, Session};
@@ -231,13 +230,12 @@ impl Context {
 
     // ---- packets in
 
-    /// A WebSocket of packets has brought a text message. Gives the bytes of a message for the user.
-    pub(super) fn heed_packet(
+    /// A WebSocket of packets has brought a text message. Gives the message for the user that it carries, if any.
+    pub(super) fn heed_packet<'a>(
         &mut self,
         session: &mut Session,
-        mut payload: Payload<'_>,
-        handler: &mut impl Handler,
-    ) -> Option<usize> {
+        mut payload: Payload<'a>,
+    ) -> Option<(Kind, Payload<'a>)> {
         // INVARIANT: the reader has seen to it that it is UTF-8.
         let packet = std::str::from_utf8(payload.as_slice())
             .map_err(|_| ())
@@ -245,35 +243,28 @@ impl Context {
         let strict = session.lasting().is_some_and(|lasting| lasting.dialect == Dialect::EngineIo);
         match packet {
             Ok(Packet::Text { kind: PacketType::Message, .. }) => {
-                let payload = match &mut payload {
-                    Payload::Borrowed(bytes) => Payload::Borrowed(&bytes[1..]),
-                    Payload::Owned(bytes) => {
-                        bytes.remove(0);
-                        Payload::Owned(std::mem::take(bytes))
-                    }
-                };
-                let len = payload.as_slice().len();
-                handler.message(session.id, Kind::Text, payload);
-                return Some(len);
+                match &mut payload {
+                    Payload::Borrowed(bytes) => *bytes = &bytes[1..],
+                    Payload::Owned(bytes) => drop(bytes.remove(0)),
+                }
+                return Some((Kind::Text, payload));
             }
             Ok(Packet::Binary(bytes)) => {
                 // A client that has no binary frames, or does not want them.
-                let (len, payload) = (bytes.len(), Payload::Owned(bytes.into_owned()));
-                handler.message(session.id, Kind::Binary, payload);
-                return Some(len);
+                return Some((Kind::Binary, Payload::Owned(bytes.into_owned())));
             }
             Ok(Packet::Text { kind: PacketType::Pong, .. }) => self.heed_heartbeat(session),
             Ok(Packet::Text { kind: PacketType::Close, .. }) => {
-                self.heed_close(session, CloseCode::NORMAL, String::new(), handler);
+                self.heed_close(session, CloseCode::NORMAL, String::new());
             }
             Ok(Packet::Text { kind: PacketType::Ping, .. }) if strict => {
                 self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                self.fail(session, CloseCode::PROTOCOL_ERROR, "transport error");
             }
             Ok(_) => {}
             Err(()) => {
                 self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "parse error", handler);
+                self.fail(session, CloseCode::PROTOCOL_ERROR, "parse error");
             }
         }
         None

@@ -10,7 +10,7 @@ use super::Shard;
 use super::context::Context;
 use crate::command::Answer;
 use crate::figures::Reason;
-use crate::handler::{Handler, Notice};
+use crate::handler::Notice;
 use crate::id::SessionId;
 use crate::io::peer::Peer;
 use crate::places::Household;
@@ -24,27 +24,27 @@ pub(super) const TOO_MANY: &str = "Too many connections from this address.";
 
 impl Shard {
     /// Where every connection begins with a PROXY header, only proxies may connect.
-    pub(super) fn may_connect(&mut self, end: Option<SocketAddr>, handler: &mut impl Handler) -> bool {
+    pub(super) fn may_connect(&mut self, end: Option<SocketAddr>) -> bool {
         let proxies = &self.cx.server.settings().proxies;
         let may = !proxies.protocol || proxies.trusted.has(end);
         if !may {
             self.cx.counts.proxy_refused += 1;
-            handler.notice(Notice::Refused { peer: end, reason: "not a trusted proxy".into() });
+            self.cx.notice(Notice::Refused { peer: end, reason: "not a trusted proxy".into() });
         }
         may
     }
 
     /// A connection has been taken in: the first thing to find out is who it is.
-    pub(super) fn welcome(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn welcome(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
         match &mut session.phase {
             Phase::Handshake(handshake) if self.cx.server.settings().proxies.protocol => handshake.awaits_proxy = true,
-            _ => self.seat_sender(slot, handler),
+            _ => self.seat_sender(slot),
         }
     }
 
     /// Reads the PROXY header, before TLS and everything else. `false`: the session is not to be read on.
-    pub(super) fn read_proxy_header(&mut self, slot: u32, handler: &mut impl Handler) -> bool {
+    pub(super) fn read_proxy_header(&mut self, slot: u32) -> bool {
         let Some(session) = self.sessions.at(slot) else { return false };
         // What follows the header is not ours to take: it may be TLS. So the header is looked at until it is whole.
         let room = &mut self.buffer[..proxy::MAX_BYTES];
@@ -61,7 +61,7 @@ impl Shard {
             Err(_) => 0,
         };
         if len == 0 {
-            self.drop_session(slot, None, handler);
+            self.drop_session(slot, None);
             return false;
         }
         let reason = match proxy::parse(&room[..len]) {
@@ -74,20 +74,20 @@ impl Shard {
             Ok(Some((len, announced))) if session.stream.peek_off(&mut room[..len]) => {
                 self.cx.counts.bytes_in += len as u64;
                 session.announce(announced);
-                self.seat_sender(slot, handler);
+                self.seat_sender(slot);
                 return self.sessions.at(slot).is_some();
             }
             Ok(Some(_)) => "the connection is lost".into(),
             Err(error) => error.to_string(),
         };
         self.cx.counts.proxy_refused += 1;
-        handler.notice(Notice::Refused { peer: session.peer(), reason });
-        self.drop_session(slot, None, handler);
+        self.cx.notice(Notice::Refused { peer: session.peer(), reason });
+        self.drop_session(slot, None);
         false
     }
 
     /// Takes a place for the connection, unless it comes from a trusted proxy: the request will say who its client is.
-    fn seat_sender(&mut self, slot: u32, handler: &mut impl Handler) {
+    fn seat_sender(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
         let trusted = &self.cx.server.settings().proxies.trusted;
         if self.cx.server.places().is_none() || session.origin().is_none_or(|peer| trusted.has(peer.sender())) {
@@ -98,11 +98,11 @@ impl Shard {
         }
         if session.stream.is_secure() {
             // An answer would need a TLS handshake: more work than the limit is to allow.
-            handler.notice(Notice::Refused { peer: session.peer(), reason: TOO_MANY.into() });
-            self.drop_session(slot, None, handler);
+            self.cx.notice(Notice::Refused { peer: session.peer(), reason: TOO_MANY.into() });
+            self.drop_session(slot, None);
         } else {
             let line = RequestLine::read(b"-", self.cx.micros);
-            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, line, handler);
+            self.cx.refuse_request(session, &Answer::plain(429, TOO_MANY), Reason::Connections, line);
         }
     }
 }
@@ -110,7 +110,7 @@ impl Shard {
 impl Shard {
     /// Takes a place among the sessions on polls for a new one, if need be that of the oldest from its address whose client
     /// has said nothing. `false`: there is none.
-    pub(super) fn seat_polling(&mut self, id: SessionId, handler: &mut impl Handler) -> bool {
+    pub(super) fn seat_polling(&mut self, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let Some(client) = session.origin().and_then(Peer::client) else { return true };
         let household = Household::of(client.ip());
@@ -120,7 +120,7 @@ impl Shard {
                 return false;
             };
             self.cx.counts.polls_evicted += 1;
-            self.drop_session(silent.slot() as u32, Some(TOO_MANY), handler);
+            self.drop_session(silent.slot() as u32, Some(TOO_MANY));
         }
         let Some(lasting) = self.sessions.get(id).and_then(Session::lasting_mut) else {
             self.cx.server.polling_places().leave(household);

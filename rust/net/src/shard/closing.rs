@@ -1,7 +1,6 @@
 //! How sessions end: the closing handshake, failures, lost connections, and the end of the shard.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use hubbub_proto::close::{self, CloseCode};
@@ -9,7 +8,8 @@ use hubbub_proto::{Role, Violation};
 
 use super::context::{Context, millis};
 use super::{Shard, State};
-use crate::handler::{Closed, Handler, Notice};
+use crate::effect::Effect;
+use crate::handler::{Closed, Notice};
 use crate::id::SessionId;
 use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
@@ -19,11 +19,11 @@ const HTTP_LINGER: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// Begins the closing handshake: sends a Close frame, then waits for the peer's.
-    pub fn close(&mut self, id: SessionId, code: CloseCode, reason: &str, handler: &mut impl Handler) {
+    pub fn close(&mut self, id: SessionId, code: CloseCode, reason: &str) {
         let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else { return };
         if let Some(violation) = session.broke {
             // The peer's Close cannot be waited for: nothing it sends is read any more.
-            self.cx.fail_for(session, violation, handler);
+            self.cx.fail_for(session, violation);
             return;
         }
         if session.misses() {
@@ -34,7 +34,7 @@ impl Shard {
             // Nothing answers to that.
             let farewell = &mut session.rare.get_or_insert_default().farewell;
             farewell.received = farewell.sent.clone();
-            self.cx.tell_closed(session, None, handler);
+            self.cx.tell_closed(session, None);
             self.cx.linger(session);
             return;
         }
@@ -50,13 +50,13 @@ impl Shard {
     }
 
     /// Takes the connection away. The user is told, once.
-    pub(super) fn drop_session(&mut self, slot: u32, cause: Option<&str>, handler: &mut impl Handler) {
+    pub(super) fn drop_session(&mut self, slot: u32, cause: Option<&str>) {
         let Some(mut session) = self.sessions.remove(slot) else { return };
         self.cx.arriving.remove(&slot);
-        self.forget(&mut session, handler);
+        self.forget(&mut session);
         let memberships = std::mem::take(&mut session.memberships);
         self.rooms.leave_all(memberships, &mut self.sessions);
-        self.cx.tell_closed(&mut session, cause, handler);
+        self.cx.tell_closed(&mut session, cause);
         session.outbox.clear(&mut self.cx.pool);
         self.cx.set_blocked(&mut session, false);
         self.cx.handshake_over(&mut session);
@@ -66,29 +66,29 @@ impl Shard {
     }
 
     /// Takes no further connections, and drops those that have not said what they want, or nothing further.
-    pub(super) fn stop_accepting(&mut self, handler: &mut impl Handler) {
+    pub(super) fn stop_accepting(&mut self) {
         self.acceptor.close();
         self.cx.draining = true;
         for slot in self.sessions.occupied() {
             if self.sessions.at(slot).is_some_and(|session| matches!(session.phase, Phase::Handshake(_))) {
-                self.drop_session(slot, None, handler);
+                self.drop_session(slot, None);
             }
         }
     }
 
     /// Says how many failures of TLS the log has not heard of one by one.
-    pub(super) fn tell_left_out(&mut self, handler: &mut impl Handler) {
+    pub(super) fn tell_left_out(&mut self) {
         if let Some(count) = self.cx.tls_lines.take_left_out(self.cx.now) {
-            handler.notice(Notice::TlsFailuresLeftOut(count));
+            self.cx.notice(Notice::TlsFailuresLeftOut(count));
         }
     }
 
     /// Closes every session; what is left after the grace is dropped.
-    pub(super) fn stop(&mut self, code: CloseCode, reason: &str, grace: Duration, handler: &mut impl Handler) {
+    pub(super) fn stop(&mut self, code: CloseCode, reason: &str, grace: Duration) {
         if self.state != State::Running {
             return;
         }
-        self.stop_accepting(handler);
+        self.stop_accepting();
         self.state = State::Stopping(self.cx.now + millis(grace));
         for slot in self.sessions.occupied() {
             let Some(session) = self.sessions.at(slot) else { continue };
@@ -98,67 +98,61 @@ impl Shard {
                 .is_some_and(|lasting| lasting.stage.holds_output());
             let Some(session) = self.sessions.at(slot) else { continue };
             match session.phase {
-                Phase::Open => self.close(id, code, reason, handler),
-                Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping"), handler),
+                Phase::Open => self.close(id, code, reason),
+                Phase::Deciding(_) => self.drop_session(slot, Some("the server is stopping")),
                 // By this WebSocket its session's client is to hear the rest.
                 Phase::Candidate(_) if awaited => {}
-                Phase::Candidate(_) => self.drop_session(slot, None, handler),
+                Phase::Candidate(_) => self.drop_session(slot, None),
                 // Exchanges have the grace to come to their end; the connection ends with them.
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
-            self.forsake(slot, handler);
+            self.forsake(slot);
         }
     }
 }
 
 impl Context {
     /// The peer has sent its Close frame.
-    pub(super) fn heed_close(
-        &mut self,
-        session: &mut Session,
-        code: CloseCode,
-        reason: String,
-        handler: &mut impl Handler,
-    ) {
+    pub(super) fn heed_close(&mut self, session: &mut Session, code: CloseCode, reason: String) {
         if session.is_open() {
             // RFC 6455 §5.5.1: the answer typically echoes the status code that was received; a browser shows the
             // reason that it gets back.
             self.say_goodbye(session, code, &reason);
         }
         session.rare.get_or_insert_default().farewell.received = Some((code, reason));
-        self.tell_closed(session, None, handler);
+        self.tell_closed(session, None);
         self.linger(session);
     }
 
     /// The peer has broken the protocol. Whole messages that came before are the user's, and so are the answers to
     /// them: the Close frame waits until they have been handled, though no longer than a peer's Close would be waited
     /// for. Meanwhile nothing is read.
-    pub(super) fn condemn(&mut self, session: &mut Session, violation: Violation, handler: &mut impl Handler) {
+    pub(super) fn condemn(&mut self, session: &mut Session, violation: Violation) {
         self.counts.violations += 1;
         self.look_at_clock();
         session.broke = Some(violation);
         session.until = self.now + millis(self.limits.close_timeout);
-        self.execute(session, handler);
+        self.execute(session);
     }
 
     /// Fails a session that has broken the protocol, unless the user still has messages of it to handle.
-    pub(super) fn execute(&mut self, session: &mut Session, handler: &mut impl Handler) {
+    pub(super) fn execute(&mut self, session: &mut Session) {
         let Some(violation) = session.broke else { return };
         let unhandled = session.link.as_ref().is_some_and(|link| link.tell_when_consumed());
         if session.is_open() && unhandled && session.until > self.now {
             session.paused = true;
             self.arm_until(session);
         } else {
-            self.fail_for(session, violation, handler);
+            self.fail_for(session, violation);
         }
     }
 
-    fn fail_for(&mut self, session: &mut Session, violation: Violation, handler: &mut impl Handler) {
-        self.fail(session, violation.close_code(), &violation.to_string(), handler);
+    fn fail_for(&mut self, session: &mut Session, violation: Violation) {
+        self.fail(session, violation.close_code(), &violation.to_string());
     }
 
     /// RFC 6455 §7.1.7, "Fail the WebSocket Connection": say why, and take nothing more.
-    pub(super) fn fail(&mut self, session: &mut Session, code: CloseCode, reason: &str, handler: &mut impl Handler) {
+    pub(super) fn fail(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
         if session.is_open() {
             self.say_goodbye(session, code, reason);
         }
@@ -166,20 +160,20 @@ impl Context {
             lasting.forfeited = true;
         }
         let cause = format!("closed with {}: {reason}", code.0);
-        self.tell_closed(session, Some(&cause), handler);
+        self.tell_closed(session, Some(&cause));
         self.linger(session);
     }
 
     /// The peer has broken TLS, or has never spoken it. The alert, or the HTTP answer, is written; then it ends.
-    pub(super) fn fail_tls(&mut self, session: &mut Session, error: &io::Error, handler: &mut impl Handler) {
+    pub(super) fn fail_tls(&mut self, session: &mut Session, error: &io::Error) {
         self.counts.tls_failures += 1;
         if session.pending && self.tls_lines.may_write(self.now) {
-            handler.notice(Notice::TlsFailed { peer: session.peer(), reason: error.to_string() });
+            self.notice(Notice::TlsFailed { peer: session.peer(), reason: error.to_string() });
         }
         self.handshake_over(session);
         session.outbox.clear(&mut self.pool);
         session.readable = true;
-        self.tell_closed(session, Some(&error.to_string()), handler);
+        self.tell_closed(session, Some(&error.to_string()));
         self.linger(session);
     }
 
@@ -204,7 +198,7 @@ impl Context {
     }
 
     /// Tells the user that the session has ended, once, and takes it out of its rooms.
-    pub(super) fn tell_closed(&mut self, session: &mut Session, cause: Option<&str>, handler: &mut impl Handler) {
+    pub(super) fn tell_closed(&mut self, session: &mut Session, cause: Option<&str>) {
         if std::mem::replace(&mut session.told, true) {
             return;
         }
@@ -221,11 +215,7 @@ impl Context {
             self.counts.closed += 1;
             self.figures().tables.session_closed(session.carrier.into(), closed.code());
         }
-        // A handler that panics here must not keep the session's end, or a broadcast to others, from being finished.
-        let id = session.id;
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.closed(id, closed))) {
-            self.report_panic(panic.as_ref(), handler);
-        }
+        self.effects.push_back(Effect::Closed(session.id, closed));
     }
 
     /// Everything is said: write the rest, send FIN, wait a while for the peer's.

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,9 +14,10 @@ use super::shaking::Shaking;
 use crate::compression::Codecs;
 use crate::counters::Counts;
 use crate::date::Date;
+use crate::effect::{Effect, Effects};
 use crate::figures::ShardFigures;
 use crate::files::Folders;
-use crate::handler::{Handler, Notice};
+use crate::handler::Notice;
 use crate::history::Histories;
 use crate::io::outbox::Pool;
 use crate::server::Server;
@@ -71,6 +71,8 @@ pub(super) struct Context {
     pub(super) arriving: HashMap<u32, Held>,
     /// This broadcast's number, for `Session::mark`.
     pub(super) mark: u32,
+    /// What the user is to be told.
+    pub(super) effects: Effects,
 }
 
 impl Context {
@@ -113,6 +115,7 @@ impl Context {
             histories: Histories::default(),
             arriving: HashMap::new(),
             mark: 0,
+            effects: Effects::new(),
         }
     }
 
@@ -171,22 +174,18 @@ impl Context {
         self.limits.request_timeout.map_or(0, |timeout| self.now + millis(timeout))
     }
 
-    pub(super) fn report_panic(&mut self, panic: &(dyn Any + Send), handler: &mut impl Handler) {
+    pub(super) fn report_panic(&mut self, panic: &(dyn Any + Send)) {
         let text = panic
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned());
         self.counts.panics += 1;
-        // A handler that cannot even be told of it must not take the shard with it.
-        let notice = Notice::Panicked(text.unwrap_or_else(|| "unknown".into()));
-        let _ = catch_unwind(AssertUnwindSafe(|| handler.notice(notice)));
+        self.notice(Notice::Panicked(text.unwrap_or_else(|| "unknown".into())));
     }
 
-    /// Tells what concerns no session.
-    pub(super) fn notice(&mut self, notice: Notice, handler: &mut impl Handler) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler.notice(notice))) {
-            self.report_panic(panic.as_ref(), handler);
-        }
+    /// Says something for the log.
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.effects.push_back(Effect::Notice(notice));
     }
 
     /// What this shard tells of itself, beside its counts.

@@ -10,9 +10,10 @@ use hubbub_proto::response::{Connection, Framing, is_without_content};
 use super::Shard;
 use super::context::{Context, millis};
 use super::output::{SHARE_BYTES, SLOW};
+use crate::effect::Effect;
 use crate::exchange::{Answering, Content, Exchange, Piece, Purpose, Reply, Source};
 use crate::figures::Reason;
-use crate::handler::{Handler, Notice, Request};
+use crate::handler::{Notice, Request};
 use crate::id::SessionId;
 use crate::link::Link;
 use crate::session::{Handshake, Phase, Session};
@@ -27,36 +28,36 @@ impl Shard {
 
     /// Answers a request whole: head and content leave in one write. Of requests that are not HTTP's it is the answer
     /// instead of a session.
-    pub fn answer(&mut self, id: SessionId, reply: &Reply, piece: Piece<'_>, handler: &mut impl Handler) {
+    pub fn answer(&mut self, id: SessionId, reply: &Reply, piece: Piece<'_>) {
         let Some(session) = self.sessions.get(id) else { return };
         if let Phase::Deciding(deciding) = &mut session.phase {
             let request_line = std::mem::take(&mut deciding.request_line);
-            self.cx.answer_asked(session, reply, piece, request_line, handler);
-        } else if self.cx.begin(session, reply, Some(piece.len() as u64), Reason::Handler, handler) {
-            self.cx.put(session, piece, true, handler);
+            self.cx.answer_asked(session, reply, piece, request_line);
+        } else if self.cx.begin(session, reply, Some(piece.len() as u64), Reason::Handler) {
+            self.cx.put(session, piece, true);
         }
     }
 
     /// Begins a response whose content follows.
-    pub fn respond(&mut self, id: SessionId, reply: &Reply, handler: &mut impl Handler) {
+    pub fn respond(&mut self, id: SessionId, reply: &Reply) {
         if let Some(session) = self.sessions.get(id) {
-            self.cx.begin(session, reply, None, Reason::Handler, handler);
+            self.cx.begin(session, reply, None, Reason::Handler);
         }
     }
 
     /// Appends content to the response. Gives the bytes that wait to be written now.
-    pub fn content(&mut self, id: SessionId, piece: Piece<'_>, last: bool, handler: &mut impl Handler) -> usize {
+    pub fn content(&mut self, id: SessionId, piece: Piece<'_>, last: bool) -> usize {
         let Some(session) = self.sessions.get(id) else {
             self.cx.counts.late_sends += 1;
             return 0;
         };
-        self.cx.put(session, piece, last, handler)
+        self.cx.put(session, piece, last)
     }
 
     /// Lets the rest of the response be so many bytes of a file.
-    pub fn send_file(&mut self, id: SessionId, file: File, len: u64, handler: &mut impl Handler) {
+    pub fn send_file(&mut self, id: SessionId, file: File, len: u64) {
         let Some(session) = self.sessions.get(id) else { return };
-        self.cx.send_source(session, Source { file, at: 0, left: len, is_read: false }, handler);
+        self.cx.send_source(session, Source { file, at: 0, left: len, is_read: false });
     }
 
     /// Ends a response that will not become complete. What was sent before is delivered; then the connection ends, so
@@ -146,7 +147,6 @@ impl Context {
         request: Request,
         mut exchange: Box<Exchange>,
         rest: Vec<u8>,
-        handler: &mut impl Handler,
     ) {
         let link = Arc::new(Link::new(session.id, session.whence()));
         session.link = Some(link.clone());
@@ -156,37 +156,30 @@ impl Context {
         if done {
             exchange.rest = rest;
             session.phase = Phase::Exchange(exchange);
-            self.begins(session, link, request, handler);
+            self.begins(session, link, request);
         } else {
             session.phase = Phase::Exchange(exchange);
-            self.begins(session, link, request, handler);
+            self.begins(session, link, request);
             if !rest.is_empty() {
-                self.receive_body(session, &rest, handler);
+                self.receive_body(session, &rest);
             }
             self.watch_exchange(session);
         }
         if done && session.hung_up {
-            session.tell_hang_up(handler);
+            self.tell_hang_up(session);
         }
     }
 
-    fn begins(&mut self, session: &mut Session, link: Arc<Link>, request: Request, handler: &mut impl Handler) {
+    fn begins(&mut self, session: &mut Session, link: Arc<Link>, request: Request) {
         self.handshake_over(session);
         self.counts.requests += 1;
-        handler.exchange(link, request);
+        self.effects.push_back(Effect::Exchange(link, request));
     }
 
     // ---- the response
 
     /// Writes the head. `whole` is the length of the content where all of it is there. `false`: there is a head already.
-    pub(super) fn begin(
-        &mut self,
-        session: &mut Session,
-        reply: &Reply,
-        whole: Option<u64>,
-        reason: Reason,
-        handler: &mut impl Handler,
-    ) -> bool {
+    pub(super) fn begin(&mut self, session: &mut Session, reply: &Reply, whole: Option<u64>, reason: Reason) -> bool {
         let draining = self.draining;
         let Some(exchange) = session.exchange().filter(|exchange| exchange.answering == Answering::Waiting) else {
             return false;
@@ -218,19 +211,13 @@ impl Context {
         let quiet = reply.status == 200 && !matches!(exchange.purpose, Purpose::Served);
         self.write_head(session, reply, framing, after);
         if !quiet {
-            self.note_answer(session, reply.status, (reason, request_line), handler);
+            self.note_answer(session, reply.status, (reason, request_line));
         }
         true
     }
 
     /// Appends content; gives the bytes that wait to be written.
-    pub(super) fn put(
-        &mut self,
-        session: &mut Session,
-        mut piece: Piece<'_>,
-        last: bool,
-        handler: &mut impl Handler,
-    ) -> usize {
+    pub(super) fn put(&mut self, session: &mut Session, mut piece: Piece<'_>, last: bool) -> usize {
         let Some(exchange) = session.exchange() else { return 0 };
         let Answering::Sending(content) = exchange.answering else {
             self.counts.late_sends += 1;
@@ -256,11 +243,11 @@ impl Context {
         if let Some(wrong) = wrong {
             // The client must not take what follows for a part of this, nor this for the whole.
             exchange.keep = false;
-            handler.notice(Notice::WrongLength(wrong.into()));
+            self.notice(Notice::WrongLength(wrong.into()));
         }
         if !self.has_room(session, piece.len()) {
             self.counts.slow_closed += 1;
-            self.tell_closed(session, Some(SLOW), handler);
+            self.tell_closed(session, Some(SLOW));
             self.linger(session);
             return 0;
         }
@@ -333,15 +320,15 @@ impl Context {
     }
 }
 
-impl Session {
+impl Context {
     /// Tells the user of an exchange that the client has sent FIN, once.
-    pub(super) fn tell_hang_up(&mut self, handler: &mut impl Handler) {
-        let (id, told) = (self.id, self.told);
-        if let Some(exchange) = self.exchange()
+    pub(super) fn tell_hang_up(&mut self, session: &mut Session) {
+        let (id, told) = (session.id, session.told);
+        if let Some(exchange) = session.exchange()
             && !told
             && !std::mem::replace(&mut exchange.told_end, true)
         {
-            handler.hung_up(id);
+            self.effects.push_back(Effect::HungUp(id));
         }
     }
 }

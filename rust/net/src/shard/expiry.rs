@@ -46,7 +46,8 @@ impl Shard {
             }
             session.timer = 0;
             self.cx.now = seen_until;
-            self.guard(entry.slot, handler, |shard, handler| shard.look_at(entry.slot, handler));
+            self.guard(entry.slot, |shard| shard.look_at(entry.slot));
+            self.perform(handler);
         }
         self.due = due;
         self.cx.now = self.cx.now.max(now);
@@ -55,33 +56,33 @@ impl Shard {
         }
     }
 
-    fn look_at(&mut self, slot: u32, handler: &mut impl Handler) {
+    fn look_at(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
-        match self.cx.look(session, handler) {
+        match self.cx.look(session) {
             Look::At(at) => self.cx.arm(session, at),
             Look::Never => {}
-            Look::HandshakeExpired => self.handshake_expired(slot, handler),
-            Look::BodyExpired => self.body_expired(slot, handler),
-            Look::UpgradeExpired => self.give_up_upgrade(slot, handler),
-            Look::Lose(cause) => self.lose_connection(slot, cause, handler),
-            Look::Drop(cause) => self.drop_session(slot, cause, handler),
+            Look::HandshakeExpired => self.handshake_expired(slot),
+            Look::BodyExpired => self.body_expired(slot),
+            Look::UpgradeExpired => self.give_up_upgrade(slot),
+            Look::Lose(cause) => self.lose_connection(slot, cause),
+            Look::Drop(cause) => self.drop_session(slot, cause),
         }
         if let Some(id) = self.sessions.at(slot).filter(|session| session.lasting().is_some()).map(|session| session.id)
         {
-            self.answer_posts(id, handler);
+            self.answer_posts(id);
         }
     }
 }
 
 impl Context {
-    fn look(&mut self, session: &mut Session, handler: &mut impl Handler) -> Look {
+    fn look(&mut self, session: &mut Session) -> Look {
         match session.phase {
             Phase::Exchange(ref exchange) => self.look_at_exchange(session, exchange),
             Phase::Handshake(_) | Phase::Deciding(_) if session.until == 0 => Look::Never,
             Phase::Handshake(_) | Phase::Deciding(_) if session.until > self.now => Look::At(session.until),
             Phase::Handshake(ref handshake) if handshake.kept => Look::Drop(None),
             Phase::Handshake(_) | Phase::Deciding(_) => Look::HandshakeExpired,
-            Phase::Open => self.look_at_open(session, handler),
+            Phase::Open => self.look_at_open(session),
             Phase::Candidate(_) if session.until > self.now => Look::At(session.until),
             Phase::Candidate(_) => Look::Drop(None),
             Phase::Closing | Phase::Lingering if session.until > self.now => Look::At(session.until),
@@ -112,10 +113,10 @@ impl Context {
         }
     }
 
-    fn look_at_open(&mut self, session: &mut Session, handler: &mut impl Handler) -> Look {
+    fn look_at_open(&mut self, session: &mut Session) -> Look {
         let mut next = self.release(session);
         if session.broke.is_some() {
-            self.execute(session, handler);
+            self.execute(session);
             return if session.is_open() { Look::At(session.until) } else { Look::Never };
         }
         if session.is_away() && session.lasting().is_some_and(Lasting::resumes) {
@@ -130,7 +131,7 @@ impl Context {
                 at @ Some(_) => next = soonest(next, at),
                 None => {
                     self.counts.message_timeouts += 1;
-                    self.fail(session, CloseCode::POLICY_VIOLATION, "an unfinished message made no progress", handler);
+                    self.fail(session, CloseCode::POLICY_VIOLATION, "an unfinished message made no progress");
                     return Look::Never;
                 }
             }
@@ -146,7 +147,7 @@ impl Context {
                 if session.lasting().is_some_and(Lasting::resumes) {
                     return Look::Lose("keepalive ping timeout");
                 }
-                self.fail(session, CloseCode::INTERNAL_ERROR, "keepalive ping timeout", handler);
+                self.fail(session, CloseCode::INTERNAL_ERROR, "keepalive ping timeout");
                 return Look::Never;
             }
         }

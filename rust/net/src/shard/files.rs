@@ -12,7 +12,7 @@ use crate::command::Answer;
 use crate::exchange::{Answering, Content, Exchange, Piece, Source};
 use crate::figures::Reason;
 use crate::files::{ALLOW, FileAnswer, FileContent, Found, read_at};
-use crate::handler::{Handler, Notice};
+use crate::handler::Notice;
 use crate::io::stream::Stream;
 use crate::link::Link;
 use crate::routes::rest;
@@ -88,7 +88,6 @@ impl Context {
         answer: FileAnswer,
         mut exchange: Box<Exchange>,
         rest: Vec<u8>,
-        handler: &mut impl Handler,
     ) {
         session.link = Some(Arc::new(Link::new(session.id, session.whence())));
         session.told = true;
@@ -102,27 +101,27 @@ impl Context {
         session.phase = Phase::Exchange(exchange);
         self.handshake_over(session);
         if let Some(failure) = answer.failure {
-            handler.notice(Notice::FileFailed(failure));
+            self.notice(Notice::FileFailed(failure));
         }
         let len = match &answer.content {
             FileContent::Bytes(bytes) => bytes.len() as u64,
             FileContent::File(source) => source.left,
         };
-        self.begin(session, &answer.reply, Some(len), answer.reason, handler);
+        self.begin(session, &answer.reply, Some(len), answer.reason);
         match answer.content {
             FileContent::Bytes(bytes) => {
-                self.put(session, Piece::Shared(bytes), true, handler);
+                self.put(session, Piece::Shared(bytes), true);
             }
-            FileContent::File(source) => self.send_source(session, source, handler),
+            FileContent::File(source) => self.send_source(session, source),
         }
     }
 
     /// Lets the rest of the response be a part of a file.
-    pub(super) fn send_source(&mut self, session: &mut Session, source: Source, handler: &mut impl Handler) {
+    pub(super) fn send_source(&mut self, session: &mut Session, source: Source) {
         let Some(exchange) = session.exchange() else { return };
         match exchange.answering {
             Answering::Sending(Content::Discarded) => {
-                self.put(session, Piece::Borrowed(&[]), true, handler);
+                self.put(session, Piece::Borrowed(&[]), true);
             }
             Answering::Sending(_) if exchange.file.is_none() => {
                 exchange.file = Some(source);
@@ -133,31 +132,31 @@ impl Context {
     }
 
     /// Writes what waits, and sends on in the file that follows it.
-    pub(super) fn flush_file(&mut self, session: &mut Session, handler: &mut impl Handler) {
-        self.top_up(session, handler);
+    pub(super) fn flush_file(&mut self, session: &mut Session) {
+        self.top_up(session);
         match session.stream.takes_files() && session.sends_file() {
             true => self.write_by(session, Stream::send_before_file),
             false => self.write(session),
         }
-        self.send_directly(session, handler);
+        self.send_directly(session);
     }
 
     /// Reads on in the file that the content comes from, as far as the outbox is to be filled, where the kernel cannot
     /// send it by itself.
-    fn top_up(&mut self, session: &mut Session, handler: &mut impl Handler) {
+    fn top_up(&mut self, session: &mut Session) {
         if session.outbox.len() >= self.limits.high_water_bytes.max(PIECE_BYTES) || session.broken {
             return;
         }
         let Some(mut source) = session.take_source(false) else { return };
         let mut piece = vec![0; usize::try_from(source.left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES)];
         match read_at(&source.file, &mut piece, source.at) {
-            Err(errno) => self.file_failed(session, &std::io::Error::from(errno).to_string(), handler),
-            Ok(0) if source.left > 0 => self.file_failed(session, SHORTER, handler),
+            Err(errno) => self.file_failed(session, &std::io::Error::from(errno).to_string()),
+            Ok(0) if source.left > 0 => self.file_failed(session, SHORTER),
             Ok(len) => {
                 piece.truncate(len);
                 source.at += len as u64;
                 source.left -= len as u64;
-                self.put(session, Piece::Shared(Bytes::from(piece)), source.left == 0, handler);
+                self.put(session, Piece::Shared(Bytes::from(piece)), source.left == 0);
                 if source.left > 0 {
                     session.put_back(source);
                 }
@@ -166,7 +165,7 @@ impl Context {
     }
 
     /// Lets the kernel send on in the file that the content comes from, once all that stands before it is written.
-    fn send_directly(&mut self, session: &mut Session, handler: &mut impl Handler) {
+    fn send_directly(&mut self, session: &mut Session) {
         if session.blocked || session.broken || !session.outbox.is_empty() {
             return;
         }
@@ -176,7 +175,7 @@ impl Context {
         while source.left > 0 && room > 0 {
             let len = usize::try_from(source.left).unwrap_or(room).min(room);
             match session.stream.send_file(&source.file, &mut source.at, len) {
-                Ok(0) => return self.file_failed(session, SHORTER, handler),
+                Ok(0) => return self.file_failed(session, SHORTER),
                 Ok(taken) => {
                     self.counts.bytes_out += taken as u64;
                     source.left -= taken as u64;
@@ -195,22 +194,22 @@ impl Context {
                         break;
                     }
                     Some(Errno::IO | Errno::STALE | Errno::ACCESS) => {
-                        return self.file_failed(session, &error.to_string(), handler);
+                        return self.file_failed(session, &error.to_string());
                     }
                     _ => return self.write_failed(session),
                 },
             }
         }
         if source.left == 0 {
-            self.put(session, Piece::Borrowed(&[]), true, handler);
+            self.put(session, Piece::Borrowed(&[]), true);
         } else {
             session.put_back(source);
         }
     }
 
-    fn file_failed(&mut self, session: &mut Session, why: &str, handler: &mut impl Handler) {
-        handler.notice(Notice::FileFailed(why.into()));
-        self.tell_closed(session, Some(why), handler);
+    fn file_failed(&mut self, session: &mut Session, why: &str) {
+        self.notice(Notice::FileFailed(why.into()));
+        self.tell_closed(session, Some(why));
         self.linger(session);
     }
 }

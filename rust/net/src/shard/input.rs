@@ -5,11 +5,12 @@ use std::io;
 use hubbub_proto::Violation;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::frame::{self, Opcode};
-use hubbub_proto::message::{self, Event, Kind};
+use hubbub_proto::message::{self, Event, Kind, Payload};
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
 use crate::carrier::Carrier;
+use crate::effect::Effect;
 use crate::handler::Handler;
 use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
@@ -55,13 +56,13 @@ impl Shard {
         if session.is_waiting() {
             // What is there stays in the kernel, so that TCP pushes back; but a reset is final.
             if session.broken {
-                self.lose_connection(slot, "connection reset by peer", handler);
+                self.lose_connection(slot, "connection reset by peer");
             } else if session.hung_up && session.wants_websocket() {
                 // Who says nothing more has no use for a WebSocket: its page is closed, its program has ended.
-                self.drop_session(slot, Some("the client has gone"), handler);
+                self.drop_session(slot, Some("the client has gone"));
             } else if session.hung_up {
-                session.tell_hang_up(handler);
-                self.poll_hung_up(slot, handler);
+                self.cx.tell_hang_up(session);
+                self.poll_hung_up(slot);
             }
             return;
         }
@@ -73,7 +74,7 @@ impl Shard {
             return;
         }
         let awaits_proxy = self.sessions.at(slot).is_some_and(|session| session.awaits_proxy());
-        if awaits_proxy && !self.read_proxy_header(slot, handler) {
+        if awaits_proxy && !self.read_proxy_header(slot) {
             return;
         }
         let Some(session) = self.sessions.at(slot) else { return };
@@ -81,8 +82,8 @@ impl Shard {
         match received {
             Received::Full(len) | Received::Short(len) => self.take(slot, len, handler),
             Received::Empty => {}
-            Received::End => self.lose_connection(slot, ENDED, handler),
-            Received::Lost(error) => self.lose(slot, &error, handler),
+            Received::End => self.lose_connection(slot, ENDED),
+            Received::Lost(error) => self.lose(slot, &error),
         }
         self.settle_session(slot);
     }
@@ -103,7 +104,7 @@ impl Shard {
     fn read_held(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
         if matches!(session.phase, Phase::Handshake(_)) {
-            self.receive_head(slot, 0, handler);
+            self.receive_head(slot, 0);
             self.settle_session(slot);
             return;
         }
@@ -118,13 +119,13 @@ impl Shard {
         session.last_received = self.cx.now;
         self.cx.counts.bytes_in += len as u64;
         match session.phase {
-            Phase::Handshake(_) => self.receive_head(slot, len, handler),
+            Phase::Handshake(_) => self.receive_head(slot, len),
             Phase::Exchange(_) => {
-                self.cx.receive_body(session, &self.buffer[..len], handler);
-                self.posted(slot, handler);
+                self.cx.receive_body(session, &self.buffer[..len]);
+                self.posted(slot);
             }
-            Phase::Candidate(_) => self.read_candidate(slot, len, handler),
-            Phase::Open if session.carrier.is_stream() => self.lose_connection(slot, TALKED, handler),
+            Phase::Candidate(_) => self.read_candidate(slot, len),
+            Phase::Open if session.carrier.is_stream() => self.lose_connection(slot, TALKED),
             Phase::Open | Phase::Closing => self.cx.feed(session, &mut self.buffer[..len], handler),
             // The last word is spoken: what still comes is read only so that the peer sees our end.
             Phase::Lingering | Phase::Deciding(_) => {}
@@ -132,10 +133,10 @@ impl Shard {
     }
 
     /// The connection cannot go on. Where TLS has failed, the peer is told why before it ends.
-    fn lose(&mut self, slot: u32, error: &io::Error, handler: &mut impl Handler) {
+    fn lose(&mut self, slot: u32, error: &io::Error) {
         match self.sessions.at(slot) {
-            Some(session) if session.stream.has_failed() => self.cx.fail_tls(session, error, handler),
-            _ => self.lose_connection(slot, &lost(error), handler),
+            Some(session) if session.stream.has_failed() => self.cx.fail_tls(session, error),
+            _ => self.lose_connection(slot, &lost(error)),
         }
     }
 
@@ -169,11 +170,11 @@ impl Shard {
                 }
                 Received::Empty => {}
                 Received::End => {
-                    self.lose_connection(slot, ENDED, handler);
+                    self.lose_connection(slot, ENDED);
                     return true;
                 }
                 Received::Lost(error) => {
-                    self.lose(slot, &error, handler);
+                    self.lose(slot, &error);
                     return true;
                 }
             }
@@ -188,7 +189,7 @@ impl Shard {
 }
 
 impl Context {
-    /// Takes in bytes of an open or closing session.
+    /// Takes in bytes of an open or closing session, and hands on the messages in them.
     pub(super) fn feed(&mut self, session: &mut Session, bytes: &mut [u8], handler: &mut impl Handler) {
         let mut input = bytes;
         let mut handed = Handed::default();
@@ -197,7 +198,7 @@ impl Context {
         while broken.is_none() && matches!(session.phase, Phase::Open | Phase::Closing) {
             match session.reader.next(&mut input, &limits) {
                 Ok(None) => break,
-                Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
+                Ok(Some(event)) => broken = self.hand_on(session, event, &mut handed, handler).err(),
                 Err(violation) => broken = Some(violation),
             }
             // The inbox is judged after a read, but what a read may inflate to is more than it should ever hold.
@@ -206,11 +207,7 @@ impl Context {
                 break;
             }
         }
-        self.account(session, &handed);
-        match broken {
-            Some(violation) => self.condemn(session, violation, handler),
-            None => self.pace(session, handed.messages, handler),
-        }
+        self.settle_input(session, &handed, broken);
     }
 
     fn feed_direct(&mut self, session: &mut Session, len: usize, handler: &mut impl Handler) {
@@ -218,14 +215,35 @@ impl Context {
         let mut broken = None;
         match session.reader.received_directly(len, &self.reader_limits(session)) {
             Ok(None) => {}
-            Ok(Some(event)) => broken = self.heed(session, event, &mut handed, handler).err(),
+            Ok(Some(event)) => broken = self.hand_on(session, event, &mut handed, handler).err(),
             Err(violation) => broken = Some(violation),
         }
-        self.account(session, &handed);
+        self.settle_input(session, &handed, broken);
+    }
+
+    fn settle_input(&mut self, session: &mut Session, handed: &Handed, broken: Option<Violation>) {
+        self.account(session, handed);
         match broken {
-            Some(violation) => self.condemn(session, violation, handler),
-            None => self.pace(session, handed.messages, handler),
+            Some(violation) => self.condemn(session, violation),
+            None => self.pace(session, handed.messages),
         }
+    }
+
+    /// Hands on a message at once, where the event is one: its bytes are not copied for it.
+    fn hand_on(
+        &mut self,
+        session: &mut Session,
+        event: Event<'_>,
+        handed: &mut Handed,
+        handler: &mut impl Handler,
+    ) -> Result<(), Violation> {
+        // What was noted before it is told before it.
+        self.perform(handler);
+        let id = session.id;
+        if let Some((kind, payload)) = self.heed(session, event, handed)? {
+            handler.message(id, kind, payload);
+        }
+        Ok(())
     }
 
     /// What a WebSocket may bring: a packet is longer than its message by one byte.
@@ -277,54 +295,52 @@ impl Context {
         }
     }
 
-    fn heed(
-        &mut self,
+    /// Does what an event asks for. Gives the message for the user that it brings.
+    fn heed<'a>(
+        &'a mut self,
         session: &mut Session,
-        event: Event<'_>,
+        event: Event<'a>,
         handed: &mut Handed,
-        handler: &mut impl Handler,
-    ) -> Result<(), Violation> {
-        match event {
+    ) -> Result<Option<(Kind, Payload<'a>)>, Violation> {
+        let message = match event {
+            // After our Close frame the user has turned away: messages are discarded.
+            Event::Message { .. } | Event::Compressed { .. } if !session.is_open() => None,
+            Event::Message { kind: Kind::Text, payload } if session.carrier == Carrier::Packets => {
+                self.heed_packet(session, payload)
+            }
             Event::Message { kind, payload } => {
-                // After our Close frame the user has turned away: messages are discarded.
-                if session.is_open() {
-                    let len = match (session.carrier, kind) {
-                        (Carrier::Packets, Kind::Text) => self.heed_packet(session, payload, handler),
-                        _ => {
-                            let len = payload.as_slice().len();
-                            if self.max_message_bytes(session).is_some_and(|max| len > max) {
-                                return Err(Violation::TooBig);
-                            }
-                            handler.message(session.id, kind, payload);
-                            Some(len)
-                        }
-                    };
-                    handed.messages += u32::from(len.is_some());
-                    handed.bytes += len.unwrap_or(0);
+                let len = payload.as_slice().len();
+                if self.max_message_bytes(session).is_some_and(|max| len > max) {
+                    return Err(Violation::TooBig);
                 }
+                Some((kind, payload))
             }
             Event::Compressed { kind, payload } => {
-                if session.is_open() {
-                    return self.heed_compressed(session, kind, payload.as_slice(), handed, handler);
-                }
+                let payload = self.inflate(session, kind, payload.as_slice())?;
+                handed.inflated += payload.as_slice().len();
+                Some((kind, payload))
             }
-            Event::Ping(payload) => self.answer_ping(session, payload.as_slice()),
-            Event::Pong(payload) => self.heed_pong(session, payload.as_slice(), handler),
+            Event::Ping(payload) => {
+                self.answer_ping(session, payload.as_slice());
+                None
+            }
+            Event::Pong(payload) => {
+                self.heed_pong(session, payload.as_slice());
+                None
+            }
             Event::Close { code, reason } => {
-                self.heed_close(session, code.unwrap_or(CloseCode::NO_STATUS_RECEIVED), reason, handler);
+                self.heed_close(session, code.unwrap_or(CloseCode::NO_STATUS_RECEIVED), reason);
+                None
             }
+        };
+        if let Some((_, payload)) = &message {
+            handed.messages += 1;
+            handed.bytes += payload.as_slice().len();
         }
-        Ok(())
+        Ok(message)
     }
 
-    fn heed_compressed(
-        &mut self,
-        session: &mut Session,
-        kind: Kind,
-        payload: &[u8],
-        handed: &mut Handed,
-        handler: &mut impl Handler,
-    ) -> Result<(), Violation> {
+    fn inflate(&mut self, session: &mut Session, kind: Kind, payload: &[u8]) -> Result<Payload<'_>, Violation> {
         // INVARIANT: the reader gives compressed messages only where that was agreed on.
         let Some(packing) = session.packing else { return Err(Violation::ReservedBits) };
         self.counts.compressed_in += 1;
@@ -332,13 +348,8 @@ impl Context {
         let max = self.message_limits.max_message_bytes;
         match self.codecs.inflate(&packing, &mut session.own, (kind, payload), max) {
             Ok(payload) => {
-                let len = payload.as_slice().len();
-                self.counts.inflated_bytes += len as u64;
-                handed.messages += 1;
-                handed.bytes += len;
-                handed.inflated += len;
-                handler.message(session.id, kind, payload);
-                Ok(())
+                self.counts.inflated_bytes += payload.as_slice().len() as u64;
+                Ok(payload)
             }
             Err(violation) => {
                 // Nothing that follows is read, and the streams go with the session's right to them.
@@ -363,7 +374,7 @@ impl Context {
         self.mark_dirty(session);
     }
 
-    fn heed_pong(&mut self, session: &mut Session, payload: &[u8], handler: &mut impl Handler) {
+    fn heed_pong(&mut self, session: &mut Session, payload: &[u8]) {
         let Some(link) = &session.link else { return };
         // Other traffic may have ended the wait for this pong before it came; it still tells the latency.
         let ours = session.awaits_pong && payload == session.ping_micros.to_be_bytes();
@@ -371,7 +382,7 @@ impl Context {
             link.set_latency(self.micros.saturating_sub(session.ping_micros));
             session.awaits_pong = false;
         } else if link.wants_pong() {
-            handler.pong(session.id, payload);
+            self.effects.push_back(Effect::Pong(session.id, payload.into()));
         }
     }
 }

@@ -15,6 +15,7 @@ mod carrying;
 mod clients;
 mod closing;
 mod context;
+mod effects;
 mod exchange;
 mod expiry;
 mod files;
@@ -207,15 +208,16 @@ impl Shard {
         self.cx.look_at_clock();
         let all_seen = self.note_readiness();
         self.unseen = if all_seen { 0 } else { self.unseen + EVENTS };
-        self.read_ready(handler);
-        self.accept(handler);
+        // Whoever comes now has often sent its request already, and is read with the others.
+        self.accept();
         self.obey_commands(handler);
+        self.read_ready(handler);
         // Timeouts are judged only when every session with input has been read once: after a long sleep the answers
         // are there. The kernel hands out readiness in a circle, so that many events have been all sessions' turn.
         if all_seen || self.unseen > self.sessions.len() {
             self.expire(seen_until, handler);
         }
-        self.tell_left_out(handler);
+        self.tell_left_out();
         self.settle(handler);
         Ok(self.outlook())
     }
@@ -224,7 +226,11 @@ impl Shard {
     /// asked of the shard between two turns: a deadline may have come nearer since [`Shard::turn`] returned.
     pub fn outlook(&self) -> Turn {
         Turn {
-            again: self.has_ready() || self.unseen > 0 || self.commands_left || self.has_unflushed(),
+            again: self.has_ready()
+                || self.unseen > 0
+                || self.commands_left
+                || self.has_unflushed()
+                || !self.cx.effects.is_empty(),
             wait: self.next_deadline(),
             stopped: self.state == State::Stopped,
         }
@@ -236,7 +242,8 @@ impl Shard {
         // Twice: what waits for a poll goes from the session to the connection, and from there out.
         for _ in 0..2 {
             for slot in dirty.drain(..) {
-                self.guard(slot, handler, |shard, handler| shard.flush_session(slot, handler));
+                self.guard(slot, |shard| shard.flush_session(slot));
+                self.perform(handler);
             }
             std::mem::swap(&mut dirty, &mut self.cx.dirty);
         }
@@ -251,8 +258,8 @@ impl Shard {
     }
 
     /// Obeys one command, on the shard's own thread.
-    pub fn obey(&mut self, command: Command, handler: &mut impl Handler) {
-        self.obey_with(command, &[], handler);
+    pub fn obey(&mut self, command: Command) {
+        self.obey_with(command, &[]);
     }
 
     /// Obeys what others have posted so far: what is asked of the shard next comes after it.
@@ -271,7 +278,7 @@ impl Shard {
         self.state = State::Stopping(0);
         self.acceptor.close();
         for slot in self.sessions.occupied() {
-            self.drop_session(slot, Some("the server has stopped"), handler);
+            self.drop_session(slot, Some("the server has stopped"));
         }
         self.settle(handler);
     }
@@ -315,7 +322,8 @@ impl Shard {
             read += 1;
             if let Some(session) = self.sessions.at(slot) {
                 session.in_ready = false;
-                self.guard(slot, handler, |shard, handler| shard.read(slot, handler));
+                self.guard(slot, |shard| shard.read(slot, handler));
+                self.perform(handler);
             }
         }
         // Those that have not been read stand before those that have more.
@@ -335,96 +343,100 @@ impl Shard {
                 return;
             };
             let weight = batch.weight();
-            batch.obey(|command, bytes| self.obey_guarded(command, bytes, handler));
+            batch.obey(|command, bytes| {
+                self.obey_guarded(command, bytes);
+                self.perform(handler);
+            });
             self.waker.keep(batch);
             self.waker.obeyed(weight);
         }
     }
 
-    fn obey_guarded(&mut self, command: Command, bytes: &[u8], handler: &mut impl Handler) {
+    fn obey_guarded(&mut self, command: Command, bytes: &[u8]) {
         let session = command.session();
-        let obeyed = catch_unwind(AssertUnwindSafe(|| self.obey_with(command, bytes, handler)));
+        let obeyed = catch_unwind(AssertUnwindSafe(|| self.obey_with(command, bytes)));
         let Err(panic) = obeyed else { return };
-        self.cx.report_panic(panic.as_ref(), handler);
+        self.cx.report_panic(panic.as_ref());
         if let Some(id) = session.filter(|id| self.sessions.get(*id).is_some()) {
-            self.drop_session(id.slot() as u32, Some("internal error"), handler);
+            self.drop_session(id.slot() as u32, Some("internal error"));
         }
     }
 
-    fn obey_with(&mut self, command: Command, bytes: &[u8], handler: &mut impl Handler) {
+    fn obey_with(&mut self, command: Command, bytes: &[u8]) {
         match command {
             Command::Send(id, form, Parcel::Inline(range)) => {
                 let payload = &bytes[range];
-                self.send(id, form, payload, handler);
-                self.take_over(id, payload.len(), handler);
+                self.send(id, form, payload);
+                self.take_over(id, payload.len());
             }
             Command::Send(id, form, Parcel::Shared(payload)) => {
                 let len = payload.len();
-                self.send_shared(id, form, payload, handler);
-                self.take_over(id, len, handler);
+                self.send_shared(id, form, payload);
+                self.take_over(id, len);
             }
             Command::Event(id, block) => {
-                self.send_event(id, &block, handler);
-                self.take_over(id, block.len(), handler);
+                self.send_event(id, &block);
+                self.take_over(id, block.len());
             }
             Command::Broadcast(broadcast) => {
-                self.broadcast(&broadcast, handler);
+                self.broadcast(&broadcast);
             }
             Command::Arrive(id) => self.arrive(id),
-            Command::Introduce(id) => self.introduce(id, handler),
+            Command::Introduce(id) => self.introduce(id),
             Command::Join(id, space, room) => self.join(id, space, &room),
             Command::CatchUp(id) => self.catch_up(id),
             Command::Leave(id, space, room) => self.leave(id, space, &room),
-            Command::Close(id, code, reason) => self.close(id, code, &reason, handler),
+            Command::Close(id, code, reason) => self.close(id, code, &reason),
             Command::Abort(id) => {
                 if self.sessions.get(id).is_some() {
-                    self.drop_session(id.slot() as u32, Some("aborted"), handler);
+                    self.drop_session(id.slot() as u32, Some("aborted"));
                 }
             }
-            Command::Ping(id, payload) => self.ping(id, &payload, handler),
-            Command::Resume(id) => self.resume(id, handler),
-            Command::Verdict(id, verdict) => self.decide(id, verdict, handler),
-            Command::Answer(id, reply, parcel) => self.answer(id, &reply, parcel.open(bytes), handler),
-            Command::Respond(id, reply) => self.respond(id, &reply, handler),
+            Command::Ping(id, payload) => self.ping(id, &payload),
+            Command::Resume(id) => self.resume(id),
+            Command::Verdict(id, verdict) => self.decide(id, verdict),
+            Command::Answer(id, reply, parcel) => self.answer(id, &reply, parcel.open(bytes)),
+            Command::Respond(id, reply) => self.respond(id, &reply),
             Command::Content(id, parcel, last) => {
                 let piece = parcel.open(bytes);
                 let len = piece.len();
-                self.content(id, piece, last, handler);
-                self.take_over(id, len, handler);
+                self.content(id, piece, last);
+                self.take_over(id, len);
             }
-            Command::File(id, file, len) => self.send_file(id, file, len, handler),
+            Command::File(id, file, len) => self.send_file(id, file, len),
             Command::Cut(id) => self.cut(id),
             Command::Want(id) => self.want(id),
-            Command::Adopt(socket, peer) => self.adopt(socket, peer, handler),
-            Command::Move(moved) => self.take_over_connection(*moved, handler),
+            Command::Adopt(socket, peer) => self.adopt(socket, peer),
+            Command::Move(moved) => self.take_over_connection(*moved),
             Command::Accept => self.acceptor.wake(),
-            Command::StopAccepting => self.stop_accepting(handler),
-            Command::Stop(code, reason, grace) => self.stop(code, &reason, grace, handler),
+            Command::StopAccepting => self.stop_accepting(),
+            Command::Stop(code, reason, grace) => self.stop(code, &reason, grace),
         }
     }
 
     /// Moves what was posted to the outbox in the session's public account.
-    fn take_over(&mut self, id: SessionId, len: usize, handler: &mut impl Handler) {
+    fn take_over(&mut self, id: SessionId, len: usize) {
         let Some(session) = self.sessions.get(id) else { return };
         if let Some(link) = &session.link {
             link.take_posted(len, session.backlog());
         }
         if session.is_open() && session.broke.is_some() {
-            self.cx.execute(session, handler);
+            self.cx.execute(session);
         }
     }
 
     /// Runs `work` for one session; if it panics, only that connection is dropped.
-    fn guard<H: Handler>(&mut self, slot: u32, handler: &mut H, work: impl FnOnce(&mut Self, &mut H)) {
-        let result = catch_unwind(AssertUnwindSafe(|| work(self, handler)));
+    fn guard(&mut self, slot: u32, work: impl FnOnce(&mut Self)) {
+        let result = catch_unwind(AssertUnwindSafe(|| work(self)));
         if let Err(panic) = result {
-            self.cx.report_panic(panic.as_ref(), handler);
-            self.drop_session(slot, Some("internal error"), handler);
+            self.cx.report_panic(panic.as_ref());
+            self.drop_session(slot, Some("internal error"));
         }
     }
 
     /// Brings counters and the end of the shard up to date.
     fn settle(&mut self, handler: &mut impl Handler) {
+        self.perform(handler);
         self.cx.publish();
         if matches!(self.state, State::Stopping(_)) && self.sessions.len() == 0 {
             self.state = State::Stopped;
@@ -489,10 +501,10 @@ impl Shard {
         self.rooms.leave(space, room, id.slot() as u32, &mut self.sessions);
     }
 
-    fn resume(&mut self, id: SessionId, handler: &mut impl Handler) {
+    fn resume(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         if session.is_open() && session.broke.is_some() {
-            self.cx.execute(session, handler);
+            self.cx.execute(session);
             return;
         }
         session.paused = false;
@@ -501,7 +513,7 @@ impl Shard {
         if session.readable || session.holds() {
             self.cx.mark_ready(session);
         }
-        self.answer_posts(id, handler);
+        self.answer_posts(id);
     }
 }
 

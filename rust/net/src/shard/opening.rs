@@ -17,10 +17,11 @@ use super::wishes::{self, NO_ORIGIN, Wish};
 use crate::carrier::Carrier;
 use crate::command::{Answer, Verdict};
 use crate::compression::Packing;
+use crate::effect::Effect;
 use crate::exchange::{Exchange, Piece};
 use crate::figures::Reason;
 use crate::files::FileAnswer;
-use crate::handler::{Handler, Request, Traffic, UNDECIDED};
+use crate::handler::{Request, Traffic, UNDECIDED};
 use crate::id::SessionId;
 use crate::io::peer::Peer;
 use crate::lasting::Lasting;
@@ -64,7 +65,7 @@ type Unserved = Box<(Answer, RequestLine)>;
 
 impl Shard {
     /// Takes in bytes of a request head.
-    pub(super) fn receive_head(&mut self, slot: u32, len: usize, handler: &mut impl Handler) {
+    pub(super) fn receive_head(&mut self, slot: u32, len: usize) {
         let Some(session) = self.sessions.at(slot) else { return };
         let Phase::Handshake(handshake) = &mut session.phase else { return };
         if handshake.kept {
@@ -83,7 +84,7 @@ impl Shard {
                 let rest = handshake.received.split_off(end);
                 let head = std::mem::take(&mut handshake.received).into_boxed_slice();
                 let opening = self.cx.open(session, head);
-                self.cx.tell_advice(handler);
+                self.cx.tell_advice();
                 (opening, rest)
             }
             Err(error) => {
@@ -91,31 +92,31 @@ impl Shard {
                 (refuse(&error, request_line), Vec::new())
             }
         };
-        self.act(slot, opening.0, opening.1, handler);
+        self.act(slot, opening.0, opening.1);
     }
 
-    fn act(&mut self, slot: u32, opening: Opening, rest: Vec<u8>, handler: &mut impl Handler) {
+    fn act(&mut self, slot: u32, opening: Opening, rest: Vec<u8>) {
         let Some(session) = self.sessions.at(slot) else { return };
         match opening {
-            Opening::Call(call) => self.answer_call(slot, *call, rest, handler),
+            Opening::Call(call) => self.answer_call(slot, *call, rest),
             Opening::Serve { mut request, exchange } => {
                 session.describe_transport(&mut request);
-                self.cx.serve(session, request, exchange, rest, handler);
+                self.cx.serve(session, request, exchange, rest);
                 self.settle_session(slot);
             }
             Opening::Send { answer, exchange } => {
-                self.cx.send(session, *answer, exchange, rest, handler);
+                self.cx.send(session, *answer, exchange, rest);
                 self.settle_session(slot);
             }
             Opening::Refuse { answer, reason, request_line } => {
-                self.cx.refuse_request(session, &answer, reason, request_line, handler);
+                self.cx.refuse_request(session, &answer, reason, request_line);
                 self.settle_session(slot);
             }
         }
     }
 
     /// Does what the user has decided about a request.
-    pub(super) fn decide(&mut self, id: SessionId, verdict: Verdict, handler: &mut impl Handler) {
+    pub(super) fn decide(&mut self, id: SessionId, verdict: Verdict) {
         let Some(session) = self.sessions.get(id) else { return };
         let Phase::Deciding(deciding) = &mut session.phase else { return };
         let request_line = std::mem::take(&mut deciding.request_line);
@@ -123,10 +124,10 @@ impl Shard {
         match verdict {
             Verdict::Accept { .. } if deciding.missed => {
                 let answer = Answer::plain(404, NOTHING);
-                self.cx.refuse_request(session, &answer, Reason::NotFound, request_line, handler);
+                self.cx.refuse_request(session, &answer, Reason::NotFound, request_line);
             }
             Verdict::Accept { .. } if key.is_none() && deciding.plan.carrier.is_websocket() => {
-                self.cx.refuse_request(session, &upgrade_required(), Reason::NotWebSocket, request_line, handler);
+                self.cx.refuse_request(session, &upgrade_required(), Reason::NotWebSocket, request_line);
             }
             Verdict::Accept { subprotocol, mut fields } => {
                 let rest = std::mem::take(&mut deciding.rest);
@@ -135,18 +136,18 @@ impl Shard {
                 let plan = std::mem::take(&mut deciding.plan);
                 session.pack(packing, &mut fields);
                 let key = key.unwrap_or_default();
-                self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, None, handler);
-                self.feed_rest(id.slot() as u32, rest, handler);
+                self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, None);
+                self.hold_rest(id.slot() as u32, rest);
             }
             Verdict::Answer(mut answer) if !deciding.plan.fields.is_empty() => {
                 answer.fields.append(&mut deciding.plan.fields);
                 deciding.request_line = request_line;
-                self.decide(id, Verdict::Answer(answer), handler);
+                self.decide(id, Verdict::Answer(answer));
             }
-            Verdict::Answer(answer) if session.is_away() => self.turn_away(id, answer, BY_THE_PROGRAM, handler),
+            Verdict::Answer(answer) if session.is_away() => self.turn_away(id, answer, BY_THE_PROGRAM),
             Verdict::Answer(answer) => {
                 let piece = Piece::Shared(answer.body.clone());
-                self.cx.answer_asked(session, &answer.into(), piece, request_line, handler);
+                self.cx.answer_asked(session, &answer.into(), piece, request_line);
             }
         }
         let Some(session) = self.sessions.get(id) else { return };
@@ -156,19 +157,19 @@ impl Shard {
     }
 
     /// The handshake did not end in time.
-    pub(super) fn handshake_expired(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn handshake_expired(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
         self.cx.counts.handshake_timeouts += 1;
         if session.is_away() {
             let id = session.id;
-            self.cx.tell_closed(session, Some(UNDECIDED), handler);
-            self.turn_away(id, Answer::plain(503, UNDECIDED), UNDECIDED.as_bytes(), handler);
+            self.cx.tell_closed(session, Some(UNDECIDED));
+            self.turn_away(id, Answer::plain(503, UNDECIDED), UNDECIDED.as_bytes());
             return;
         }
         let (answer, reason, line) = match &mut session.phase {
             Phase::Handshake(handshake) if handshake.received.is_empty() => {
                 // A connection without a single byte is not owed an answer (a probe, a preconnect).
-                self.drop_session(slot, None, handler);
+                self.drop_session(slot, None);
                 return;
             }
             Phase::Handshake(handshake) => {
@@ -178,29 +179,32 @@ impl Shard {
             }
             Phase::Deciding(deciding) => {
                 let line = std::mem::take(&mut deciding.request_line);
-                self.cx.tell_closed(session, Some(UNDECIDED), handler);
+                self.cx.tell_closed(session, Some(UNDECIDED));
                 (Answer::plain(503, UNDECIDED), Reason::Undecided, line)
             }
             Phase::Exchange(_) | Phase::Candidate(_) | Phase::Open | Phase::Closing | Phase::Lingering => return,
         };
-        self.cx.refuse_request(session, &answer, reason, line, handler);
+        self.cx.refuse_request(session, &answer, reason, line);
     }
 
     /// Answers the request of a session that has no connection of its own, and forgets it.
-    fn turn_away(&mut self, id: SessionId, answer: Answer, why: &[u8], handler: &mut impl Handler) {
+    fn turn_away(&mut self, id: SessionId, answer: Answer, why: &[u8]) {
         let Some(session) = self.sessions.get(id) else { return };
         let poll = session.lasting_mut().and_then(|lasting| lasting.poll.take());
-        self.drop_session(id.slot() as u32, None, handler);
+        self.drop_session(id.slot() as u32, None);
         if let Some(poll) = poll {
             self.explain(poll, why);
             let piece = Piece::Shared(answer.body.clone());
-            self.answer(poll, &answer.into(), piece, handler);
+            self.answer(poll, &answer.into(), piece);
         }
     }
 
-    pub(super) fn feed_rest(&mut self, slot: u32, mut rest: Vec<u8>, handler: &mut impl Handler) {
-        if let Some(session) = self.sessions.at(slot).filter(|session| session.carrier.is_websocket()) {
-            self.cx.feed(session, &mut rest, handler);
+    /// What came behind the head that opened a WebSocket is read as soon as it is the session's turn.
+    pub(super) fn hold_rest(&mut self, slot: u32, rest: Vec<u8>) {
+        if let Some(session) = self.sessions.at(slot).filter(|session| session.carrier.is_websocket())
+            && !rest.is_empty()
+        {
+            session.own.get_or_insert_default().held = rest;
         }
         self.settle_session(slot);
     }
@@ -380,7 +384,6 @@ impl Context {
         subprotocol: Option<&str>,
         mut fields: Vec<(String, String)>,
         request: Option<Request>,
-        handler: &mut impl Handler,
     ) {
         fields.extend_from_slice(&plan.fields);
         let endpoint = request.as_ref().map_or(plan.endpoint, |request| request.endpoint);
@@ -438,8 +441,8 @@ impl Context {
         if let Some(interval) = self.heartbeat(session).0 {
             self.arm(session, self.now + interval);
         }
-        session.known = !handler.introduces();
-        handler.open(link, request);
+        session.known = !self.server.settings().introduces;
+        self.effects.push_back(Effect::Open(link, request));
     }
 
     pub(super) fn handshake_over(&mut self, session: &mut Session) {

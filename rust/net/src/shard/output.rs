@@ -12,8 +12,8 @@ use super::context::{Context, millis};
 use crate::broadcast::{Broadcast, Target, compressed_header};
 use crate::carrier::Carrier;
 use crate::compression::{Form, Packing};
+use crate::effect::Effect;
 use crate::exchange::Piece;
-use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::io::outbox::Written;
 use crate::io::stream::Stream;
@@ -47,12 +47,12 @@ pub(super) enum Fate {
 
 impl Shard {
     /// Puts a message into the session's outbox, copying it. Gives the bytes that wait there now.
-    pub fn send(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8], handler: &mut impl Handler) -> usize {
+    pub fn send(&mut self, id: SessionId, form: impl Into<Form>, payload: &[u8]) -> usize {
         let form = form.into();
         if let Some(deflated) = self.deflated(id, form, payload) {
-            return self.send_deflated(id, form, payload.len(), deflated, handler);
+            return self.send_deflated(id, form, payload.len(), deflated);
         }
-        self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
+        self.push(id, payload.len(), payload.len(), |session, cx| match session.carrier {
             Carrier::WebSocket => {
                 session.outbox.gather(&mut cx.pool, |out| frame::encode(out, form.kind.into(), payload, None));
             }
@@ -61,19 +61,13 @@ impl Shard {
     }
 
     /// Puts a message into the session's outbox without copying it: worth it for large ones.
-    pub fn send_shared(
-        &mut self,
-        id: SessionId,
-        form: impl Into<Form>,
-        payload: Bytes,
-        handler: &mut impl Handler,
-    ) -> usize {
+    pub fn send_shared(&mut self, id: SessionId, form: impl Into<Form>, payload: Bytes) -> usize {
         let form = form.into();
         if let Some(deflated) = self.deflated(id, form, &payload) {
-            return self.send_deflated(id, form, payload.len(), deflated, handler);
+            return self.send_deflated(id, form, payload.len(), deflated);
         }
         let header = Header { fin: true, opcode: form.kind.into(), len: payload.len() as u64, mask: None }.encode();
-        self.push(id, payload.len(), payload.len(), handler, |session, cx| match session.carrier {
+        self.push(id, payload.len(), payload.len(), |session, cx| match session.carrier {
             Carrier::WebSocket => {
                 session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
                 session.outbox.push_shared(&mut cx.pool, payload);
@@ -92,15 +86,8 @@ impl Shard {
         self.cx.codecs.deflate(&packing, &mut session.own, payload, &mut self.cx.counts)
     }
 
-    fn send_deflated(
-        &mut self,
-        id: SessionId,
-        form: Form,
-        payload_len: usize,
-        deflated: Vec<u8>,
-        handler: &mut impl Handler,
-    ) -> usize {
-        self.push(id, payload_len, deflated.len(), handler, |session, cx| cx.append_deflated(session, form, deflated))
+    fn send_deflated(&mut self, id: SessionId, form: Form, payload_len: usize, deflated: Vec<u8>) -> usize {
+        self.push(id, payload_len, deflated.len(), |session, cx| cx.append_deflated(session, form, deflated))
     }
 
     fn push(
@@ -108,7 +95,6 @@ impl Shard {
         id: SessionId,
         payload_len: usize,
         len: usize,
-        handler: &mut impl Handler,
         append: impl FnOnce(&mut Session, &mut Context),
     ) -> usize {
         let cx = &mut self.cx;
@@ -118,7 +104,7 @@ impl Shard {
         };
         if !cx.has_room(session, len) && !cx.may_still_ask(session, len) {
             cx.counts.slow_closed += 1;
-            cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
+            cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW);
             return 0;
         }
         if session.misses() {
@@ -138,7 +124,7 @@ impl Shard {
     }
 
     /// Hands a broadcast to this shard's members. `true`: some member has more waiting than the high-water mark.
-    pub fn broadcast(&mut self, broadcast: &Arc<Broadcast>, handler: &mut impl Handler) -> bool {
+    pub fn broadcast(&mut self, broadcast: &Arc<Broadcast>) -> bool {
         if let (Some(stamp), Target::Rooms(names)) = (broadcast.stamp, &broadcast.target) {
             let forgotten = self.cx.histories.push(names, stamp, broadcast, &self.cx.limits, self.cx.now);
             // Every shard keeps the same.
@@ -167,8 +153,8 @@ impl Shard {
                 for slot in 0..sessions.end() {
                     if let Some(session) = sessions.at(slot) {
                         let fate = match session.known {
-                            true => cx.deliver(session, broadcast, mark, handler),
-                            false => cx.hold(session, broadcast, mark, handler),
+                            true => cx.deliver(session, broadcast, mark),
+                            false => cx.hold(session, broadcast, mark),
                         };
                         count(fate, session.outbox.len(), cx.limits.high_water_bytes);
                     }
@@ -181,7 +167,7 @@ impl Shard {
                     let before = cx.counts.left_out();
                     for slot in rooms.members(broadcast.space, name) {
                         if let Some(session) = sessions.at(slot) {
-                            let fate = cx.deliver(session, broadcast, mark, handler);
+                            let fate = cx.deliver(session, broadcast, mark);
                             count(fate, session.outbox.len(), cx.limits.high_water_bytes);
                         }
                     }
@@ -197,14 +183,14 @@ impl Shard {
         cx.counts.deliveries += reached as u64;
         cx.counts.messages_out += reached as u64;
         if broadcast.delivery.shard_done(reached, dropped) {
-            handler.delivered(broadcast.delivery.clone());
+            cx.effects.push_back(Effect::Delivered(broadcast.delivery.clone()));
         }
         congested
     }
 
     /// Puts an event into the outbox of an event stream, written already. Other carriers know no such thing.
-    pub fn send_event(&mut self, id: SessionId, block: &[u8], handler: &mut impl Handler) {
-        self.push(id, block.len(), block.len(), handler, |session, cx| {
+    pub fn send_event(&mut self, id: SessionId, block: &[u8]) {
+        self.push(id, block.len(), block.len(), |session, cx| {
             if session.carrier == Carrier::Events {
                 session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(block));
             }
@@ -212,12 +198,12 @@ impl Shard {
     }
 
     /// Sends a ping of the user's; the payload has at most 125 bytes.
-    pub(super) fn ping(&mut self, id: SessionId, payload: &[u8], handler: &mut impl Handler) {
+    pub(super) fn ping(&mut self, id: SessionId, payload: &[u8]) {
         let cx = &mut self.cx;
         let Some(session) = self.sessions.get(id).filter(|session| session.is_open()) else { return };
         if !cx.has_room(session, payload.len()) {
             cx.counts.slow_closed += 1;
-            cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
+            cx.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW);
             return;
         }
         if session.carrier.is_websocket() {
@@ -227,20 +213,20 @@ impl Shard {
     }
 
     /// Writes what one session has to say.
-    pub(super) fn flush_session(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn flush_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
         session.dirty = false;
         let session = if session.is_plain() {
             session
         } else {
-            self.give_what_waits(slot, handler);
+            self.give_what_waits(slot);
             match self.sessions.at(slot) {
                 Some(session) => session,
                 None => return,
             }
         };
         if session.sends_file() {
-            self.cx.flush_file(session, handler);
+            self.cx.flush_file(session);
         } else {
             self.cx.write(session);
         }
@@ -249,7 +235,7 @@ impl Shard {
             if link.set_outbox(session.backlog(), low_water)
                 && matches!(session.phase, Phase::Open | Phase::Exchange(_))
             {
-                handler.drained(session.id);
+                self.cx.effects.push_back(Effect::Drained(session.id));
             }
         }
         if matches!(session.phase, Phase::Exchange(_)) {
@@ -257,17 +243,17 @@ impl Shard {
         }
         self.settle_session(slot);
         if self.sessions.at(slot).is_some_and(|session| session.broken && session.is_held_back()) {
-            self.lose_connection(slot, "connection reset by peer", handler);
+            self.lose_connection(slot, "connection reset by peer");
         }
     }
 }
 
 impl Shard {
     /// What waits elsewhere than in the outbox: for a poll.
-    fn give_what_waits(&mut self, slot: u32, handler: &mut impl Handler) {
+    fn give_what_waits(&mut self, slot: u32) {
         if self.sessions.at(slot).is_some_and(|session| session.is_away()) {
-            self.serve_poll(slot, handler);
-            self.forsake(slot, handler);
+            self.serve_poll(slot);
+            self.forsake(slot);
         }
     }
 }
@@ -275,13 +261,7 @@ impl Shard {
 pub(super) const SLOW: &str = "the client does not read fast enough";
 
 impl Context {
-    pub(super) fn deliver(
-        &mut self,
-        session: &mut Session,
-        broadcast: &Arc<Broadcast>,
-        mark: u32,
-        handler: &mut impl Handler,
-    ) -> Fate {
+    pub(super) fn deliver(&mut self, session: &mut Session, broadcast: &Arc<Broadcast>, mark: u32) -> Fate {
         if session.mark == mark || !session.is_open() {
             return Fate::Absent;
         }
@@ -328,7 +308,7 @@ impl Context {
         if !self.has_room(session, frame.len()) {
             match broadcast.policy {
                 Policy::Close => {
-                    self.close_as_too_slow(session, handler);
+                    self.close_as_too_slow(session);
                     return Fate::Dropped;
                 }
                 Policy::Drop => {
@@ -423,10 +403,10 @@ impl Context {
     }
 
     /// A broadcast finds no room in the outbox, and the policy is to close.
-    pub(super) fn close_as_too_slow(&mut self, session: &mut Session, handler: &mut impl Handler) {
+    pub(super) fn close_as_too_slow(&mut self, session: &mut Session) {
         self.counts.slow_closed += 1;
         self.counts.broadcast_closed += 1;
-        self.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW, handler);
+        self.fail(session, CloseCode::TRY_AGAIN_LATER, SLOW);
     }
 
     /// The client is on polls, and what waits for it was sent only just now: there was no time to ask for it. A WebSocket has

@@ -3,7 +3,6 @@
 use hubbub_proto::close::CloseCode;
 
 use super::context::Context;
-use crate::handler::Handler;
 use crate::session::Session;
 use crate::settings::RatePolicy;
 use crate::timers::Millis;
@@ -13,7 +12,7 @@ const TOO_FAST: &str = "more messages than messages_per_second allows";
 impl Context {
     /// Counts messages that a read has brought. Like the inbox, the rate is judged after a read: what came in it is
     /// handed on, and is waited for afterwards.
-    pub(super) fn pace(&mut self, session: &mut Session, messages: u32, handler: &mut impl Handler) {
+    pub(super) fn pace(&mut self, session: &mut Session, messages: u32) {
         let Some(rate) = self.limits.message_rate.filter(|_| messages > 0 && session.is_open()) else { return };
         let now = self.nanos();
         let full_at = &mut session.rare.get_or_insert_default().full_at;
@@ -21,7 +20,7 @@ impl Context {
         match self.limits.rate_policy {
             RatePolicy::Close if rate.is_overdrawn(*full_at, now) => {
                 self.counts.rate_closed += 1;
-                self.fail(session, CloseCode::POLICY_VIOLATION, TOO_FAST, handler);
+                self.fail(session, CloseCode::POLICY_VIOLATION, TOO_FAST);
             }
             RatePolicy::Close => {}
             RatePolicy::Pause => {

@@ -3,16 +3,15 @@
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, Packet};
 use hubbub_proto::engineio::{ErrorCode, PacketType};
-use hubbub_proto::message::Payload;
 
 use super::Shard;
 use super::calls::plain;
 use super::context::millis;
 use super::wishes::UNKNOWN;
 use crate::carrier::Carrier;
+use crate::effect::Effect;
 use crate::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
 use crate::figures::Reason;
-use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting, Secret};
 use crate::session::{Phase, Session};
@@ -22,14 +21,7 @@ const MAX_PACKETS: usize = 4096;
 
 impl Shard {
     /// A poll has come for a session; its connection waits.
-    pub(super) fn poll(
-        &mut self,
-        slot: u32,
-        id: SessionId,
-        cursor: Option<u64>,
-        at_once: bool,
-        handler: &mut impl Handler,
-    ) {
+    pub(super) fn poll(&mut self, slot: u32, id: SessionId, cursor: Option<u64>, at_once: bool) {
         let Some(connection) = self.sessions.at(slot).map(|session| session.id) else { return };
         if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
             // Whoever polls has given up its other connection.
@@ -49,10 +41,10 @@ impl Shard {
             self.cx.arm(session, at);
         }
         if let Some(other) = overtaken {
-            self.say(other, 409, "Another poll of this session has come.", handler);
+            self.say(other, 409, "Another poll of this session has come.");
         }
         if self.sessions.at(slot).is_some_and(|connection| connection.hung_up) {
-            self.poll_hung_up(slot, handler);
+            self.poll_hung_up(slot);
         }
     }
 
@@ -63,7 +55,7 @@ impl Shard {
     }
 
     /// Answers the poll that waits for a session, if there is something to say.
-    pub(super) fn serve_poll(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn serve_poll(&mut self, slot: u32) {
         let Some(poll) = self.sessions.at(slot).and_then(|session| session.lasting()?.poll) else { return };
         let waits = self.sessions.get(poll).is_some_and(|session| session.waits_for_answer());
         let now = self.cx.now;
@@ -84,24 +76,24 @@ impl Shard {
         let Some(lasting) = session.lasting_mut() else { return };
         let body = lasting.payload();
         let opening = std::mem::take(&mut lasting.fields);
-        self.answer_own(poll, 200, body, opening, handler);
-        self.forsake(slot, handler);
+        self.answer_own(poll, 200, body, opening);
+        self.forsake(slot);
     }
 
     /// A session that has ended does not wait for somebody to ask why when the server stops, nor for a client that may not.
-    pub(super) fn forsake(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn forsake(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
         let ended = matches!(session.phase, Phase::Lingering) && !session.ends_by_upgrade();
         let draining = self.cx.draining;
         let waits = |lasting: &Lasting| lasting.poll.is_some() || !(draining || lasting.forfeited);
         if ended && session.lasting().is_some_and(|lasting| !waits(lasting)) {
-            self.drop_session(slot, None, handler);
+            self.drop_session(slot, None);
         }
     }
 
     /// The client of a poll has sent FIN: it has gone, or it only waits for the answer. Messages are not entrusted to such
     /// a connection, so it is answered before one that comes in this turn would go with it.
-    pub(super) fn poll_hung_up(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn poll_hung_up(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
         let id = session.id;
         let Some(Purpose::Poll(polled, _)) = session.exchange().map(|exchange| &exchange.purpose) else { return };
@@ -117,25 +109,18 @@ impl Shard {
             session.last_received = now;
             self.cx.arm(session, now + timeout);
         }
-        self.answer_own(id, 200, body, opening, handler);
+        self.answer_own(id, 200, body, opening);
     }
 
     /// Answers a request of the shard's own with packets.
-    pub(super) fn answer_own(
-        &mut self,
-        id: SessionId,
-        status: u16,
-        body: Vec<u8>,
-        more: Fields,
-        handler: &mut impl Handler,
-    ) {
+    pub(super) fn answer_own(&mut self, id: SessionId, status: u16, body: Vec<u8>, more: Fields) {
         let mut fields = self.sessions.get(id).map(Session::take_fields).unwrap_or_default();
         fields.extend(more);
         if status >= 400 {
             self.explain(id, &body);
         }
         let reply: Reply = plain(status, "", &fields);
-        self.answer(id, &reply, Piece::Shared(body.into()), handler);
+        self.answer(id, &reply, Piece::Shared(body.into()));
     }
 
     /// Notes for the access log why a request of the shard's own is refused.
@@ -148,26 +133,26 @@ impl Shard {
     }
 
     /// Answers a request of the shard's own in words.
-    pub(super) fn say(&mut self, id: SessionId, status: u16, text: &str, handler: &mut impl Handler) {
+    pub(super) fn say(&mut self, id: SessionId, status: u16, text: &str) {
         if self.sessions.get(id).is_some_and(|session| session.waits_for_answer()) {
-            self.answer_own(id, status, format!("{text}\n").into_bytes(), Vec::new(), handler);
+            self.answer_own(id, status, format!("{text}\n").into_bytes(), Vec::new());
         }
     }
 
     /// Answers a request for a session that has ended, as such a client expects it.
-    fn say_unknown(&mut self, id: SessionId, dialect: Dialect, handler: &mut impl Handler) {
+    fn say_unknown(&mut self, id: SessionId, dialect: Dialect) {
         if dialect == Dialect::Comet {
-            return self.say(id, 404, UNKNOWN, handler);
+            return self.say(id, 404, UNKNOWN);
         }
         let code = ErrorCode::SessionIdUnknown;
         if self.sessions.get(id).is_some_and(|session| session.waits_for_answer()) {
             let fields = vec![("Content-Type".into(), "application/json".into())];
-            self.answer_own(id, code.status(), code.body().into(), fields, handler);
+            self.answer_own(id, code.status(), code.body().into(), fields);
         }
     }
 
     /// The body of a POST may be there: then its packets are handed on, in their turn.
-    pub(super) fn posted(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn posted(&mut self, slot: u32) {
         let Some(connection) = self.sessions.at(slot).filter(|session| session.waits_for_answer()) else { return };
         let id = connection.id;
         let Some(post) = connection.exchange().filter(|exchange| exchange.body.is_done()).and_then(Exchange::post)
@@ -178,13 +163,13 @@ impl Shard {
         let session = self.sessions.get(named).filter(|session| session.is_known_by(&secret));
         match session.and_then(Session::lasting_mut) {
             Some(lasting) => lasting.posts.push_back(id),
-            None => return self.say_unknown(id, dialect, handler),
+            None => return self.say_unknown(id, dialect),
         }
-        self.answer_posts(named, handler);
+        self.answer_posts(named);
     }
 
     /// Takes in what was posted, one after the other, and says so, unless the session is not to be read for now.
-    pub(super) fn answer_posts(&mut self, id: SessionId, handler: &mut impl Handler) {
+    pub(super) fn answer_posts(&mut self, id: SessionId) {
         while let Some(session) = self.sessions.get(id).filter(|session| !session.is_held_back())
             && let Some(connection) = session.lasting_mut().and_then(|lasting| lasting.posts.pop_front())
         {
@@ -192,14 +177,14 @@ impl Shard {
                 continue;
             };
             match waiting.exchange().and_then(Exchange::post).and_then(|post| post.body.take()) {
-                Some(body) => self.hand_on(connection, id, &body, handler),
-                None => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
+                Some(body) => self.hand_on(connection, id, &body),
+                None => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new()),
             }
         }
     }
 
     /// Hands on the packets of a POST. It is answered once the session is to be read again.
-    fn hand_on(&mut self, connection: SessionId, id: SessionId, body: &[u8], handler: &mut impl Handler) {
+    fn hand_on(&mut self, connection: SessionId, id: SessionId, body: &[u8]) {
         let Some(session) = self.sessions.get(id) else { return };
         let (open, has_last_words) = (session.is_open(), session.has_last_words());
         let Some(lasting) = session.lasting() else { return };
@@ -208,13 +193,13 @@ impl Shard {
         if !open {
             // A client of Engine.IO gives up at the first error, and would never fetch the last words.
             return match strict && has_last_words {
-                true => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
-                false => self.say_unknown(connection, dialect, handler),
+                true => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new()),
+                false => self.say_unknown(connection, dialect),
             };
         }
         if strict && body.len() > terms.max_payload {
             self.cx.counts.violations += 1;
-            self.say(connection, 413, "The body is larger than maxPayload.", handler);
+            self.say(connection, 413, "The body is larger than maxPayload.");
             return;
         }
         let packets: Result<Vec<_>, _> = comet::packets(body, MAX_PACKETS).and_then(Iterator::collect);
@@ -223,9 +208,9 @@ impl Shard {
             Err(error) => {
                 self.cx.counts.violations += 1;
                 if strict {
-                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "parse error", handler);
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "parse error");
                 }
-                self.say(connection, 400, &format!("Bad request: {error}."), handler);
+                self.say(connection, 400, &format!("Bad request: {error}."));
                 return;
             }
         };
@@ -234,8 +219,8 @@ impl Shard {
             .any(|packet| matches!(packet, Packet::Message(_, payload) if payload.len() > terms.max_payload))
         {
             self.cx.counts.violations += 1;
-            self.cx.fail(session, CloseCode::MESSAGE_TOO_BIG, "the message is too big", handler);
-            self.say(connection, 413, "The message is too big.", handler);
+            self.cx.fail(session, CloseCode::MESSAGE_TOO_BIG, "the message is too big");
+            self.say(connection, 413, "The message is too big.");
             return;
         }
         session.pinged = false;
@@ -253,7 +238,7 @@ impl Shard {
                 Packet::Message(kind, payload) => {
                     messages += 1;
                     bytes += payload.len();
-                    handler.message(id, kind, Payload::Borrowed(&payload));
+                    self.cx.effects.push_back(Effect::Message(id, kind, payload.into_owned()));
                 }
                 Packet::Close { code, reason } => {
                     if strict {
@@ -262,19 +247,19 @@ impl Shard {
                         }
                         let received = Some((code, reason));
                         session.rare.get_or_insert_default().farewell.received = received;
-                        self.cx.tell_closed(session, None, handler);
+                        self.cx.tell_closed(session, None);
                         self.cx.linger(session);
                         if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
                             self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
                         }
                     } else {
-                        self.cx.heed_close(session, code, reason, handler);
+                        self.cx.heed_close(session, code, reason);
                     }
                     break;
                 }
                 Packet::Ping if strict => {
                     self.cx.counts.violations += 1;
-                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error");
                     break;
                 }
                 Packet::Pong => self.cx.heed_heartbeat(session),
@@ -289,25 +274,25 @@ impl Shard {
                 session.paused = true;
                 self.cx.counts.inbox_pauses += 1;
             }
-            self.cx.pace(session, messages, handler);
+            self.cx.pace(session, messages);
         }
     }
 
     /// Somebody has gone who was to be told: a session's requests, or a request's session.
-    pub(super) fn forget(&mut self, session: &mut Session, handler: &mut impl Handler) {
+    pub(super) fn forget(&mut self, session: &mut Session) {
         let id = session.id;
         if let Some(lasting) = session.lasting_mut() {
             let dialect = lasting.dialect;
             let waiting = lasting.poll.take().into_iter().chain(std::mem::take(&mut lasting.posts));
             for connection in waiting.collect::<Vec<_>>() {
                 match dialect {
-                    Dialect::Comet => self.say(connection, 404, "The session has ended.", handler),
-                    Dialect::EngineIo => self.say_unknown(connection, dialect, handler),
+                    Dialect::Comet => self.say(connection, 404, "The session has ended."),
+                    Dialect::EngineIo => self.say_unknown(connection, dialect),
                 }
             }
         }
         if let Phase::Candidate(target) = session.phase {
-            self.candidate_gone(target, handler);
+            self.candidate_gone(target);
         }
         let Phase::Exchange(exchange) = &session.phase else { return };
         if let Purpose::Post(post) = &exchange.purpose

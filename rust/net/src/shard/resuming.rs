@@ -9,7 +9,6 @@ use super::pending::New;
 use super::{Shard, State};
 use crate::carrier::Carrier;
 use crate::command::{Command, Moved};
-use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::io::stream::Stream;
 use crate::session::{Handshake, Phase, Session};
@@ -18,13 +17,13 @@ const OVERTAKEN: &str = "The session goes on with another connection.";
 
 impl Shard {
     /// The connection is lost. A session that outlives its connections waits for the next one.
-    pub(super) fn lose_connection(&mut self, slot: u32, cause: &str, handler: &mut impl Handler) {
+    pub(super) fn lose_connection(&mut self, slot: u32, cause: &str) {
         let Some(session) = self.sessions.at(slot) else { return };
         let waits = session.is_open() && session.lasting().is_some_and(|lasting| lasting.resumes());
         if waits && self.state == State::Running && !self.cx.draining {
             self.part(slot);
         } else {
-            self.drop_session(slot, Some(cause), handler);
+            self.drop_session(slot, Some(cause));
         }
     }
 
@@ -48,14 +47,7 @@ impl Shard {
     }
 
     /// Lets a session go on with the connection at `slot`.
-    pub(super) fn attach(
-        &mut self,
-        slot: u32,
-        id: SessionId,
-        opening: &New,
-        rest: Vec<u8>,
-        handler: &mut impl Handler,
-    ) {
+    pub(super) fn attach(&mut self, slot: u32, id: SessionId, opening: &New, rest: Vec<u8>) {
         let Some(poll) = self.take_stream(slot, id, opening.plan.carrier) else { return };
         let Some(session) = self.sessions.get(id) else { return };
         self.cx.counts.resumed += 1;
@@ -77,9 +69,9 @@ impl Shard {
             self.cx.arm(session, due);
         }
         if let Some(poll) = poll {
-            self.say(poll, 409, OVERTAKEN, handler);
+            self.say(poll, 409, OVERTAKEN);
         }
-        self.feed_rest(id.slot() as u32, rest, handler);
+        self.hold_rest(id.slot() as u32, rest);
     }
 
     /// Gives the stream of the connection at `slot`, which is no session of its own any more, to a session, together with
@@ -129,7 +121,7 @@ impl Shard {
     }
 
     /// Takes in a connection that asks for a session of this shard.
-    pub(super) fn take_over_connection(&mut self, moved: Moved, handler: &mut impl Handler) {
+    pub(super) fn take_over_connection(&mut self, moved: Moved) {
         let Moved { mut stream, peer, place, received, pending } = moved;
         let now = self.cx.now;
         let registry = self.poll.registry();
@@ -150,11 +142,11 @@ impl Shard {
         };
         session.until = self.cx.head_deadline();
         self.cx.arm_until(session);
-        let slot = session.slot();
         if self.cx.draining {
-            self.drop_session(slot, None, handler);
+            let slot = session.slot();
+            self.drop_session(slot, None);
         } else {
-            self.guard(slot, handler, |shard, handler| shard.read(slot, handler));
+            self.cx.mark_ready(session);
         }
     }
 }

@@ -49,7 +49,8 @@ impl Shard {
             let Some(slot) = self.cx.shaking.waiting.pop_front() else { break };
             if let Some(session) = self.sessions.at(slot) {
                 session.in_ready = false;
-                self.guard(slot, handler, |shard, handler| shard.read(slot, handler));
+                self.guard(slot, |shard| shard.read(slot, handler));
+                self.perform(handler);
                 now = Instant::now();
             }
             if now >= until || handler.is_full() {

@@ -12,7 +12,6 @@ use super::input::PONG_BACKLOG;
 use super::pending::New;
 use crate::carrier::Carrier;
 use crate::figures::Reason;
-use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::lasting::Lasting;
 use crate::session::{Phase, Session};
@@ -20,7 +19,7 @@ use crate::settings::Service;
 
 impl Shard {
     /// A WebSocket was opened for a session that is on polls.
-    pub(super) fn offer(&mut self, slot: u32, id: SessionId, opening: New, rest: Vec<u8>, handler: &mut impl Handler) {
+    pub(super) fn offer(&mut self, slot: u32, id: SessionId, opening: New, rest: Vec<u8>) {
         let service = &self.cx.server.settings().endpoints[opening.request.endpoint as usize].service;
         let (allowed, timeout) = match service {
             Service::EngineIo(settings) => (settings.upgrades, settings.upgrade_timeout),
@@ -28,7 +27,7 @@ impl Shard {
         };
         let action = if allowed { self.step(id, Input::CandidateOpened) } else { Action::DropCandidate };
         if !allowed {
-            self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening, handler);
+            self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening);
             return;
         }
         let Some(session) = self.sessions.at(slot) else { return };
@@ -51,18 +50,18 @@ impl Shard {
         session.until = self.cx.now + millis(timeout);
         self.cx.arm_until(session);
         if !rest.is_empty() {
-            self.hear_candidate(slot, rest, handler);
+            self.hear_candidate(slot, rest);
         }
         self.settle_session(slot);
     }
 
-    pub(super) fn read_candidate(&mut self, slot: u32, len: usize, handler: &mut impl Handler) {
+    pub(super) fn read_candidate(&mut self, slot: u32, len: usize) {
         let bytes = self.buffer[..len].to_vec();
-        self.hear_candidate(slot, bytes, handler);
+        self.hear_candidate(slot, bytes);
     }
 
     /// Takes in what a WebSocket says before it is its session's.
-    fn hear_candidate(&mut self, slot: u32, mut bytes: Vec<u8>, handler: &mut impl Handler) {
+    fn hear_candidate(&mut self, slot: u32, mut bytes: Vec<u8>) {
         let mut input = &mut bytes[..];
         loop {
             let Some(session) = self.sessions.at(slot) else { return };
@@ -91,13 +90,13 @@ impl Shard {
                 }
                 Action::Switch => {
                     let rest = input.to_vec();
-                    self.switch(slot, id, rest, handler);
+                    self.switch(slot, id, rest);
                     return;
                 }
                 Action::DropCandidate => {
                     let Some(session) = self.sessions.at(slot) else { return };
-                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "", handler);
-                    self.candidate_gone(id, handler);
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "");
+                    self.candidate_gone(id);
                     return;
                 }
                 _ => {}
@@ -130,35 +129,35 @@ impl Shard {
     }
 
     /// The WebSocket that was to be will not be; what has waited for it goes out with the next poll.
-    pub(super) fn candidate_gone(&mut self, id: SessionId, handler: &mut impl Handler) {
+    pub(super) fn candidate_gone(&mut self, id: SessionId) {
         self.step(id, Input::CandidateGone);
         let Some(session) = self.sessions.get(id) else { return };
         if session.is_open() {
             self.cx.mark_dirty(session);
         } else {
-            self.await_poll(id.slot() as u32, handler);
+            self.await_poll(id.slot() as u32);
         }
     }
 
     /// The client of a session that has ended has not sent its `5` in time: what it is to be told goes out with the next
     /// poll.
-    pub(super) fn give_up_upgrade(&mut self, slot: u32, handler: &mut impl Handler) {
+    pub(super) fn give_up_upgrade(&mut self, slot: u32) {
         let Some(id) = self.sessions.at(slot).map(|session| session.id) else { return };
         self.step(id, Input::CandidateGone);
-        self.await_poll(slot, handler);
+        self.await_poll(slot);
     }
 
     /// Gives the client of a session that has ended the time to ask for its last words.
-    fn await_poll(&mut self, slot: u32, handler: &mut impl Handler) {
+    fn await_poll(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
         session.until = self.cx.now + millis(self.cx.limits.close_timeout);
         self.cx.arm_until(session);
         self.cx.mark_dirty(session);
-        self.forsake(slot, handler);
+        self.forsake(slot);
     }
 
     /// The WebSocket carries the session from here on, or its last words if it has ended.
-    fn switch(&mut self, slot: u32, id: SessionId, rest: Vec<u8>, handler: &mut impl Handler) {
+    fn switch(&mut self, slot: u32, id: SessionId, rest: Vec<u8>) {
         let Some(poll) = self.take_stream(slot, id, Carrier::Packets) else { return };
         let Some(session) = self.sessions.get(id) else { return };
         if session.lasting_mut().is_some_and(Lasting::take_ping) {
@@ -175,8 +174,8 @@ impl Shard {
             self.cx.arm_until(session);
         }
         if let Some(poll) = poll {
-            self.answer_own(poll, 200, vec![PacketType::Noop as u8], Vec::new(), handler);
+            self.answer_own(poll, 200, vec![PacketType::Noop as u8], Vec::new());
         }
-        self.feed_rest(id.slot() as u32, rest, handler);
+        self.hold_rest(id.slot() as u32, rest);
     }
 }
