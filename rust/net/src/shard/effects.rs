@@ -11,7 +11,14 @@ use crate::handler::{Handler, Notice};
 
 impl Shard {
     /// Tells the handler all that there is to tell. A session at which it panics is dropped.
+    #[inline]
     pub(super) fn perform(&mut self, handler: &mut impl Handler) {
+        if !self.cx.effects.is_empty() {
+            self.perform_all(handler);
+        }
+    }
+
+    fn perform_all(&mut self, handler: &mut impl Handler) {
         while let Some(effect) = self.cx.effects.pop_front() {
             let id = effect.session();
             let is_panic = matches!(effect, Effect::Notice(Notice::Panicked(_)));
@@ -30,7 +37,14 @@ impl Shard {
 
 impl Context {
     /// Tells the handler what was noted so far, before a message.
+    #[inline]
     pub(super) fn perform(&mut self, handler: &mut impl Handler) {
+        if !self.effects.is_empty() {
+            self.perform_all(handler);
+        }
+    }
+
+    fn perform_all(&mut self, handler: &mut impl Handler) {
         while let Some(effect) = self.effects.pop_front() {
             self.tell(effect, handler);
         }

@@ -243,7 +243,6 @@ impl Shard {
         for _ in 0..2 {
             for slot in dirty.drain(..) {
                 self.guard(slot, |shard| shard.flush_session(slot));
-                self.perform(handler);
             }
             std::mem::swap(&mut dirty, &mut self.cx.dirty);
         }
