@@ -32,6 +32,7 @@ mod broadcast;
 mod carrier;
 mod command;
 mod compression;
+mod connection;
 mod counters;
 mod date;
 mod directory;

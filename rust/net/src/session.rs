@@ -1,17 +1,17 @@
-//! One connection, from accept to the last byte, and the table of them.
+//! Sessions and requests, and the table of them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hubbub_proto::Violation;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::head::Scanner;
-use hubbub_proto::message::Reader;
-use hubbub_proto::{Role, Violation};
 use thin_vec::ThinVec;
 
 use crate::broadcast::Broadcast;
 use crate::carrier::Carrier;
-use crate::compression::{Own, Packing};
+use crate::compression::Packing;
+use crate::connection::Connection;
 use crate::exchange::Exchange;
 use crate::handler::Traffic;
 use crate::id::SessionId;
@@ -95,17 +95,11 @@ impl Handshake {
     }
 }
 
-/// One connection. Idle sessions are many: what is rare is boxed.
+/// A client, or a request, and the connection that it has.
 pub(crate) struct Session {
-    pub(crate) stream: Stream,
+    pub(crate) connection: Connection,
     pub(crate) id: SessionId,
     pub(crate) phase: Phase,
-    pub(crate) reader: Reader,
-    pub(crate) outbox: Outbox,
-    /// How messages may be compressed, if that was agreed on.
-    pub(crate) packing: Option<Packing>,
-    /// Streams of its own, and bytes held back; shared streams leave it empty.
-    pub(crate) own: Option<Box<Own>>,
     /// Set when the user has been told of the session.
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) memberships: ThinVec<Membership>,
@@ -130,30 +124,20 @@ pub(crate) struct Session {
     pub(crate) pinged: bool,
     /// The pong to that ping has not come.
     pub(crate) awaits_pong: bool,
-    /// The kernel has, or may have, bytes for us.
-    pub(crate) readable: bool,
-    /// The peer has sent FIN: after a short read there is still the end to be read.
-    pub(crate) hung_up: bool,
     /// It stands in the list of sessions to be read.
     pub(crate) in_ready: bool,
-    /// The kernel takes no more for now.
-    pub(crate) blocked: bool,
     /// It stands in the list of sessions to be written.
     pub(crate) dirty: bool,
     /// The inbox is full: nothing is read until the user has consumed.
     pub(crate) paused: bool,
     /// It has sent too fast: nothing is read until it may send again.
     pub(crate) throttled: bool,
-    /// Writing has failed: only what the peer has sent before is still of interest.
-    pub(crate) broken: bool,
-    /// FIN has been sent.
-    pub(crate) finished: bool,
+    /// It counts among the handshakes under way.
+    pub(crate) pending: bool,
     /// The user has been told of the end.
     pub(crate) told: bool,
     /// It gets what is broadcast to everyone: the user knows it.
     pub(crate) known: bool,
-    /// It counts among the handshakes under way.
-    pub(crate) pending: bool,
 }
 
 /// What few sessions have.
@@ -192,15 +176,12 @@ pub(crate) struct Farewell {
 }
 
 impl Session {
+    /// Somebody has connected, and a request is to come.
     pub(crate) fn new(stream: Stream, id: SessionId, peer: Peer, now: Millis) -> Self {
         Session {
-            stream,
+            connection: Connection::new(stream),
             id,
             phase: Phase::Handshake(Box::new(Handshake::new(peer, Vec::new(), false))),
-            reader: Reader::new(Role::Server),
-            outbox: Outbox::default(),
-            packing: None,
-            own: None,
             link: None,
             memberships: ThinVec::new(),
             rare: None,
@@ -215,25 +196,21 @@ impl Session {
             carrier: Carrier::WebSocket,
             pinged: false,
             awaits_pong: false,
-            readable: true,
-            hung_up: false,
             in_ready: false,
-            blocked: false,
             dirty: false,
             paused: false,
             throttled: false,
-            broken: false,
-            finished: false,
+            pending: true,
             told: false,
             known: false,
-            pending: true,
         }
     }
 
     /// A session that has no connection of its own.
     pub(crate) fn away(id: SessionId, peer: Peer, lasting: Lasting, now: Millis) -> Self {
         let mut session = Session::new(Stream::Away, id, peer, now);
-        (session.readable, session.pending) = (false, false);
+        session.connection = Connection::absent();
+        session.pending = false;
         session.carrier = Carrier::Polling;
         session.rare.get_or_insert_default().lasting = Some(Box::new(lasting));
         session
@@ -267,7 +244,7 @@ impl Session {
 
     /// It has no connection of its own just now.
     pub(crate) fn is_away(&self) -> bool {
-        self.stream.is_away()
+        self.connection.is_absent()
     }
 
     pub(crate) fn lasting(&self) -> Option<&Lasting> {
@@ -280,7 +257,7 @@ impl Session {
 
     /// The outbox, and what outlives connections.
     pub(crate) fn outbox_and_lasting(&mut self) -> Option<(&mut Outbox, &mut Lasting)> {
-        Some((&mut self.outbox, self.rare.as_mut()?.lasting.as_deref_mut()?))
+        Some((&mut self.connection.outbox, self.rare.as_mut()?.lasting.as_deref_mut()?))
     }
 
     /// The session that this WebSocket is to carry.
@@ -305,17 +282,17 @@ impl Session {
 
     /// What is sent now is likely to leave at once: the client takes what it is given.
     pub(crate) fn is_writable(&self) -> bool {
-        if self.is_away() { self.backlog() == 0 } else { !self.blocked }
+        if self.is_away() { self.backlog() == 0 } else { !self.connection.blocked }
     }
 
     /// Bytes that wait for its client.
     pub(crate) fn backlog(&self) -> usize {
-        if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.outbox.len() }
+        if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.connection.outbox.len() }
     }
 
     /// What that keeps in memory, more or less.
     pub(crate) fn weight(&self) -> usize {
-        if self.is_away() { self.backlog() } else { self.outbox.weight() }
+        if self.is_away() { self.backlog() } else { self.connection.outbox.weight() }
     }
 
     pub(crate) fn slot(&self) -> u32 {
@@ -326,7 +303,7 @@ impl Session {
     pub(crate) fn holds(&self) -> bool {
         match &self.phase {
             Phase::Handshake(handshake) => handshake.unread,
-            _ => self.own.as_ref().is_some_and(|own| !own.held.is_empty()),
+            _ => self.connection.holds(),
         }
     }
 

@@ -47,7 +47,7 @@ impl Context {
         let framing = if silent { Framing::Silent } else { Framing::Length(body.len() as u64) };
         let content = if head_only || silent { &[] } else { body };
         self.write_head(session, reply, framing, Connection::Close);
-        session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(content));
+        session.connection.outbox.gather(&mut self.pool, |out| out.extend_from_slice(content));
         self.note_answer(session, reply.status, (reason, request_line));
         session.told |= session.link.is_none();
         self.handshake_over(session);
@@ -94,7 +94,7 @@ impl Context {
         let date = self.date.now();
         let server = self.server.settings().server_field.as_deref();
         let line = ResponseLine { status: reply.status, framing, connection: after, date: Some(&date), server };
-        session.outbox.gather(&mut self.pool, |out| reply.fields.write(out, &line));
+        session.connection.outbox.gather(&mut self.pool, |out| reply.fields.write(out, &line));
         self.mark_dirty(session);
     }
 

@@ -72,7 +72,7 @@ impl Context {
                     self.effects.push_back(Effect::Content(session.id, std::mem::take(&mut gathered), last));
                     self.account_body(session, len, last);
                 }
-                if last && session.hung_up {
+                if last && session.connection.hung_up {
                     self.tell_hang_up(session);
                 }
             }

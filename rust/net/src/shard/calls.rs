@@ -196,7 +196,7 @@ impl Shard {
         } else {
             let subprotocol = request.subprotocol.clone();
             let mut fields = Vec::new();
-            session.pack(packing, &mut fields);
+            session.connection.compress(packing, &mut fields);
             let key = key.unwrap_or_default();
             self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, Some(request));
             self.hold_rest(slot, rest);
@@ -274,7 +274,10 @@ impl Shard {
         }
         self.cx.begin_exchange(session, exchange);
         if wanted {
-            session.outbox.gather(&mut self.cx.pool, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+            session
+                .connection
+                .outbox
+                .gather(&mut self.cx.pool, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
             self.cx.mark_dirty(session);
         }
         if !rest.is_empty() {

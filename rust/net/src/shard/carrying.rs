@@ -37,14 +37,17 @@ impl Context {
     ) {
         match plan.carrier {
             Carrier::WebSocket | Carrier::Packets => {
-                session.outbox.gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
+                session
+                    .connection
+                    .outbox
+                    .gather(&mut self.pool, |out| handshake::write_response(out, key, subprotocol, fields));
                 self.mark_dirty(session);
             }
             Carrier::Events | Carrier::EventPackets => self.write_stream_head(session, "text/event-stream", fields),
             Carrier::Iframe => {
                 self.write_stream_head(session, "text/html; charset=utf-8", fields);
                 let preamble = format!("<!doctype html><meta charset=utf-8><!--{}-->\n", " ".repeat(PREAMBLE_BYTES));
-                session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(preamble.as_bytes()));
+                session.connection.outbox.gather(&mut self.pool, |out| out.extend_from_slice(preamble.as_bytes()));
             }
             Carrier::Polling => {
                 if let Some(lasting) = session.lasting_mut() {
@@ -102,7 +105,7 @@ impl Context {
                 lasting.signal(|out| write(carrier, out));
             }
         } else {
-            session.outbox.gather(&mut self.pool, |out| write(carrier, out));
+            session.connection.outbox.gather(&mut self.pool, |out| write(carrier, out));
         }
         self.mark_dirty(session);
     }
@@ -116,7 +119,7 @@ impl Context {
         }
         let carrier = session.carrier;
         if !session.is_away() {
-            session.outbox.gather(&mut self.pool, |out| carrier.write_close(out, &json));
+            session.connection.outbox.gather(&mut self.pool, |out| carrier.write_close(out, &json));
         } else if let Some(lasting) = session.lasting_mut() {
             lasting.end(code, reason, |out| carrier.write_close(out, &json));
         }
@@ -136,7 +139,10 @@ impl Context {
     pub(super) fn write_place(&mut self, session: &mut Session) {
         if self.limits.history_messages > 0 || self.server.directory().remembers() {
             let place = Since { epoch: self.server.epoch(), offset: self.histories.newest }.text();
-            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(format!("id: {place}\n\n").as_bytes()));
+            session
+                .connection
+                .outbox
+                .gather(&mut self.pool, |out| out.extend_from_slice(format!("id: {place}\n\n").as_bytes()));
         }
     }
 
@@ -170,7 +176,7 @@ impl Context {
                 && !broadcast.except.iter().any(|room| names.contains(room) || earlier.contains(room))
         });
         if gap {
-            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(b"event: gap\ndata:\n\n"));
+            session.connection.outbox.gather(&mut self.pool, |out| out.extend_from_slice(b"event: gap\ndata:\n\n"));
         }
         if let Some(stamp) = kept.last().and_then(|broadcast| broadcast.stamp) {
             rare.told = stamp.offset;
@@ -182,7 +188,7 @@ impl Context {
         }
         for broadcast in kept {
             let block = broadcast.carried(Carrier::Events).clone();
-            session.outbox.push_shared(&mut self.pool, block);
+            session.connection.outbox.push_shared(&mut self.pool, block);
             session.note_message(broadcast.len());
             self.counts.replayed += 1;
         }
@@ -199,7 +205,7 @@ impl Context {
         };
         let carrier = session.carrier;
         if !session.is_away() {
-            session.outbox.gather(&mut self.pool, |out| carrier.write(out, kind, bytes));
+            session.connection.outbox.gather(&mut self.pool, |out| carrier.write(out, kind, bytes));
         }
         if session.lasting().is_some() {
             let kept = match payload {
@@ -212,7 +218,7 @@ impl Context {
 
     /// Keeps a message for a session that may change connections.
     pub(super) fn keep(&mut self, session: &mut Session, entry: Entry) {
-        let (away, unwritten, now) = (session.is_away(), session.outbox.len(), self.now);
+        let (away, unwritten, now) = (session.is_away(), session.connection.outbox.len(), self.now);
         let most = self.limits.resume_bytes + unwritten;
         match session.lasting_mut() {
             Some(lasting) if away => lasting.queue(entry, now),
@@ -296,12 +302,12 @@ impl Context {
         if due > self.now {
             return Some(Some(due));
         }
-        if session.pinged && session.blocked && self.heartbeat(session).1.is_some() {
+        if session.pinged && session.connection.blocked && self.heartbeat(session).1.is_some() {
             return None;
         }
         session.ping_micros = self.micros;
-        session.pinged = session.blocked;
-        if !session.blocked {
+        session.pinged = session.connection.blocked;
+        if !session.connection.blocked {
             self.signal(session, |carrier, out| carrier.write_heartbeat(out));
         }
         Some(Some(self.now + interval))

@@ -48,10 +48,10 @@ impl Shard {
         let Some(session) = self.sessions.at(slot) else { return false };
         // What follows the header is not ours to take: it may be TLS. So the header is looked at until it is whole.
         let room = &mut self.buffer[..proxy::MAX_BYTES];
-        let len = match session.stream.peek(room) {
+        let len = match session.connection.stream.peek(room) {
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                session.readable = false;
+                session.connection.readable = false;
                 return false;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -65,13 +65,13 @@ impl Shard {
             return false;
         }
         let reason = match proxy::parse(&room[..len]) {
-            Ok(None) if !session.hung_up => {
+            Ok(None) if !session.connection.hung_up => {
                 // The poll tells of each further byte.
-                session.readable = false;
+                session.connection.readable = false;
                 return false;
             }
             Ok(None) => "the PROXY header does not end".into(),
-            Ok(Some((len, announced))) if session.stream.peek_off(&mut room[..len]) => {
+            Ok(Some((len, announced))) if session.connection.stream.peek_off(&mut room[..len]) => {
                 self.cx.counts.bytes_in += len as u64;
                 session.announce(announced);
                 self.seat_sender(slot);
@@ -96,7 +96,7 @@ impl Shard {
         if self.cx.seat(session) {
             return;
         }
-        if session.stream.is_secure() {
+        if session.connection.stream.is_secure() {
             // An answer would need a TLS handshake: more work than the limit is to allow.
             self.cx.notice(Notice::Refused { peer: session.peer(), reason: TOO_MANY.into() });
             self.drop_session(slot, None);

@@ -57,7 +57,7 @@ impl Shard {
         let memberships = std::mem::take(&mut session.memberships);
         self.rooms.leave_all(memberships, &mut self.sessions);
         self.cx.tell_closed(&mut session, cause);
-        session.outbox.clear(&mut self.cx.pool);
+        session.connection.outbox.clear(&mut self.cx.pool);
         self.cx.set_blocked(&mut session, false);
         self.cx.handshake_over(&mut session);
         self.cx.unseat(&mut session);
@@ -171,8 +171,8 @@ impl Context {
             self.notice(Notice::TlsFailed { peer: session.peer(), reason: error.to_string() });
         }
         self.handshake_over(session);
-        session.outbox.clear(&mut self.pool);
-        session.readable = true;
+        session.connection.outbox.clear(&mut self.pool);
+        session.connection.readable = true;
         self.tell_closed(session, Some(&error.to_string()));
         self.linger(session);
     }
@@ -182,7 +182,7 @@ impl Context {
         if session.carrier.is_websocket() {
             // RFC 6455 §7.4.1: 1005 stands for "no code was there"; it is never sent.
             let written = (code != CloseCode::NO_STATUS_RECEIVED).then_some(code);
-            session.outbox.gather(&mut self.pool, |out| {
+            session.connection.outbox.gather(&mut self.pool, |out| {
                 // INVARIANT: reasons of ours and of the user (checked at the door) have at most 123 bytes.
                 let encoded = close::encode(out, Role::Server, written, reason, None);
                 debug_assert!(encoded.is_ok(), "a close reason is too long: {reason:?}");
@@ -223,7 +223,7 @@ impl Context {
         let http = matches!(session.phase, Phase::Handshake(_) | Phase::Deciding(_) | Phase::Exchange(_));
         session.phase = Phase::Lingering;
         (session.paused, session.throttled) = (false, false);
-        if session.readable {
+        if session.connection.readable {
             self.mark_ready(session);
         }
         self.mark_dirty(session);

@@ -140,7 +140,7 @@ impl Context {
     pub(super) fn mark_ready(&mut self, session: &mut Session) {
         if !session.in_ready {
             session.in_ready = true;
-            if session.pending && session.stream.is_handshaking() {
+            if session.pending && session.connection.stream.is_handshaking() {
                 self.shaking.push(session.slot());
             } else {
                 self.ready.push(session.slot());
@@ -195,7 +195,7 @@ impl Context {
 
     /// The kernel takes no more from this session, or it does again.
     pub(super) fn set_blocked(&self, session: &mut Session, blocked: bool) {
-        if std::mem::replace(&mut session.blocked, blocked) != blocked
+        if std::mem::replace(&mut session.connection.blocked, blocked) != blocked
             && let Some(link) = &session.link
         {
             link.set_blocked(blocked);

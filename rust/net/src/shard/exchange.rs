@@ -77,7 +77,10 @@ impl Shard {
         let Some(exchange) = session.exchange() else { return };
         if std::mem::take(&mut exchange.expects) && exchange.answering == Answering::Waiting {
             exchange.progress = self.cx.now;
-            session.outbox.gather(&mut self.cx.pool, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+            session
+                .connection
+                .outbox
+                .gather(&mut self.cx.pool, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
             self.cx.mark_dirty(session);
             self.cx.watch_exchange(session);
         }
@@ -88,10 +91,10 @@ impl Shard {
     /// The outbox has been written, or as much of it as the kernel takes.
     pub(super) fn exchange_written(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
-        if session.blocked {
+        if session.connection.blocked {
             self.cx.watch_exchange(session);
         }
-        let (empty, blocked) = (session.outbox.is_empty(), session.blocked);
+        let (empty, blocked) = (session.connection.outbox.is_empty(), session.connection.blocked);
         let Some(exchange) = session.exchange() else { return };
         if exchange.file.is_some() && !blocked {
             self.cx.mark_dirty(session);
@@ -103,7 +106,7 @@ impl Shard {
     /// The response is written: what follows on this connection?
     fn exchange_over(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
-        let ends = self.cx.draining || session.broken;
+        let ends = self.cx.draining || session.connection.has_failed();
         let Some(exchange) = session.exchange() else { return };
         // Row 4 of the list of attacks: a body is never parsed as the next request.
         let may_drain = exchange.body.left().is_none_or(|left| left <= DRAIN_BYTES);
@@ -165,7 +168,7 @@ impl Context {
             }
             self.watch_exchange(session);
         }
-        if done && session.hung_up {
+        if done && session.connection.hung_up {
             self.tell_hang_up(session);
         }
     }
@@ -257,7 +260,7 @@ impl Context {
         }
         self.mark_dirty(session);
         self.relieve(session);
-        let waiting = session.outbox.len();
+        let waiting = session.connection.outbox.len();
         if let Some(link) = &session.link {
             link.grow_outbox(waiting);
         }
@@ -274,7 +277,7 @@ impl Context {
             link.set_closing();
         }
         session.paused = false;
-        if session.readable {
+        if session.connection.readable {
             self.mark_ready(session);
         }
     }
@@ -297,23 +300,23 @@ impl Context {
             }
         };
         match piece {
-            Piece::Borrowed(bytes) => session.outbox.gather(pool, |out| {
+            Piece::Borrowed(bytes) => session.connection.outbox.gather(pool, |out| {
                 before(out);
                 out.extend_from_slice(bytes);
                 after(out);
             }),
-            Piece::Shared(bytes) if bytes.len() < SHARE_BYTES => session.outbox.gather(pool, |out| {
+            Piece::Shared(bytes) if bytes.len() < SHARE_BYTES => session.connection.outbox.gather(pool, |out| {
                 before(out);
                 out.extend_from_slice(&bytes);
                 after(out);
             }),
             Piece::Shared(bytes) => {
                 if chunk {
-                    session.outbox.gather(pool, before);
+                    session.connection.outbox.gather(pool, before);
                 }
-                session.outbox.push_shared(pool, bytes);
+                session.connection.outbox.push_shared(pool, bytes);
                 if chunked {
-                    session.outbox.gather(pool, after);
+                    session.connection.outbox.gather(pool, after);
                 }
             }
         }

@@ -96,15 +96,15 @@ impl Context {
     }
 
     fn look_at_exchange(&self, session: &Session, exchange: &Exchange) -> Look {
-        if exchange.is_answered() && session.outbox.is_empty() {
+        if exchange.is_answered() && session.connection.outbox.is_empty() {
             // Only the rest of the body is awaited.
             return if session.until <= self.now { Look::Drop(None) } else { Look::At(session.until) };
         }
         let Some(timeout) = self.limits.message_timeout.map(millis) else { return Look::Never };
         // A body that nobody has asked for, or that we do not read, cannot make progress; nor does the response while
         // it is the user who is slow. What changes that looks after the deadline again.
-        let reading = !session.is_waiting() && !session.readable && !exchange.expects;
-        let writing = session.blocked && (!session.outbox.is_empty() || exchange.file.is_some());
+        let reading = !session.is_waiting() && !session.connection.readable && !exchange.expects;
+        let writing = session.connection.blocked && (!session.connection.outbox.is_empty() || exchange.file.is_some());
         match exchange.progress + timeout {
             _ if !reading && !writing => Look::Never,
             deadline if deadline > self.now => Look::At(deadline),
@@ -180,7 +180,7 @@ impl Context {
         let Some(timeout) = self.limits.message_timeout else { return Ok(()) };
         // A session that we do not read, or have not read to the end, cannot make progress: that is not the peer's
         // fault. Resuming and reading look after the deadline again.
-        if !session.reader.is_mid_message() || session.is_held_back() || session.readable {
+        if !session.connection.reader.is_mid_message() || session.is_held_back() || session.connection.readable {
             return Ok(());
         }
         let deadline = session.last_received + millis(timeout);
@@ -202,7 +202,7 @@ impl Context {
                 return Ok(Some(deadline.min(self.now + interval)));
             }
             // What lies unread because the handler is slow may well be the answer.
-            if session.is_held_back() || session.readable {
+            if session.is_held_back() || session.connection.readable {
                 return Ok(Some(self.now + timeout));
             }
             return Err(Silent);
@@ -235,8 +235,8 @@ impl Context {
         let carrier = session.carrier;
         // Nobody is given up who has not been asked. Where nobody is ever given up, a peer with a backlog need not get
         // one ping after the other behind it.
-        if self.limits.ping_timeout.is_some() || session.outbox.len() < self.limits.high_water_bytes {
-            session.outbox.gather(&mut self.pool, |out| match carrier {
+        if self.limits.ping_timeout.is_some() || session.connection.outbox.len() < self.limits.high_water_bytes {
+            session.connection.outbox.gather(&mut self.pool, |out| match carrier {
                 Carrier::Packets => carrier.write_heartbeat(out),
                 _ => frame::encode(out, Opcode::Ping, &payload, None),
             });

@@ -134,7 +134,7 @@ impl Context {
     /// Writes what waits, and sends on in the file that follows it.
     pub(super) fn flush_file(&mut self, session: &mut Session) {
         self.top_up(session);
-        match session.stream.takes_files() && session.sends_file() {
+        match session.connection.stream.takes_files() && session.sends_file() {
             true => self.write_by(session, Stream::send_before_file),
             false => self.write(session),
         }
@@ -144,7 +144,9 @@ impl Context {
     /// Reads on in the file that the content comes from, as far as the outbox is to be filled, where the kernel cannot
     /// send it by itself.
     fn top_up(&mut self, session: &mut Session) {
-        if session.outbox.len() >= self.limits.high_water_bytes.max(PIECE_BYTES) || session.broken {
+        if session.connection.outbox.len() >= self.limits.high_water_bytes.max(PIECE_BYTES)
+            || session.connection.has_failed()
+        {
             return;
         }
         let Some(mut source) = session.take_source(false) else { return };
@@ -166,7 +168,7 @@ impl Context {
 
     /// Lets the kernel send on in the file that the content comes from, once all that stands before it is written.
     fn send_directly(&mut self, session: &mut Session) {
-        if session.blocked || session.broken || !session.outbox.is_empty() {
+        if session.connection.blocked || session.connection.has_failed() || !session.connection.outbox.is_empty() {
             return;
         }
         let Some(mut source) = session.take_source(true) else { return };
@@ -174,7 +176,7 @@ impl Context {
         // Until the kernel says that it takes no more: only then does the poll tell when it does again.
         while source.left > 0 && room > 0 {
             let len = usize::try_from(source.left).unwrap_or(room).min(room);
-            match session.stream.send_file(&source.file, &mut source.at, len) {
+            match session.connection.stream.send_file(&source.file, &mut source.at, len) {
                 Ok(0) => return self.file_failed(session, SHORTER),
                 Ok(taken) => {
                     self.counts.bytes_out += taken as u64;
@@ -219,7 +221,7 @@ const SHORTER: &str = "it is shorter than it was";
 impl Session {
     /// What is still to be sent of a file, if it is `directly` that the kernel can send it, or not.
     fn take_source(&mut self, directly: bool) -> Option<Source> {
-        let takes_files = self.stream.takes_files();
+        let takes_files = self.connection.stream.takes_files();
         let exchange = self.exchange()?;
         let Answering::Sending(content) = exchange.answering else { return None };
         exchange.file.take_if(|source| {

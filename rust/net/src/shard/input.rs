@@ -10,6 +10,7 @@ use hubbub_proto::message::{self, Event, Kind, Payload};
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
 use crate::carrier::Carrier;
+use crate::connection::Received;
 use crate::effect::Effect;
 use crate::handler::Handler;
 use crate::lasting::Dialect;
@@ -22,20 +23,6 @@ pub(super) const PONG_BACKLOG: usize = 4096;
 
 const ENDED: &str = "the peer closed the connection";
 const TALKED: &str = "the client has sent something behind its request";
-
-/// What one receive call has brought.
-enum Received {
-    /// Bytes, and perhaps there are more.
-    Full(usize),
-    /// Bytes, and no more for now.
-    Short(usize),
-    /// Nothing for now.
-    Empty,
-    /// The peer has finished.
-    End,
-    /// The connection is lost.
-    Lost(io::Error),
-}
 
 /// Messages handed on in one pass, for the inbox's account.
 #[derive(Default)]
@@ -50,17 +37,17 @@ impl Shard {
     /// Reads from one session, once, and remembers whether there is more.
     pub(super) fn read(&mut self, slot: u32, handler: &mut impl Handler) {
         let Some(session) = self.sessions.at(slot) else { return };
-        if !session.readable && !session.holds() {
+        if !session.connection.readable && !session.holds() {
             return;
         }
         if session.is_waiting() {
             // What is there stays in the kernel, so that TCP pushes back; but a reset is final.
-            if session.broken {
+            if session.connection.has_failed() {
                 self.lose_connection(slot, "connection reset by peer");
-            } else if session.hung_up && session.wants_websocket() {
+            } else if session.connection.hung_up && session.wants_websocket() {
                 // Who says nothing more has no use for a WebSocket: its page is closed, its program has ended.
                 self.drop_session(slot, Some("the client has gone"));
-            } else if session.hung_up {
+            } else if session.connection.hung_up {
                 self.cx.tell_hang_up(session);
                 self.poll_hung_up(slot);
             }
@@ -78,7 +65,7 @@ impl Shard {
             return;
         }
         let Some(session) = self.sessions.at(slot) else { return };
-        let received = session.take_in(|session| session.stream.receive(&mut self.buffer), RECEIVE_BYTES);
+        let received = session.connection.receive(RECEIVE_BYTES, |stream| stream.receive(&mut self.buffer));
         match received {
             Received::Full(len) | Received::Short(len) => self.take(slot, len, handler),
             Received::Empty => {}
@@ -91,11 +78,10 @@ impl Shard {
     /// Looks after a session that has just been read: more to read, something to write.
     pub(super) fn settle_session(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
-        if (session.readable || session.holds()) && !session.is_waiting() {
+        if (session.connection.readable || session.holds()) && !session.is_waiting() {
             self.cx.mark_ready(session);
         }
-        // TLS has answered by itself: a step of its handshake, an alert.
-        if session.stream.wants_write() && !session.blocked && !session.broken {
+        if session.connection.has_answered() {
             self.cx.mark_dirty(session);
         }
     }
@@ -108,8 +94,7 @@ impl Shard {
             self.settle_session(slot);
             return;
         }
-        let Some(mut held) = session.own.as_mut().map(|own| std::mem::take(&mut own.held)) else { return };
-        session.own.take_if(|own| own.is_empty());
+        let Some(mut held) = session.connection.take_held() else { return };
         self.cx.feed(session, &mut held, handler);
         self.settle_session(slot);
     }
@@ -135,7 +120,7 @@ impl Shard {
     /// The connection cannot go on. Where TLS has failed, the peer is told why before it ends.
     fn lose(&mut self, slot: u32, error: &io::Error) {
         match self.sessions.at(slot) {
-            Some(session) if session.stream.has_failed() => self.cx.fail_tls(session, error),
+            Some(session) if session.connection.stream.has_failed() => self.cx.fail_tls(session, error),
             _ => self.lose_connection(slot, &lost(error)),
         }
     }
@@ -147,7 +132,7 @@ impl Shard {
             if self.cx.spare.is_empty() {
                 self.cx.spare.extend(handler.spent());
             }
-            let Some(direct) = session.reader.direct(&mut self.cx.spare) else {
+            let Some(direct) = session.connection.reader.direct(&mut self.cx.spare) else {
                 if attempt == 0 {
                     return false;
                 }
@@ -155,13 +140,8 @@ impl Shard {
                 break;
             };
             let room = direct.room.len();
-            let received = match session.stream.receive(direct.room) {
-                Ok(0) => Received::End,
-                Ok(len) if len == room => Received::Full(len),
-                Ok(len) => Received::Short(len),
-                Err(error) => empty_or_lost(error),
-            };
-            session.note(&received);
+            let received = Received::of(session.connection.stream.receive(direct.room), room);
+            session.connection.note(&received);
             match received {
                 Received::Full(len) | Received::Short(len) => {
                     session.last_received = self.cx.now;
@@ -179,7 +159,7 @@ impl Shard {
                 }
             }
             let Some(session) = self.sessions.at(slot) else { return true };
-            if !session.readable || session.is_held_back() || !session.is_open() {
+            if !session.connection.readable || session.is_held_back() || !session.is_open() {
                 break;
             }
         }
@@ -196,14 +176,14 @@ impl Context {
         let mut broken = None;
         let limits = self.reader_limits(session);
         while broken.is_none() && matches!(session.phase, Phase::Open | Phase::Closing) {
-            match session.reader.next(&mut input, &limits) {
+            match session.connection.reader.next(&mut input, &limits) {
                 Ok(None) => break,
                 Ok(Some(event)) => broken = self.hand_on(session, event, &mut handed, handler).err(),
                 Err(violation) => broken = Some(violation),
             }
             // The inbox is judged after a read, but what a read may inflate to is more than it should ever hold.
             if handed.inflated > self.limits.inbox_bytes && !input.is_empty() && broken.is_none() {
-                session.own.get_or_insert_default().held = input.to_vec();
+                session.connection.hold(input.to_vec());
                 break;
             }
         }
@@ -213,7 +193,7 @@ impl Context {
     fn feed_direct(&mut self, session: &mut Session, len: usize, handler: &mut impl Handler) {
         let mut handed = Handed::default();
         let mut broken = None;
-        match session.reader.received_directly(len, &self.reader_limits(session)) {
+        match session.connection.reader.received_directly(len, &self.reader_limits(session)) {
             Ok(None) => {}
             Ok(Some(event)) => broken = self.hand_on(session, event, &mut handed, handler).err(),
             Err(violation) => broken = Some(violation),
@@ -290,7 +270,7 @@ impl Context {
 
     /// Sees to it that an unfinished message is looked at when it has stood still for too long.
     pub(super) fn watch_progress(&mut self, session: &mut Session) {
-        if let Some(timeout) = self.limits.message_timeout.filter(|_| session.reader.is_mid_message()) {
+        if let Some(timeout) = self.limits.message_timeout.filter(|_| session.connection.reader.is_mid_message()) {
             self.arm(session, self.now + millis(timeout));
         }
     }
@@ -342,19 +322,19 @@ impl Context {
 
     fn inflate(&mut self, session: &mut Session, kind: Kind, payload: &[u8]) -> Result<Payload<'_>, Violation> {
         // INVARIANT: the reader gives compressed messages only where that was agreed on.
-        let Some(packing) = session.packing else { return Err(Violation::ReservedBits) };
+        let Some(packing) = session.connection.packing else { return Err(Violation::ReservedBits) };
         self.counts.compressed_in += 1;
         self.counts.compressed_bytes_in += payload.len() as u64;
         let max = self.message_limits.max_message_bytes;
-        match self.codecs.inflate(&packing, &mut session.own, (kind, payload), max) {
+        match self.codecs.inflate(&packing, &mut session.connection.own, (kind, payload), max) {
             Ok(payload) => {
                 self.counts.inflated_bytes += payload.as_slice().len() as u64;
                 Ok(payload)
             }
             Err(violation) => {
                 // Nothing that follows is read, and the streams go with the session's right to them.
-                session.reader.end();
-                session.own = None;
+                session.connection.reader.end();
+                session.connection.own = None;
                 Err(violation)
             }
         }
@@ -365,8 +345,8 @@ impl Context {
         if !session.is_open() && session.is_candidate_of().is_none() {
             return;
         }
-        if session.outbox.len() < PONG_BACKLOG {
-            session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, payload, None));
+        if session.connection.outbox.len() < PONG_BACKLOG {
+            session.connection.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, payload, None));
         } else {
             // RFC 6455 §5.5.3: of several unanswered pings, the most recent may be answered alone.
             session.rare.get_or_insert_default().unanswered_ping = Some(payload.into());
@@ -384,40 +364,6 @@ impl Context {
         } else if link.wants_pong() {
             self.effects.push_back(Effect::Pong(session.id, payload.into()));
         }
-    }
-}
-
-impl Session {
-    fn take_in(&mut self, receive: impl FnOnce(&mut Self) -> io::Result<usize>, most: usize) -> Received {
-        let received = match receive(self) {
-            Ok(0) => Received::End,
-            Ok(len) if len == most => Received::Full(len),
-            Ok(len) => Received::Short(len),
-            Err(error) => empty_or_lost(error),
-        };
-        self.note(&received);
-        received
-    }
-
-    /// PERF: a short read has emptied the socket; asking again would only say so. The poll is
-    /// edge-triggered, so what comes later is announced anew. Only the end of a stream that the poll
-    /// has announced together with its last bytes must still be read.
-    fn note(&mut self, received: &Received) {
-        self.readable = match received {
-            Received::Full(_) => true,
-            Received::Short(_) => self.hung_up || self.stream.has_more(),
-            Received::Empty => self.stream.has_more(),
-            Received::End | Received::Lost(_) => false,
-        };
-    }
-}
-
-fn empty_or_lost(error: io::Error) -> Received {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => Received::Empty,
-        // Nothing is lost by asking again in the next turn.
-        io::ErrorKind::Interrupted => Received::Full(0),
-        _ => Received::Lost(error),
     }
 }
 

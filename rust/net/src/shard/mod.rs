@@ -45,6 +45,7 @@ use mio::{Events, Poll, Token};
 use self::accept::Acceptor;
 use self::context::Context;
 use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
+use crate::connection::Sending;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
 use crate::io::listener::Listener;
@@ -294,16 +295,18 @@ impl Shard {
                 Token(token) if token >= LISTENERS => self.acceptor.wake(),
                 Token(slot) => {
                     let Some(session) = self.sessions.at(slot as u32) else { continue };
-                    if event.is_writable() && session.blocked {
+                    if event.is_writable() && session.connection.blocked {
                         self.cx.set_blocked(session, false);
                         self.cx.mark_dirty(session);
                     }
                     if event.is_readable() || event.is_error() {
-                        session.readable = true;
-                        session.hung_up |= event.is_read_closed() || event.is_error();
+                        session.connection.readable = true;
+                        session.connection.hung_up |= event.is_read_closed() || event.is_error();
                         // Who closes a unix socket will read no response. An open session's messages, which may wait for
                         // room in the inbox, are read all the same.
-                        session.broken |= event.is_error() || (event.is_write_closed() && session.is_request());
+                        if event.is_error() || (event.is_write_closed() && session.is_request()) {
+                            session.connection.sending = Sending::Failed;
+                        }
                         self.cx.mark_ready(session);
                     }
                 }
@@ -509,7 +512,7 @@ impl Shard {
         session.paused = false;
         self.cx.watch_progress(session);
         self.cx.watch_exchange(session);
-        if session.readable || session.holds() {
+        if session.connection.readable || session.holds() {
             self.cx.mark_ready(session);
         }
         self.answer_posts(id);

@@ -134,7 +134,7 @@ impl Shard {
                 let subprotocol = subprotocol.or_else(|| deciding.subprotocol.take());
                 let packing = deciding.packing.take();
                 let plan = std::mem::take(&mut deciding.plan);
-                session.pack(packing, &mut fields);
+                session.connection.compress(packing, &mut fields);
                 let key = key.unwrap_or_default();
                 self.cx.accept(session, plan, &key, subprotocol.as_deref(), fields, None);
                 self.hold_rest(id.slot() as u32, rest);
@@ -151,7 +151,7 @@ impl Shard {
             }
         }
         let Some(session) = self.sessions.get(id) else { return };
-        if session.readable {
+        if session.connection.readable {
             self.cx.mark_ready(session);
         }
     }
@@ -204,7 +204,7 @@ impl Shard {
         if let Some(session) = self.sessions.at(slot).filter(|session| session.carrier.is_websocket())
             && !rest.is_empty()
         {
-            session.own.get_or_insert_default().held = rest;
+            session.connection.hold(rest);
         }
         self.settle_session(slot);
     }
@@ -212,8 +212,8 @@ impl Shard {
 
 impl Session {
     pub(super) fn describe_transport(&self, request: &mut Request) {
-        request.secure = self.origin().and_then(Peer::secure).unwrap_or(self.stream.is_secure());
-        request.client_certificate = self.stream.client_certificate().map(Into::into);
+        request.secure = self.origin().and_then(Peer::secure).unwrap_or(self.connection.stream.is_secure());
+        request.client_certificate = self.connection.stream.client_certificate().map(Into::into);
     }
 }
 
@@ -448,17 +448,6 @@ impl Context {
     pub(super) fn handshake_over(&mut self, session: &mut Session) {
         if std::mem::take(&mut session.pending) {
             self.server.handshake_ends();
-        }
-    }
-}
-
-impl Session {
-    /// Compresses from now on as was agreed; the field that says so joins those of the 101.
-    pub(super) fn pack(&mut self, packing: Option<(Packing, String)>, fields: &mut Vec<(String, String)>) {
-        if let Some((packing, answer)) = packing {
-            self.packing = Some(packing);
-            self.reader.expect_deflate();
-            fields.push(("Sec-WebSocket-Extensions".into(), answer));
         }
     }
 }

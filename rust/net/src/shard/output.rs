@@ -12,6 +12,7 @@ use super::context::{Context, millis};
 use crate::broadcast::{Broadcast, Target, compressed_header};
 use crate::carrier::Carrier;
 use crate::compression::{Form, Packing};
+use crate::connection::Sending;
 use crate::effect::Effect;
 use crate::exchange::Piece;
 use crate::id::SessionId;
@@ -54,7 +55,10 @@ impl Shard {
         }
         self.push(id, payload.len(), payload.len(), |session, cx| match session.carrier {
             Carrier::WebSocket => {
-                session.outbox.gather(&mut cx.pool, |out| frame::encode(out, form.kind.into(), payload, None));
+                session
+                    .connection
+                    .outbox
+                    .gather(&mut cx.pool, |out| frame::encode(out, form.kind.into(), payload, None));
             }
             _ => cx.carry(session, form.kind, &Piece::Borrowed(payload)),
         })
@@ -69,8 +73,8 @@ impl Shard {
         let header = Header { fin: true, opcode: form.kind.into(), len: payload.len() as u64, mask: None }.encode();
         self.push(id, payload.len(), payload.len(), |session, cx| match session.carrier {
             Carrier::WebSocket => {
-                session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
-                session.outbox.push_shared(&mut cx.pool, payload);
+                session.connection.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(&header));
+                session.connection.outbox.push_shared(&mut cx.pool, payload);
             }
             _ => cx.carry(session, form.kind, &Piece::Shared(payload)),
         })
@@ -82,8 +86,8 @@ impl Shard {
             return None;
         }
         let session = self.sessions.get(id).filter(|session| session.is_open())?;
-        let packing = session.packing.filter(|packing| packing.wants(form, payload.len()))?;
-        self.cx.codecs.deflate(&packing, &mut session.own, payload, &mut self.cx.counts)
+        let packing = session.connection.packing.filter(|packing| packing.wants(form, payload.len()))?;
+        self.cx.codecs.deflate(&packing, &mut session.connection.own, payload, &mut self.cx.counts)
     }
 
     fn send_deflated(&mut self, id: SessionId, form: Form, payload_len: usize, deflated: Vec<u8>) -> usize {
@@ -156,7 +160,7 @@ impl Shard {
                             true => cx.deliver(session, broadcast, mark),
                             false => cx.hold(session, broadcast, mark),
                         };
-                        count(fate, session.outbox.len(), cx.limits.high_water_bytes);
+                        count(fate, session.connection.outbox.len(), cx.limits.high_water_bytes);
                     }
                 }
             }
@@ -168,7 +172,7 @@ impl Shard {
                     for slot in rooms.members(broadcast.space, name) {
                         if let Some(session) = sessions.at(slot) {
                             let fate = cx.deliver(session, broadcast, mark);
-                            count(fate, session.outbox.len(), cx.limits.high_water_bytes);
+                            count(fate, session.connection.outbox.len(), cx.limits.high_water_bytes);
                         }
                     }
                     let left_out = cx.counts.left_out() - before;
@@ -192,7 +196,7 @@ impl Shard {
     pub fn send_event(&mut self, id: SessionId, block: &[u8]) {
         self.push(id, block.len(), block.len(), |session, cx| {
             if session.carrier == Carrier::Events {
-                session.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(block));
+                session.connection.outbox.gather(&mut cx.pool, |out| out.extend_from_slice(block));
             }
         });
     }
@@ -207,7 +211,7 @@ impl Shard {
             return;
         }
         if session.carrier.is_websocket() {
-            session.outbox.gather(&mut cx.pool, |out| frame::encode(out, Opcode::Ping, payload, None));
+            session.connection.outbox.gather(&mut cx.pool, |out| frame::encode(out, Opcode::Ping, payload, None));
         }
         cx.mark_dirty(session);
     }
@@ -242,7 +246,7 @@ impl Shard {
             self.exchange_written(slot);
         }
         self.settle_session(slot);
-        if self.sessions.at(slot).is_some_and(|session| session.broken && session.is_held_back()) {
+        if self.sessions.at(slot).is_some_and(|session| session.connection.has_failed() && session.is_held_back()) {
             self.lose_connection(slot, "connection reset by peer");
         }
     }
@@ -273,8 +277,13 @@ impl Context {
         session.mark = mark;
         let is_copied = broadcast.frame().len() <= COPY_BYTES && broadcast.policy != Policy::DropOldest;
         // PERF: most members have nothing waiting and take a small frame as it is; nothing else needs to be asked of them.
-        if is_plain && session.packing.is_none() && !session.blocked && session.outbox.is_empty() && is_copied {
-            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(broadcast.frame()));
+        if is_plain
+            && session.connection.packing.is_none()
+            && !session.connection.blocked
+            && session.connection.outbox.is_empty()
+            && is_copied
+        {
+            session.connection.outbox.gather(&mut self.pool, |out| out.extend_from_slice(broadcast.frame()));
             session.note_message(broadcast.len());
             self.mark_dirty(session);
             return Fate::Reached;
@@ -294,7 +303,7 @@ impl Context {
         }
         let wants =
             |packing: &Packing| broadcast.is_alone() && packing.wants(broadcast.form(), broadcast.payload().len());
-        let packing = session.packing.filter(wants);
+        let packing = session.connection.packing.filter(wants);
         let refers_back = packing.is_some_and(|packing| packing.refers_back());
         let packed = match packing {
             Some(packing) if !refers_back => broadcast.packed(&packing, &mut self.codecs, &mut self.counts),
@@ -331,7 +340,7 @@ impl Context {
             // Only now that it is certain to be sent: the stream remembers what it has compressed.
             Some(packing) if refers_back => {
                 let payload = broadcast.payload();
-                let deflated = self.codecs.deflate(&packing, &mut session.own, payload, &mut self.counts);
+                let deflated = self.codecs.deflate(&packing, &mut session.connection.own, payload, &mut self.counts);
                 self.append_deflated(session, broadcast.form(), deflated.unwrap_or_default());
             }
             _ => {
@@ -339,7 +348,7 @@ impl Context {
                     self.counts.compressed_out += 1;
                     self.counts.compressed_bytes_out += frame.len() as u64;
                 }
-                let (outbox, pool) = (&mut session.outbox, &mut self.pool);
+                let (outbox, pool) = (&mut session.connection.outbox, &mut self.pool);
                 match broadcast.policy {
                     Policy::DropOldest
                         if is_plain || session.rare.as_ref().is_none_or(|rare| rare.lasting.is_none()) =>
@@ -365,7 +374,7 @@ impl Context {
         let limit = self.limits.outbox_bytes;
         let away = session.is_away();
         match session.lasting_mut() {
-            None => session.outbox.drop_oldest(&mut self.pool, wanted, limit),
+            None => session.connection.outbox.drop_oldest(&mut self.pool, wanted, limit),
             Some(_) if !away => 0,
             Some(lasting) => lasting.drop_oldest(wanted, limit),
         }
@@ -377,15 +386,15 @@ impl Context {
         let header = compressed_header(form.kind, deflated.len());
         self.counts.compressed_bytes_out += (header.len() + deflated.len()) as u64;
         if deflated.len() < SHARE_BYTES {
-            session.outbox.gather(&mut self.pool, |out| {
+            session.connection.outbox.gather(&mut self.pool, |out| {
                 out.extend_from_slice(&header);
                 out.extend_from_slice(&deflated);
             });
             self.codecs.keep(deflated);
         } else {
-            session.outbox.gather(&mut self.pool, |out| out.extend_from_slice(&header));
+            session.connection.outbox.gather(&mut self.pool, |out| out.extend_from_slice(&header));
             deflated.shrink_to_fit();
-            session.outbox.push_shared(&mut self.pool, deflated.into());
+            session.connection.outbox.push_shared(&mut self.pool, deflated.into());
         }
     }
 
@@ -419,7 +428,7 @@ impl Context {
     /// Writes early when much has gathered: memory stays small however much one turn sends.
     /// PERF: what is written while it is still in the cache costs less (16 KiB echo, benches/README.md).
     pub(super) fn relieve(&mut self, session: &mut Session) {
-        if session.outbox.len() >= EARLY_WRITE_BYTES && !session.blocked {
+        if session.connection.outbox.len() >= EARLY_WRITE_BYTES && !session.connection.blocked {
             self.write(session);
         }
     }
@@ -435,18 +444,18 @@ impl Context {
         session: &mut Session,
         send: impl Fn(&mut Stream, &[IoSlice<'_>]) -> io::Result<usize>,
     ) {
-        if session.blocked || session.broken || session.is_away() {
+        if session.connection.blocked || session.connection.has_failed() || session.is_away() {
             return;
         }
-        let before = session.outbox.len();
-        let stream = &mut session.stream;
-        let written = match session.outbox.write(&mut self.pool, |pieces| send(stream, pieces)) {
+        let before = session.connection.outbox.len();
+        let stream = &mut session.connection.stream;
+        let written = match session.connection.outbox.write(&mut self.pool, |pieces| send(stream, pieces)) {
             Ok(Written::All) => stream.flush(),
             other => other,
         };
         match written {
             Ok(written) => {
-                let taken = before - session.outbox.len();
+                let taken = before - session.connection.outbox.len();
                 self.counts.bytes_out += taken as u64;
                 // A stream's only sign of life is that its client takes what it is sent.
                 session.pinged &= taken == 0 || !session.carrier.is_stream();
@@ -461,7 +470,7 @@ impl Context {
                     }
                 }
                 self.set_blocked(session, written == Written::Blocked);
-                if taken > 0 && self.answer_late(session) && !session.blocked {
+                if taken > 0 && self.answer_late(session) && !session.connection.blocked {
                     return self.write(session);
                 }
                 if written == Written::All {
@@ -480,23 +489,29 @@ impl Context {
         else {
             return false;
         };
-        session.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, &payload, None));
+        session.connection.outbox.gather(&mut self.pool, |out| frame::encode(out, Opcode::Pong, &payload, None));
         true
     }
 
     fn all_written(&mut self, session: &mut Session) {
-        if matches!(session.phase, Phase::Lingering) && session.outbox.is_empty() && !session.finished {
-            session.finished = session.stream.finish();
-            self.set_blocked(session, !session.finished);
+        if matches!(session.phase, Phase::Lingering)
+            && session.connection.outbox.is_empty()
+            && session.connection.sending == Sending::Open
+        {
+            let finished = session.connection.stream.finish();
+            if finished {
+                session.connection.sending = Sending::Finished;
+            }
+            self.set_blocked(session, !finished);
         }
     }
 
     /// Nothing can be said any more; what the peer has said before (its Close frame, perhaps) is still read.
     pub(super) fn write_failed(&mut self, session: &mut Session) {
-        session.outbox.clear(&mut self.pool);
-        session.broken = true;
-        session.hung_up = true;
-        session.readable = true;
+        session.connection.outbox.clear(&mut self.pool);
+        session.connection.sending = Sending::Failed;
+        session.connection.hung_up = true;
+        session.connection.readable = true;
         self.mark_ready(session);
     }
 }

@@ -47,7 +47,7 @@ impl Context {
         // The time in which it was not read is nobody's silence.
         session.last_received = self.now;
         self.watch_progress(session);
-        if session.readable || session.holds() {
+        if session.connection.readable || session.holds() {
             self.mark_ready(session);
         }
         None

@@ -43,7 +43,7 @@ impl Shard {
         if let Some(other) = overtaken {
             self.say(other, 409, "Another poll of this session has come.");
         }
-        if self.sessions.at(slot).is_some_and(|connection| connection.hung_up) {
+        if self.sessions.at(slot).is_some_and(|poll| poll.connection.hung_up) {
             self.poll_hung_up(slot);
         }
     }

@@ -1,7 +1,5 @@
 //! Sessions that change connections: parting with one, going on with another, and connections that change shards.
 
-use hubbub_proto::Role;
-use hubbub_proto::message::Reader;
 use mio::Token;
 
 use super::context::{Context, millis};
@@ -9,8 +7,8 @@ use super::pending::New;
 use super::{Shard, State};
 use crate::carrier::Carrier;
 use crate::command::{Command, Moved};
+use crate::connection::Connection;
 use crate::id::SessionId;
-use crate::io::stream::Stream;
 use crate::session::{Handshake, Phase, Session};
 
 const OVERTAKEN: &str = "The session goes on with another connection.";
@@ -30,9 +28,10 @@ impl Shard {
     /// Takes a session's connection away; the session stays.
     pub(super) fn part(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
-        self.cx.clear(session);
-        session.stream = Stream::Away;
-        (session.readable, session.hung_up) = (false, false);
+        self.cx.set_blocked(session, false);
+        let mut former = std::mem::replace(&mut session.connection, Connection::absent());
+        former.outbox.clear(&mut self.cx.pool);
+        (session.pinged, session.awaits_pong) = (false, false);
         self.cx.carry_by(session, Carrier::Polling);
         self.cx.counts.parted += 1;
         let at = self.cx.now + millis(self.cx.limits.session_timeout);
@@ -48,7 +47,7 @@ impl Shard {
 
     /// Lets a session go on with the connection at `slot`.
     pub(super) fn attach(&mut self, slot: u32, id: SessionId, opening: &New, rest: Vec<u8>) {
-        let Some(poll) = self.take_stream(slot, id, opening.plan.carrier) else { return };
+        let Some(poll) = self.take_connection(slot, id, opening.plan.carrier) else { return };
         let Some(session) = self.sessions.get(id) else { return };
         self.cx.counts.resumed += 1;
         let key = opening.agreed.as_ref().map(|agreed| agreed.key.as_str()).unwrap_or_default();
@@ -56,7 +55,7 @@ impl Shard {
         self.cx.write_opening(session, &opening.plan, key, subprotocol, &opening.plan.fields);
         self.cx.announce(session, true, false);
         self.cx.replay(session);
-        let (limit, unwritten) = (self.cx.limits.resume_bytes, session.outbox.len());
+        let (limit, unwritten) = (self.cx.limits.resume_bytes, session.connection.outbox.len());
         if let Some(lasting) = session.lasting_mut() {
             lasting.shrink(limit + unwritten);
         }
@@ -74,31 +73,28 @@ impl Shard {
         self.hold_rest(id.slot() as u32, rest);
     }
 
-    /// Gives the stream of the connection at `slot`, which is no session of its own any more, to a session, together with
-    /// its place. `None`: one of them is not there. Otherwise: the poll that the session has had, if any.
-    pub(super) fn take_stream(&mut self, slot: u32, id: SessionId, carrier: Carrier) -> Option<Option<SessionId>> {
-        let mut connection = self.sessions.remove(slot)?;
-        // What it had still to say goes before everything else.
-        self.cx.write(&mut connection);
-        connection.outbox.clear(&mut self.cx.pool);
-        self.cx.set_blocked(&mut connection, false);
-        self.cx.handshake_over(&mut connection);
+    /// Gives the connection at `slot` to a session, together with its place, and with what it has still to say. `None`: one
+    /// of them is not there. Otherwise: the poll that the session has had, if any.
+    pub(super) fn take_connection(&mut self, slot: u32, id: SessionId, carrier: Carrier) -> Option<Option<SessionId>> {
+        let mut former = self.sessions.remove(slot)?;
+        self.cx.set_blocked(&mut former, false);
+        self.cx.handshake_over(&mut former);
         self.cx.server.connection_ends();
         if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
             self.part(id.slot() as u32);
         }
         let Some(session) = self.sessions.get(id) else {
-            self.cx.unseat(&mut connection);
+            self.cx.unseat(&mut former);
+            former.connection.outbox.clear(&mut self.cx.pool);
             return None;
         };
         // The client may have come from elsewhere.
         self.cx.unseat(session);
-        session.place = connection.place.take();
-        session.stream = std::mem::replace(&mut connection.stream, Stream::Away);
+        session.place = former.place.take();
+        session.connection = former.connection;
         // A failed registration shows as a session that is never ready; its deadline ends it.
-        let _ = session.stream.reregister(self.poll.registry(), Token(id.slot()));
-        session.reader = std::mem::replace(&mut connection.reader, Reader::new(Role::Server));
-        (session.readable, session.hung_up) = (true, connection.hung_up);
+        let _ = session.connection.stream.reregister(self.poll.registry(), Token(id.slot()));
+        session.connection.readable = true;
         session.last_received = self.cx.now;
         if session.is_open() {
             self.cx.carry_by(session, carrier);
@@ -112,10 +108,10 @@ impl Shard {
 
     /// Gives a connection, with what it has received, to the shard whose session it asks for.
     pub(super) fn pass_on(&mut self, slot: u32, shard: usize, received: Vec<u8>) {
-        let Some(mut connection) = self.sessions.remove(slot) else { return };
-        let mut stream = std::mem::replace(&mut connection.stream, Stream::Away);
+        let Some(mut former) = self.sessions.remove(slot) else { return };
+        let (peer, place, pending) = (former.whence(), former.place.take(), former.pending);
+        let mut stream = former.connection.stream;
         let _ = stream.deregister(self.poll.registry());
-        let (peer, place, pending) = (connection.whence(), connection.place.take(), connection.pending);
         let moved = Moved { stream, peer, place, received, pending };
         self.cx.server.handles()[shard].post(Command::Move(Box::new(moved)));
     }
@@ -152,16 +148,6 @@ impl Shard {
 }
 
 impl Context {
-    /// Forgets what one connection has left behind.
-    fn clear(&mut self, session: &mut Session) {
-        session.outbox.clear(&mut self.pool);
-        self.set_blocked(session, false);
-        session.reader = Reader::new(Role::Server);
-        (session.packing, session.own) = (None, None);
-        (session.pinged, session.awaits_pong) = (false, false);
-        (session.broken, session.finished) = (false, false);
-    }
-
     /// Gives a session's new connection all that its client has not got.
     pub(super) fn replay(&mut self, session: &mut Session) {
         let carrier = session.carrier;

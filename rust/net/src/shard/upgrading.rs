@@ -39,7 +39,7 @@ impl Shard {
             // The session has a WebSocket, or is about to. As in the reference, a further one is closed without a word:
             // clients do not expect that it is refused.
             session.phase = Phase::Closing;
-            session.outbox.gather(&mut self.cx.pool, |out| {
+            session.connection.outbox.gather(&mut self.cx.pool, |out| {
                 let encoded = close::encode(out, Role::Server, None, "", None);
                 debug_assert!(encoded.is_ok(), "without a code and a reason");
             });
@@ -66,14 +66,16 @@ impl Shard {
         loop {
             let Some(session) = self.sessions.at(slot) else { return };
             let Phase::Candidate(id) = session.phase else { return };
-            let action = match session.reader.next(&mut input, &self.cx.message_limits) {
+            let action = match session.connection.reader.next(&mut input, &self.cx.message_limits) {
                 Ok(None) => return,
                 Ok(Some(Event::Ping(payload))) => {
                     self.cx.answer_ping(session, payload.as_slice());
                     Action::Nothing
                 }
                 // Who does not read the answers to its probes would let them pile up.
-                Ok(Some(Event::Message { .. })) if session.outbox.len() >= PONG_BACKLOG => Action::DropCandidate,
+                Ok(Some(Event::Message { .. })) if session.connection.outbox.len() >= PONG_BACKLOG => {
+                    Action::DropCandidate
+                }
                 Ok(Some(Event::Message { kind, payload })) => self.weigh(id, kind, &payload),
                 Ok(Some(Event::Pong(_))) => Action::Nothing,
                 Ok(Some(Event::Close { .. } | Event::Compressed { .. })) | Err(_) => Action::DropCandidate,
@@ -82,7 +84,10 @@ impl Shard {
                 Action::AnswerProbe => {
                     let Some(session) = self.sessions.at(slot) else { return };
                     let answer = packet::PROBE_ANSWER.as_bytes();
-                    session.outbox.gather(&mut self.cx.pool, |out| frame::encode(out, Opcode::Text, answer, None));
+                    session
+                        .connection
+                        .outbox
+                        .gather(&mut self.cx.pool, |out| frame::encode(out, Opcode::Text, answer, None));
                     self.cx.mark_dirty(session);
                     if self.is_polled(id) {
                         self.release_poll(id);
@@ -158,7 +163,7 @@ impl Shard {
 
     /// The WebSocket carries the session from here on, or its last words if it has ended.
     fn switch(&mut self, slot: u32, id: SessionId, rest: Vec<u8>) {
-        let Some(poll) = self.take_stream(slot, id, Carrier::Packets) else { return };
+        let Some(poll) = self.take_connection(slot, id, Carrier::Packets) else { return };
         let Some(session) = self.sessions.get(id) else { return };
         if session.lasting_mut().is_some_and(Lasting::take_ping) {
             // No poll has come for it, and the client counts on it.
