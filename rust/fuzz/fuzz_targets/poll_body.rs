@@ -1,10 +1,10 @@
-//! Bodies of POSTs, queries, and the way of an Engine.IO session: what is read can be written again, and nothing panics.
+//! Bodies of POSTs, queries, and text frames of packets: what is read can be written again, and nothing panics.
 
 #![no_main]
 
 use hubbub_proto::comet::{self, BodyError};
 use hubbub_proto::engineio::payload::{PayloadError, SEPARATOR};
-use hubbub_proto::engineio::{Action, Input, Packet, PacketError, Query, Stage, Transport, admit};
+use hubbub_proto::engineio::{Query, Transport, admit};
 use hubbub_proto::message::Kind;
 use libfuzzer_sys::fuzz_target;
 
@@ -29,8 +29,7 @@ fuzz_target!(|data: &[u8]| {
         Err(error) => panic!("no error of a whole body: {error}"),
     }
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let packets: Vec<_> = text.split(char::from(SEPARATOR)).map(Packet::parse).collect();
-    walk(&packets);
+    let _ = comet::frame(text);
     let _ = comet::Query::parse(text);
     if let Ok(query) = Query::parse(text) {
         assert!(query.sid.is_none_or(|sid| sid.as_str().is_ascii()));
@@ -70,22 +69,4 @@ fn written(packet: &Result<comet::Packet<'_>, BodyError>, part: &[u8]) {
         Err(_) => return,
     }
     assert_eq!(out, part);
-}
-
-/// The packets as if they came on one transport, the other, or both in turn.
-fn walk(packets: &[Result<Packet<'_>, PacketError>]) {
-    for pattern in 0..4_usize {
-        let (mut stage, _) = Stage::Polling.step(Input::CandidateOpened);
-        for (i, packet) in packets.iter().enumerate() {
-            let packet = packet.as_ref().map_err(|error| *error);
-            let is_candidate = pattern >> (i % 2) & 1 != 0;
-            let input = if is_candidate { Input::Candidate(packet) } else { Input::Packet(packet) };
-            let (next, action) = stage.step(input);
-            assert_eq!(action == Action::Switch, stage == Stage::Probing && next == Stage::WebSocket);
-            assert_eq!(matches!(action, Action::End(_)), stage != Stage::Closed && next == Stage::Closed);
-            assert!(!is_candidate || action != Action::Deliver, "a WebSocket speaks before it is the transport");
-            assert!(stage != Stage::WebSocket || matches!(next, Stage::WebSocket | Stage::Closed));
-            stage = next;
-        }
-    }
 }

@@ -7,9 +7,11 @@ use hubbub_proto::body::BodyReader;
 use hubbub_proto::head::Head;
 use hubbub_proto::response::FieldLines;
 
+use hubbub_proto::session::Dialect;
+
 use crate::id::SessionId;
 use crate::io::peer::Peer;
-use crate::lasting::{Dialect, Secret};
+use crate::lasting::Secret;
 use crate::request_line::RequestLine;
 use crate::timers::Millis;
 

@@ -10,23 +10,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::engineio::payload::SEPARATOR;
-use hubbub_proto::engineio::{PacketType, Sid, Stage};
+use hubbub_proto::engineio::{PacketType, Sid};
 use hubbub_proto::message::Kind;
+use hubbub_proto::session::{Dialect, Requests};
 
 use crate::broadcast::Broadcast;
 use crate::carrier::{Carrier, join};
 use crate::id::SessionId;
 use crate::places::Household;
 use crate::timers::Millis;
-
-/// Whose rules the session follows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Dialect {
-    /// Ours: a client says which messages it has, and may come again on any carrier.
-    Comet,
-    /// Engine.IO 4: what a poll was given is gone, and a WebSocket that is lost was the session.
-    EngineIo,
-}
 
 /// What the client is told that it can rely on, or must keep to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,15 +36,11 @@ pub(crate) type Secret = [u8; 16];
 #[derive(Debug)]
 pub(crate) struct Lasting {
     secret: Secret,
-    pub(crate) dialect: Dialect,
     /// From one ping to the next, how long an answer may take, and the longest message.
     pub(crate) terms: Terms,
-    /// The connection whose poll waits.
-    pub(crate) poll: Option<SessionId>,
-    /// Connections whose POST is taken in, or answered, when the inbox has room again; the oldest first.
-    pub(crate) posts: VecDeque<SessionId>,
-    /// Where an Engine.IO session stands on its way to a WebSocket.
-    pub(crate) stage: Stage,
+    /// The connections whose requests it has, and the WebSocket that is to take over. A POST waits for room in the inbox,
+    /// to be taken in, and to be answered.
+    pub(crate) requests: Requests<SessionId>,
     /// Fields of the answer that opens the session.
     pub(crate) fields: Vec<(String, String)>,
     /// The client of the poll says which messages it has.
@@ -117,11 +105,8 @@ impl Lasting {
         getrandom::fill(&mut secret).ok()?;
         Some(Lasting {
             secret,
-            dialect,
             terms,
-            poll: None,
-            posts: VecDeque::new(),
-            stage: Stage::Polling,
+            requests: Requests::new(dialect),
             fields: Vec::new(),
             keeps: false,
             signals: Vec::new(),
@@ -139,9 +124,19 @@ impl Lasting {
         })
     }
 
+    /// Whose rules it follows.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.requests.dialect()
+    }
+
+    /// While a session is upgraded, messages wait for the WebSocket.
+    pub(crate) fn holds_output(&self) -> bool {
+        self.requests.stage().holds_output()
+    }
+
     /// The client may come again after its connection was lost.
     pub(crate) fn resumes(&self) -> bool {
-        self.dialect == Dialect::Comet
+        self.dialect() == Dialect::Comet
     }
 
     /// The id by which the client names the session.
@@ -170,7 +165,7 @@ impl Lasting {
 
     /// There is something that a poll may have now: while a session is upgraded, messages wait for the WebSocket.
     pub(crate) fn has_news_now(&self) -> bool {
-        if self.stage.holds_output() { !self.signals.is_empty() } else { self.has_news() }
+        if self.holds_output() { !self.signals.is_empty() } else { self.has_news() }
     }
 
     pub(crate) fn signal(&mut self, packet: impl FnOnce(&mut Vec<u8>)) {
@@ -247,7 +242,7 @@ impl Lasting {
     /// be asked for again.
     pub(crate) fn payload(&mut self) -> Vec<u8> {
         let mut body = std::mem::take(&mut self.signals);
-        if self.stage.holds_output() {
+        if self.holds_output() {
             return body;
         }
         if !self.keeps {
@@ -350,7 +345,7 @@ mod tests {
     #[test]
     fn the_end_of_an_engineio_session_does_not_come_with_its_last_messages() {
         for (dialect, payloads) in [(Dialect::Comet, ["4a|1", "1"]), (Dialect::EngineIo, ["4a", "1"])] {
-            let mut lasting = Lasting { dialect, ..lasting() };
+            let mut lasting = Lasting { requests: Requests::new(dialect), ..lasting() };
             lasting.queue(own("a"), 0);
             lasting.end(CloseCode::NORMAL, "", |out| out.push(b'1'));
             for expected in payloads {

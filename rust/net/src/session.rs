@@ -8,6 +8,8 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::head::Scanner;
 use thin_vec::ThinVec;
 
+use hubbub_proto::session::Dialect;
+
 use crate::broadcast::Broadcast;
 use crate::carrier::Carrier;
 use crate::compression::Packing;
@@ -18,7 +20,7 @@ use crate::id::SessionId;
 use crate::io::outbox::Outbox;
 use crate::io::peer::Peer;
 use crate::io::stream::Stream;
-use crate::lasting::{Dialect, Lasting};
+use crate::lasting::Lasting;
 use crate::link::Link;
 use crate::places::Household;
 use crate::position::Since;
@@ -223,7 +225,7 @@ impl Session {
 
     /// Its messages are the program's own, not packets of a protocol that is spoken by it.
     pub(crate) fn is_the_hubs(&self) -> bool {
-        self.lasting().is_none_or(|lasting| lasting.dialect != Dialect::EngineIo)
+        self.lasting().is_none_or(|lasting| lasting.dialect() != Dialect::EngineIo)
     }
 
     /// It is still to be told what it has missed.
@@ -277,7 +279,7 @@ impl Session {
     /// It has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.
     pub(crate) fn ends_by_upgrade(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.lasting().is_some_and(|lasting| lasting.ended.is_some() && lasting.stage.holds_output())
+        ends && self.lasting().is_some_and(|lasting| lasting.ended.is_some() && lasting.holds_output())
     }
 
     /// What is sent now is likely to leave at once: the client takes what it is given.

@@ -14,6 +14,7 @@
 //! | [`head`] | the head of an HTTP/1.1 request or response |
 //! | [`event_stream`] | events to the blocks of an event stream |
 //! | [`comet`] | what is asked of an endpoint that any transport may carry |
+//! | [`session`] | a session by polling: which request waits, which is answered, when the transport changes |
 //! | [`script`] | text for a script inside a page |
 //! | [`message`] | bytes to messages: frames, fragments, text, limits |
 //! | [`deflate`] | permessage-deflate: messages deflated and inflated |
@@ -46,6 +47,7 @@ pub mod message;
 pub mod proxy;
 pub mod response;
 pub mod script;
+pub mod session;
 pub mod socketio;
 pub mod utf8;
 mod violation;

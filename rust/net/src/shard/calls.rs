@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hubbub_proto::close::CloseCode;
-use hubbub_proto::engineio::{self, ErrorCode, Stage, admit};
+use hubbub_proto::engineio::{self, ErrorCode, admit};
+use hubbub_proto::session::{Dialect, Stage};
 
 use super::Shard;
 use super::clients::TOO_MANY;
@@ -15,7 +16,7 @@ use crate::effect::Effect;
 use crate::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
 use crate::figures::Reason;
 use crate::id::SessionId;
-use crate::lasting::{Dialect, Lasting, Terms};
+use crate::lasting::{Lasting, Terms};
 use crate::link::Link;
 use crate::request_line::RequestLine;
 use crate::server::Full;
@@ -66,8 +67,10 @@ impl Shard {
             }
             Wish::EngineIo { query, named, method } => {
                 let upgrade = opening.agreed.is_some();
-                let stage = named.as_ref().and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.stage));
-                match (admit(&query, &method, upgrade, stage.and_then(Stage::transport)), named) {
+                let stage = named
+                    .as_ref()
+                    .and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.requests.stage()));
+                match (admit(&query, &method, upgrade, stage.map(Stage::transport)), named) {
                     (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest),
                     (Ok(engineio::Request::Poll), Some(named)) if self.is_polled(named.id) => {
                         // The reference calls it an overlap: one of the two would miss what the other gets.
@@ -252,7 +255,7 @@ impl Shard {
         }
         let away = self.sessions.get(id)?;
         if let Some(lasting) = away.lasting_mut() {
-            lasting.poll = Some(poll);
+            lasting.requests.handle_poll(poll);
         }
         away.until = self.cx.head_deadline();
         self.cx.arm_until(away);

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hubbub_proto::close::CloseCode;
-use hubbub_proto::comet;
-use hubbub_proto::engineio::{Packet, PacketType, Sid, open};
+use hubbub_proto::comet::{self, Packet};
+use hubbub_proto::engineio::{PacketType, Sid, open};
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::message::{Kind, Payload};
 use hubbub_proto::response::{Connection, Framing};
 
 use super::context::{Context, millis};
+use hubbub_proto::session::Dialect;
+
 use crate::broadcast::Broadcast;
 use crate::carrier::Carrier;
 use crate::command::Answer;
 use crate::exchange::{Fields, Piece, Reply};
-use crate::lasting::{Dialect, Entry, Lasting};
+use crate::lasting::{Entry, Lasting};
 use crate::position::Since;
 use crate::session::{Plan, Session};
 use crate::timers::Millis;
@@ -83,7 +85,7 @@ impl Context {
         let (ping_interval, ping_timeout) = (in_millis(terms.ping_interval), in_millis(terms.ping_timeout));
         let max_payload = terms.max_payload as u64;
         let mut json = Vec::new();
-        match lasting.dialect {
+        match lasting.dialect() {
             Dialect::Comet => {
                 comet::open(&mut json, &comet::Open { sid: &sid, recovered, ping_interval, ping_timeout, max_payload });
             }
@@ -242,38 +244,57 @@ impl Context {
         session: &mut Session,
         mut payload: Payload<'a>,
     ) -> Option<(Kind, Payload<'a>)> {
+        // PERF: what most of them are; their bytes stay where they are.
+        if payload.as_slice().first() == Some(&(PacketType::Message as u8)) {
+            match &mut payload {
+                Payload::Borrowed(bytes) => *bytes = &bytes[1..],
+                Payload::Owned(bytes) => drop(bytes.remove(0)),
+            }
+            return Some((Kind::Text, payload));
+        }
         // INVARIANT: the reader has seen to it that it is UTF-8.
-        let packet = std::str::from_utf8(payload.as_slice())
-            .map_err(|_| ())
-            .and_then(|text| Packet::parse(text).map_err(|_| ()));
-        let strict = session.lasting().is_some_and(|lasting| lasting.dialect == Dialect::EngineIo);
-        match packet {
-            Ok(Packet::Text { kind: PacketType::Message, .. }) => {
-                match &mut payload {
-                    Payload::Borrowed(bytes) => *bytes = &bytes[1..],
-                    Payload::Owned(bytes) => drop(bytes.remove(0)),
-                }
-                return Some((Kind::Text, payload));
+        match comet::frame(std::str::from_utf8(payload.as_slice()).unwrap_or_default()) {
+            Ok(Packet::Message(kind, bytes)) => return Some((kind, Payload::Owned(bytes.into_owned()))),
+            Ok(packet) => {
+                self.heed_control(session, packet);
             }
-            Ok(Packet::Binary(bytes)) => {
-                // A client that has no binary frames, or does not want them.
-                return Some((Kind::Binary, Payload::Owned(bytes.into_owned())));
-            }
-            Ok(Packet::Text { kind: PacketType::Pong, .. }) => self.heed_heartbeat(session),
-            Ok(Packet::Text { kind: PacketType::Close, .. }) => {
-                self.heed_close(session, CloseCode::NORMAL, String::new());
-            }
-            Ok(Packet::Text { kind: PacketType::Ping, .. }) if strict => {
-                self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "transport error");
-            }
-            Ok(_) => {}
-            Err(()) => {
+            Err(_) => {
                 self.counts.violations += 1;
                 self.fail(session, CloseCode::PROTOCOL_ERROR, "parse error");
             }
         }
         None
+    }
+
+    /// Does what a packet asks for that is no message. `false`: what comes behind it is not taken any more.
+    pub(super) fn heed_control(&mut self, session: &mut Session, packet: Packet<'_>) -> bool {
+        let strict = session.lasting().is_some_and(|lasting| lasting.dialect() == Dialect::EngineIo);
+        match packet {
+            Packet::Pong => self.heed_heartbeat(session),
+            Packet::Close { code, reason } if strict && session.is_away() => {
+                if let Some(lasting) = session.lasting_mut() {
+                    lasting.forfeited = true;
+                }
+                session.rare.get_or_insert_default().farewell.received = Some((code, reason));
+                self.tell_closed(session, None);
+                self.linger(session);
+                if session.lasting().is_some_and(|lasting| lasting.requests.poll().is_some()) {
+                    self.signal(session, |_, out| out.push(PacketType::Noop as u8));
+                }
+                return false;
+            }
+            Packet::Close { code, reason } => {
+                self.heed_close(session, code, reason);
+                return false;
+            }
+            Packet::Ping if strict => {
+                self.counts.violations += 1;
+                self.fail(session, CloseCode::PROTOCOL_ERROR, "transport error");
+                return false;
+            }
+            Packet::Ping | Packet::Nothing | Packet::Message(..) => {}
+        }
+        true
     }
 
     pub(super) fn heed_heartbeat(&mut self, session: &mut Session) {

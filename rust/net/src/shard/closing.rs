@@ -8,10 +8,11 @@ use hubbub_proto::{Role, Violation};
 
 use super::context::{Context, millis};
 use super::{Shard, State};
+use hubbub_proto::session::Dialect;
+
 use crate::effect::Effect;
 use crate::handler::{Closed, Notice};
 use crate::id::SessionId;
-use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
 
 /// How long a connection that was answered with HTTP may take to go away.
@@ -93,9 +94,8 @@ impl Shard {
         for slot in self.sessions.occupied() {
             let Some(session) = self.sessions.at(slot) else { continue };
             let (id, target) = (session.id, session.is_candidate_of());
-            let awaited = target
-                .and_then(|id| self.sessions.get(id)?.lasting())
-                .is_some_and(|lasting| lasting.stage.holds_output());
+            let awaited =
+                target.and_then(|id| self.sessions.get(id)?.lasting()).is_some_and(|lasting| lasting.holds_output());
             let Some(session) = self.sessions.at(slot) else { continue };
             match session.phase {
                 Phase::Open => self.close(id, code, reason),
@@ -156,7 +156,7 @@ impl Context {
         if session.is_open() {
             self.say_goodbye(session, code, reason);
         }
-        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.dialect == Dialect::EngineIo) {
+        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.dialect() == Dialect::EngineIo) {
             lasting.forfeited = true;
         }
         let cause = format!("closed with {}: {reason}", code.0);

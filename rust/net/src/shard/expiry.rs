@@ -159,7 +159,7 @@ impl Context {
     fn look_at_away(&mut self, session: &mut Session) -> Look {
         let (now, last) = (self.now, session.last_received);
         let Some(lasting) = session.lasting() else { return Look::Never };
-        if lasting.poll.is_none() {
+        if lasting.requests.poll().is_none() {
             let due = last + millis(self.limits.session_timeout);
             if due > now {
                 return Look::At(due);

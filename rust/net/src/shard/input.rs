@@ -9,11 +9,12 @@ use hubbub_proto::message::{self, Event, Kind, Payload};
 
 use super::context::{Context, millis};
 use super::{RECEIVE_BYTES, Shard};
+use hubbub_proto::session::Dialect;
+
 use crate::carrier::Carrier;
 use crate::connection::Received;
 use crate::effect::Effect;
 use crate::handler::Handler;
-use crate::lasting::Dialect;
 use crate::session::{Phase, Session};
 
 /// Receive calls that one session gets in one turn while a large message comes in.
@@ -236,7 +237,7 @@ impl Context {
     /// The longest message of this session: an Engine.IO endpoint has a limit of its own.
     fn max_message_bytes(&self, session: &Session) -> Option<usize> {
         match session.carrier {
-            Carrier::Packets => match session.lasting().filter(|lasting| lasting.dialect == Dialect::EngineIo) {
+            Carrier::Packets => match session.lasting().filter(|lasting| lasting.dialect() == Dialect::EngineIo) {
                 Some(lasting) => Some(lasting.terms.max_payload),
                 None => self.message_limits.max_message_bytes,
             },

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hubbub_proto::engineio::Stage;
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::head::{Body, Head, HeadError};
 
@@ -190,7 +189,7 @@ impl Shard {
     /// Answers the request of a session that has no connection of its own, and forgets it.
     fn turn_away(&mut self, id: SessionId, answer: Answer, why: &[u8]) {
         let Some(session) = self.sessions.get(id) else { return };
-        let poll = session.lasting_mut().and_then(|lasting| lasting.poll.take());
+        let poll = session.lasting_mut().and_then(|lasting| lasting.requests.take_poll());
         self.drop_session(id.slot() as u32, None);
         if let Some(poll) = poll {
             self.explain(poll, why);
@@ -417,7 +416,7 @@ impl Context {
             if let Some(lasting) = session.lasting_mut()
                 && plan.carrier == Carrier::Packets
             {
-                lasting.stage = Stage::WebSocket;
+                lasting.requests.begin_on_websocket();
             }
         } else if plan.carrier == Carrier::Events {
             match plan.since {

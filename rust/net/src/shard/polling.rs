@@ -2,18 +2,20 @@
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, Packet};
-use hubbub_proto::engineio::{ErrorCode, PacketType};
+use hubbub_proto::engineio::ErrorCode;
 
 use super::Shard;
 use super::calls::plain;
 use super::context::millis;
 use super::wishes::UNKNOWN;
+use hubbub_proto::session::{Dialect, Part, Polled};
+
 use crate::carrier::Carrier;
 use crate::effect::Effect;
 use crate::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
 use crate::figures::Reason;
 use crate::id::SessionId;
-use crate::lasting::{Dialect, Lasting, Secret};
+use crate::lasting::{Lasting, Secret};
 use crate::session::{Phase, Session};
 
 /// The most packets in one POST.
@@ -31,8 +33,9 @@ impl Shard {
         session.last_received = self.cx.now;
         let Some(lasting) = session.lasting_mut() else { return };
         lasting.keeps = cursor.is_some();
-        let overtaken = lasting.poll.replace(connection).filter(|other| *other != connection);
-        if (lasting.stage.holds_output() || at_once) && !lasting.has_news_now() {
+        // INVARIANT: a poll that overlaps was refused before it came here.
+        let Polled::Waits(overtaken) = lasting.requests.handle_poll(connection) else { return };
+        if (lasting.holds_output() || at_once) && !lasting.has_news_now() {
             lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
         }
         self.cx.mark_dirty(session);
@@ -50,13 +53,13 @@ impl Shard {
 
     /// A poll waits for this session.
     pub(super) fn is_polled(&mut self, id: SessionId) -> bool {
-        let poll = self.sessions.get(id).and_then(|session| session.lasting()?.poll);
+        let poll = self.sessions.get(id).and_then(|session| session.lasting()?.requests.poll());
         poll.and_then(|poll| self.sessions.get(poll)).is_some_and(|session| session.waits_for_answer())
     }
 
     /// Answers the poll that waits for a session, if there is something to say.
     pub(super) fn serve_poll(&mut self, slot: u32) {
-        let Some(poll) = self.sessions.at(slot).and_then(|session| session.lasting()?.poll) else { return };
+        let Some(poll) = self.sessions.at(slot).and_then(|session| session.lasting()?.requests.poll()) else { return };
         let waits = self.sessions.get(poll).is_some_and(|session| session.waits_for_answer());
         let now = self.cx.now;
         let Some(session) = self.sessions.at(slot) else { return };
@@ -65,7 +68,7 @@ impl Shard {
         if waits && !lasting.has_news_now() {
             return;
         }
-        lasting.poll = None;
+        lasting.requests.take_poll();
         if lasting.resumes() {
             session.last_received = now;
             self.cx.arm(session, now + timeout);
@@ -85,7 +88,7 @@ impl Shard {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
         let ended = matches!(session.phase, Phase::Lingering) && !session.ends_by_upgrade();
         let draining = self.cx.draining;
-        let waits = |lasting: &Lasting| lasting.poll.is_some() || !(draining || lasting.forfeited);
+        let waits = |lasting: &Lasting| lasting.requests.poll().is_some() || !(draining || lasting.forfeited);
         if ended && session.lasting().is_some_and(|lasting| !waits(lasting)) {
             self.drop_session(slot, None);
         }
@@ -101,8 +104,10 @@ impl Shard {
         let now = self.cx.now;
         let timeout = millis(self.cx.limits.session_timeout);
         let Some(session) = self.sessions.get(polled).filter(|session| session.is_open()) else { return };
-        let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.poll == Some(id)) else { return };
-        lasting.poll = None;
+        let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.requests.poll() == Some(id)) else {
+            return;
+        };
+        lasting.requests.take_poll();
         lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
         let (body, opening) = (lasting.take_signals(), std::mem::take(&mut lasting.fields));
         if lasting.resumes() {
@@ -162,7 +167,7 @@ impl Shard {
         let (named, secret, dialect) = (post.session, post.secret, post.dialect);
         let session = self.sessions.get(named).filter(|session| session.is_known_by(&secret));
         match session.and_then(Session::lasting_mut) {
-            Some(lasting) => lasting.posts.push_back(id),
+            Some(lasting) => lasting.requests.handle_post(id),
             None => return self.say_unknown(id, dialect),
         }
         self.answer_posts(named);
@@ -171,7 +176,7 @@ impl Shard {
     /// Takes in what was posted, one after the other, and says so, unless the session is not to be read for now.
     pub(super) fn answer_posts(&mut self, id: SessionId) {
         while let Some(session) = self.sessions.get(id).filter(|session| !session.is_held_back())
-            && let Some(connection) = session.lasting_mut().and_then(|lasting| lasting.posts.pop_front())
+            && let Some(connection) = session.lasting_mut().and_then(|lasting| lasting.requests.next_post())
         {
             let Some(waiting) = self.sessions.get(connection).filter(|session| session.waits_for_answer()) else {
                 continue;
@@ -188,7 +193,7 @@ impl Shard {
         let Some(session) = self.sessions.get(id) else { return };
         let (open, has_last_words) = (session.is_open(), session.has_last_words());
         let Some(lasting) = session.lasting() else { return };
-        let (dialect, terms) = (lasting.dialect, lasting.terms);
+        let (dialect, terms) = (lasting.dialect(), lasting.terms);
         let strict = dialect == Dialect::EngineIo;
         if !open {
             // A client of Engine.IO gives up at the first error, and would never fetch the last words.
@@ -226,9 +231,9 @@ impl Shard {
         session.pinged = false;
         if let Some(lasting) = session.lasting_mut() {
             lasting.has_spoken = true;
-            lasting.posts.push_front(connection);
+            lasting.requests.hold_post(connection);
             // How long a poll has waited is counted from its beginning.
-            if lasting.poll.is_none() {
+            if lasting.requests.poll().is_none() {
                 session.last_received = self.cx.now;
             }
         }
@@ -240,30 +245,11 @@ impl Shard {
                     bytes += payload.len();
                     self.cx.effects.push_back(Effect::Message(id, kind, payload.into_owned()));
                 }
-                Packet::Close { code, reason } => {
-                    if strict {
-                        if let Some(lasting) = session.lasting_mut() {
-                            lasting.forfeited = true;
-                        }
-                        let received = Some((code, reason));
-                        session.rare.get_or_insert_default().farewell.received = received;
-                        self.cx.tell_closed(session, None);
-                        self.cx.linger(session);
-                        if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
-                            self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
-                        }
-                    } else {
-                        self.cx.heed_close(session, code, reason);
+                packet => {
+                    if !self.cx.heed_control(session, packet) {
+                        break;
                     }
-                    break;
                 }
-                Packet::Ping if strict => {
-                    self.cx.counts.violations += 1;
-                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error");
-                    break;
-                }
-                Packet::Pong => self.cx.heed_heartbeat(session),
-                Packet::Ping | Packet::Nothing => {}
             }
         }
         self.cx.note_received(session, messages, bytes);
@@ -282,33 +268,32 @@ impl Shard {
     pub(super) fn forget(&mut self, session: &mut Session) {
         let id = session.id;
         if let Some(lasting) = session.lasting_mut() {
-            let dialect = lasting.dialect;
-            let waiting = lasting.poll.take().into_iter().chain(std::mem::take(&mut lasting.posts));
-            for connection in waiting.collect::<Vec<_>>() {
+            let dialect = lasting.dialect();
+            for connection in lasting.requests.end() {
                 match dialect {
                     Dialect::Comet => self.say(connection, 404, "The session has ended."),
                     Dialect::EngineIo => self.say_unknown(connection, dialect),
                 }
             }
         }
-        if let Phase::Candidate(target) = session.phase {
-            self.candidate_gone(target);
-        }
-        let Phase::Exchange(exchange) = &session.phase else { return };
-        if let Purpose::Post(post) = &exchange.purpose
-            && let Some(lasting) = self.sessions.get(post.session).and_then(Session::lasting_mut)
-        {
-            lasting.posts.retain(|other| *other != id);
-        }
-        if let Purpose::Poll(polled, _) = exchange.purpose
-            && let Some(session) = self.sessions.get(polled)
-            && let Some(lasting) = session.lasting_mut()
-            && lasting.poll == Some(id)
-        {
-            lasting.poll = None;
-            session.last_received = self.cx.now;
-            let at = self.cx.now + millis(self.cx.limits.session_timeout);
-            self.cx.arm(session, at);
+        let target = match &session.phase {
+            Phase::Candidate(target) => *target,
+            Phase::Exchange(exchange) => match &exchange.purpose {
+                Purpose::Post(post) => post.session,
+                Purpose::Poll(polled, _) => *polled,
+                Purpose::Served | Purpose::Own => return,
+            },
+            _ => return,
+        };
+        let Some(session) = self.sessions.get(target) else { return };
+        match session.lasting_mut().map(|lasting| lasting.requests.handle_gone(id)) {
+            Some(Part::Candidate) => self.candidate_gone(target),
+            Some(Part::Poll) => {
+                session.last_received = self.cx.now;
+                let at = self.cx.now + millis(self.cx.limits.session_timeout);
+                self.cx.arm(session, at);
+            }
+            Some(Part::Post | Part::None) | None => {}
         }
     }
 }

@@ -103,7 +103,7 @@ impl Shard {
         }
         self.cx.mark_dirty(session);
         self.cx.mark_ready(session);
-        Some(session.lasting_mut().and_then(|lasting| lasting.poll.take()))
+        Some(session.lasting_mut().and_then(|lasting| lasting.requests.take_poll()))
     }
 
     /// Gives a connection, with what it has received, to the shard whose session it asks for.

@@ -2,9 +2,10 @@
 
 use hubbub_proto::Role;
 use hubbub_proto::close::{self, CloseCode};
-use hubbub_proto::engineio::{Action, ErrorCode, Input, Packet, PacketType, packet};
+use hubbub_proto::engineio::{ErrorCode, Packet, PacketType, packet};
 use hubbub_proto::frame::{self, Opcode};
 use hubbub_proto::message::{Event, Kind, Payload};
+use hubbub_proto::session::{Action, Requests};
 
 use super::Shard;
 use super::context::millis;
@@ -14,7 +15,7 @@ use crate::carrier::Carrier;
 use crate::figures::Reason;
 use crate::id::SessionId;
 use crate::lasting::Lasting;
-use crate::session::{Phase, Session};
+use crate::session::Phase;
 use crate::settings::Service;
 
 impl Shard {
@@ -25,17 +26,18 @@ impl Shard {
             Service::EngineIo(settings) => (settings.upgrades, settings.upgrade_timeout),
             _ => return,
         };
-        let action = if allowed { self.step(id, Input::CandidateOpened) } else { Action::DropCandidate };
         if !allowed {
             self.refuse_as(slot, (Reason::Handshake, ErrorCode::BadRequest), opening);
             return;
         }
+        let Some(candidate) = self.sessions.at(slot).map(|session| session.id) else { return };
+        let admitted = self.upgraded(id).is_some_and(|requests| requests.handle_candidate(candidate));
         let Some(session) = self.sessions.at(slot) else { return };
         let key = opening.agreed.map(|agreed| agreed.key).unwrap_or_default();
         let subprotocol = opening.request.subprotocol.as_deref();
         self.cx.write_opening(session, &opening.plan, &key, subprotocol, &opening.plan.fields);
         self.cx.handshake_over(session);
-        if action != Action::AdmitCandidate {
+        if !admitted {
             // The session has a WebSocket, or is about to. As in the reference, a further one is closed without a word:
             // clients do not expect that it is refused.
             session.phase = Phase::Closing;
@@ -66,19 +68,18 @@ impl Shard {
         loop {
             let Some(session) = self.sessions.at(slot) else { return };
             let Phase::Candidate(id) = session.phase else { return };
+            let candidate = session.id;
             let action = match session.connection.reader.next(&mut input, &self.cx.message_limits) {
                 Ok(None) => return,
                 Ok(Some(Event::Ping(payload))) => {
                     self.cx.answer_ping(session, payload.as_slice());
-                    Action::Nothing
+                    continue;
                 }
                 // Who does not read the answers to its probes would let them pile up.
-                Ok(Some(Event::Message { .. })) if session.connection.outbox.len() >= PONG_BACKLOG => {
-                    Action::DropCandidate
-                }
-                Ok(Some(Event::Message { kind, payload })) => self.weigh(id, kind, &payload),
-                Ok(Some(Event::Pong(_))) => Action::Nothing,
-                Ok(Some(Event::Close { .. } | Event::Compressed { .. })) | Err(_) => Action::DropCandidate,
+                Ok(Some(Event::Message { .. })) if session.connection.outbox.len() >= PONG_BACKLOG => Action::Drop,
+                Ok(Some(Event::Message { kind, payload })) => self.try_packet(candidate, id, kind, &payload),
+                Ok(Some(Event::Pong(_))) => continue,
+                Ok(Some(Event::Close { .. } | Event::Compressed { .. })) | Err(_) => Action::Drop,
             };
             match action {
                 Action::AnswerProbe => {
@@ -98,33 +99,33 @@ impl Shard {
                     self.switch(slot, id, rest);
                     return;
                 }
-                Action::DropCandidate => {
+                Action::Drop => {
                     let Some(session) = self.sessions.at(slot) else { return };
                     self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "");
+                    if let Some(requests) = self.upgraded(id) {
+                        requests.handle_gone(candidate);
+                    }
                     self.candidate_gone(id);
                     return;
                 }
-                _ => {}
             }
         }
     }
 
-    fn weigh(&mut self, id: SessionId, kind: Kind, payload: &Payload<'_>) -> Action {
+    fn try_packet(&mut self, candidate: SessionId, id: SessionId, kind: Kind, payload: &Payload<'_>) -> Action {
         let bytes = payload.as_slice();
         let packet = match kind {
             Kind::Binary => Ok(Packet::Binary(bytes.into())),
             Kind::Text => Packet::parse(std::str::from_utf8(bytes).unwrap_or_default()),
         };
-        self.step(id, Input::Candidate(packet.as_ref().map_err(|error| *error)))
+        let packet = packet.as_ref().map_err(|error| *error);
+        self.upgraded(id).map_or(Action::Drop, |requests| requests.handle_packet(candidate, packet))
     }
 
-    /// What this means for the session, which takes the step.
-    fn step(&mut self, id: SessionId, input: Input<'_, '_>) -> Action {
-        let known = self.sessions.get(id).filter(|session| session.is_open() || session.ends_by_upgrade());
-        let Some(lasting) = known.and_then(Session::lasting_mut) else { return Action::DropCandidate };
-        let (stage, action) = lasting.stage.step(input);
-        lasting.stage = stage;
-        action
+    /// The requests of a session that a WebSocket may still take over.
+    fn upgraded(&mut self, id: SessionId) -> Option<&mut Requests<SessionId>> {
+        let session = self.sessions.get(id).filter(|session| session.is_open() || session.ends_by_upgrade())?;
+        Some(&mut session.lasting_mut()?.requests)
     }
 
     /// Ends a poll that waits, so that the client can go on.
@@ -135,7 +136,6 @@ impl Shard {
 
     /// The WebSocket that was to be will not be; what has waited for it goes out with the next poll.
     pub(super) fn candidate_gone(&mut self, id: SessionId) {
-        self.step(id, Input::CandidateGone);
         let Some(session) = self.sessions.get(id) else { return };
         if session.is_open() {
             self.cx.mark_dirty(session);
@@ -148,7 +148,9 @@ impl Shard {
     /// poll.
     pub(super) fn give_up_upgrade(&mut self, slot: u32) {
         let Some(id) = self.sessions.at(slot).map(|session| session.id) else { return };
-        self.step(id, Input::CandidateGone);
+        if let Some(requests) = self.upgraded(id) {
+            requests.give_up_upgrade();
+        }
         self.await_poll(slot);
     }
 

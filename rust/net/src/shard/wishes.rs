@@ -5,12 +5,14 @@ use hubbub_proto::engineio::{self, ErrorCode};
 use hubbub_proto::head::Head;
 
 use super::origins::{is_same_host, may_connect};
+use hubbub_proto::session::Dialect;
+
 use crate::carrier::Carrier;
 use crate::command::Answer;
 use crate::exchange::Fields;
 use crate::figures::Reason;
 use crate::id::SessionId;
-use crate::lasting::{Dialect, Secret, read_sid};
+use crate::lasting::{Secret, read_sid};
 use crate::position::Since;
 use crate::session::Plan;
 use crate::settings::{Cors, Endpoint, EngineIo, Open, Service, Transports};

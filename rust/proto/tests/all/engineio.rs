@@ -5,12 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, BodyError};
-use hubbub_proto::engineio::packet::{self, PROBE_ANSWER};
+use hubbub_proto::engineio::packet;
 use hubbub_proto::engineio::payload::{PayloadError, SEPARATOR};
-use hubbub_proto::engineio::upgrade::End;
-use hubbub_proto::engineio::{
-    Action, ErrorCode, Input, Packet, PacketError, PacketType, Query, Request, Sid, Stage, Transport, admit, open,
-};
+use hubbub_proto::engineio::{ErrorCode, Packet, PacketError, PacketType, Query, Request, Sid, Transport, admit, open};
 use hubbub_proto::message::Kind;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -19,10 +16,6 @@ const SID: &str = "wZX3oN0bSVIhsaknAAAI";
 
 fn sid() -> Sid {
     Sid::new(SID).expect("an id")
-}
-
-fn message(data: &str) -> Packet<'_> {
-    Packet::text(PacketType::Message, data)
 }
 
 fn read(body: &[u8]) -> Result<Vec<Result<comet::Packet<'_>, BodyError>>, BodyError> {
@@ -309,157 +302,6 @@ fn payloads_are_read_and_written_as_by_the_reference() {
         let seen: Result<Vec<_>, _> = read(body.as_bytes()).and_then(|packets| packets.into_iter().collect());
         assert_eq!(seen.ok(), whole.filter(|_| !stricter.contains(&body)), "{body:?}");
     }
-}
-
-/// Goes from `stage` through `inputs`; what is to be done at each, and where it ends.
-fn walk(mut stage: Stage, inputs: &[Input<'_, '_>]) -> (Vec<Action>, Stage) {
-    let mut actions = Vec::new();
-    for input in inputs {
-        let (next, action) = stage.step(*input);
-        stage = next;
-        actions.push(action);
-    }
-    (actions, stage)
-}
-
-const ON_POLLING: [Stage; 3] = [Stage::Polling, Stage::Offered, Stage::Probing];
-
-#[test]
-fn what_packets_mean_on_the_transport_in_use() {
-    let table = [
-        ("0{}", Action::Nothing),
-        ("1", Action::End(End::Closed)),
-        ("2", Action::End(End::HeartbeatDirection)),
-        ("2probe", Action::End(End::HeartbeatDirection)),
-        ("3", Action::Heartbeat),
-        ("3probe", Action::Heartbeat),
-        ("4hello", Action::Deliver),
-        ("5", Action::Nothing),
-        ("6", Action::Nothing),
-    ];
-    for stage in [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket] {
-        for (text, action) in table {
-            let packet = Packet::parse(text).unwrap();
-            let after = if matches!(action, Action::End(_)) { Stage::Closed } else { stage };
-            assert_eq!(stage.step(Input::Packet(Ok(&packet))), (after, action), "{stage:?} {text}");
-        }
-        let bytes = Packet::Binary((&[1_u8][..]).into());
-        assert_eq!(stage.step(Input::Packet(Ok(&bytes))), (stage, Action::Deliver));
-        let end = Action::End(End::Malformed(PacketError::Type));
-        assert_eq!(stage.step(Input::Packet(Err(PacketError::Type))), (Stage::Closed, end));
-    }
-}
-
-#[test]
-fn an_upgrade_that_succeeds() {
-    let (probe, upgrade, hello) = (Packet::parse("2probe").unwrap(), Packet::parse("5").unwrap(), message("hello"));
-    let (actions, stage) = walk(
-        Stage::Polling,
-        &[
-            Input::Poll,
-            Input::CandidateOpened,
-            Input::Poll,
-            Input::Candidate(Ok(&probe)),
-            Input::Poll,
-            Input::Packet(Ok(&hello)),
-            Input::Candidate(Ok(&probe)),
-            Input::Candidate(Ok(&upgrade)),
-            Input::Packet(Ok(&hello)),
-            Input::Poll,
-            Input::CandidateGone,
-        ],
-    );
-    assert_eq!(
-        actions,
-        [
-            Action::HoldPoll,
-            Action::AdmitCandidate,
-            Action::HoldPoll,
-            Action::AnswerProbe,
-            Action::ReleasePoll,
-            Action::Deliver,
-            Action::AnswerProbe,
-            Action::Switch,
-            Action::Deliver,
-            Action::RefusePoll,
-            Action::Nothing,
-        ]
-    );
-    assert_eq!(stage, Stage::WebSocket);
-    assert_eq!(Packet::parse(PROBE_ANSWER), Ok(Packet::text(PacketType::Pong, "probe")));
-}
-
-#[test]
-fn anything_else_on_the_new_websocket_leaves_the_session_on_polling() {
-    let probe = Packet::parse("2probe").unwrap();
-    let bytes = Packet::Binary((&[1_u8][..]).into());
-    for text in ["0", "1", "2", "2Probe", "3", "3probe", "4hello", "6"] {
-        let packet = Packet::parse(text).unwrap();
-        for stage in [Stage::Offered, Stage::Probing] {
-            let dropped = (Stage::Polling, Action::DropCandidate);
-            assert_eq!(stage.step(Input::Candidate(Ok(&packet))), dropped, "{stage:?} {text}");
-            assert_eq!(stage.step(Input::Candidate(Ok(&bytes))), dropped);
-            assert_eq!(stage.step(Input::Candidate(Err(PacketError::Empty))), dropped);
-            assert_eq!(stage.step(Input::CandidateGone), dropped);
-        }
-    }
-    // Not without a probe, whose answer has emptied the poll.
-    let upgrade = Packet::parse("5").unwrap();
-    assert_eq!(Stage::Offered.step(Input::Candidate(Ok(&upgrade))), (Stage::Polling, Action::DropCandidate));
-    // It may be tried again.
-    let (actions, stage) = walk(
-        Stage::Polling,
-        &[
-            Input::CandidateOpened,
-            Input::CandidateGone,
-            Input::CandidateOpened,
-            Input::Candidate(Ok(&probe)),
-            Input::CandidateGone,
-            Input::Poll,
-        ],
-    );
-    assert_eq!(actions[2..], [Action::AdmitCandidate, Action::AnswerProbe, Action::DropCandidate, Action::HoldPoll]);
-    assert_eq!(stage, Stage::Polling);
-}
-
-#[test]
-fn one_upgrade_at_a_time_and_none_after_it() {
-    for stage in [Stage::Offered, Stage::Probing, Stage::WebSocket, Stage::Closed] {
-        assert_eq!(stage.step(Input::CandidateOpened), (stage, Action::DropCandidate), "{stage:?}");
-    }
-    let upgrade = Packet::parse("5").unwrap();
-    for stage in [Stage::Polling, Stage::WebSocket, Stage::Closed] {
-        assert_eq!(stage.step(Input::Candidate(Ok(&upgrade))), (stage, Action::DropCandidate), "{stage:?}");
-    }
-}
-
-#[test]
-fn row_35_pongs_change_nothing_however_many_come() {
-    let pong = Packet::parse("3").unwrap();
-    for stage in [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket] {
-        let (actions, after) = walk(stage, &[Input::Packet(Ok(&pong)); 1000]);
-        assert_eq!((after, actions.iter().all(|action| *action == Action::Heartbeat)), (stage, true));
-    }
-}
-
-#[test]
-fn whoever_comes_too_late_is_told() {
-    let packet = message("hello");
-    let table = [
-        (Input::Packet(Ok(&packet)), Action::Nothing),
-        (Input::Packet(Err(PacketError::Type)), Action::Nothing),
-        (Input::Poll, Action::RefusePoll),
-        (Input::CandidateOpened, Action::DropCandidate),
-        (Input::Candidate(Ok(&packet)), Action::DropCandidate),
-        (Input::CandidateGone, Action::Nothing),
-    ];
-    for (input, action) in table {
-        assert_eq!(Stage::Closed.step(input), (Stage::Closed, action), "{input:?}");
-    }
-    assert_eq!(Stage::Closed.transport(), None);
-    assert_eq!(Stage::WebSocket.transport(), Some(Transport::WebSocket));
-    assert!(ON_POLLING.iter().all(|stage| stage.transport() == Some(Transport::Polling)));
-    assert_eq!(ON_POLLING.map(Stage::holds_output), [false, false, true]);
 }
 
 proptest! {
