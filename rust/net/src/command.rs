@@ -10,15 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
 
-use crate::broadcast::Broadcast;
-use crate::compression::Form;
-use crate::exchange::{Piece, Reply};
+use crate::http::exchange::{Piece, Reply};
 use crate::id::SessionId;
 use crate::io::peer::Peer;
 use crate::io::socket::Socket;
 use crate::io::stream::Stream;
 use crate::places::Household;
-use crate::space::Space;
+use crate::pubsub::broadcast::Broadcast;
+use crate::pubsub::space::Space;
+use crate::session::compression::Form;
 
 /// Something for a shard to do. For a session that has ended, every command does nothing.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use hubbub_proto::message::Kind;
 
-use crate::broadcast::Delivery;
 use crate::handler::{Closed, Notice, Request};
 use crate::id::SessionId;
-use crate::link::Link;
+use crate::pubsub::broadcast::Delivery;
+use crate::session::link::Link;
 
 /// One call of the [handler](crate::Handler)'s method of that name.
 pub(crate) enum Effect {

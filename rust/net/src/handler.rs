@@ -8,9 +8,9 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::message::{Kind, Payload};
 use thin_vec::ThinVec;
 
-use crate::broadcast::Delivery;
 use crate::id::SessionId;
-use crate::link::Link;
+use crate::pubsub::broadcast::Delivery;
+use crate::session::link::Link;
 
 /// What a client is told whose request the user has not decided about in time.
 pub(crate) const UNDECIDED: &str = "The server could not decide in time.";
