@@ -66,21 +66,22 @@ check-python: $(DONE)/$(BUILD)
 
 # Two stages at a time; then, on a machine that does nothing else, the tests that bound how long things may take.
 test: ## The checks and all tests: cargo's, Autobahn's, pytest's
-	@$(PYTHON) tests/again.py --forget
+	@rm -f .cache/unstable
 	@$(MAKE) --keep-going --jobs 2 --output-sync=target stages; stages=$$?; \
 		$(MAKE) test-alone; alone=$$?; \
-		$(PYTHON) tests/again.py --report; exit $$((stages + alone))
+		if [ -f .cache/unstable ]; then echo "Unstable tests that were run again:"; cat .cache/unstable; fi; \
+		exit $$((stages + alone))
 
 stages: $(DONE)/$(BUILD) check-rust test-rust check-python test-python instructions conformance
 
 test-rust: $(DONE)/venv
-	$(BIN)/python tests/again.py cargo test --quiet
+	cargo test --quiet
 
 test-python: $(DONE)/$(BUILD) $(DONE)/node browser
-	$(BIN)/python tests/again.py pytest -ra -n $(JOBS) --dist loadfile -m "not alone" tests
+	$(BIN)/python -m pytest -ra -n $(JOBS) --dist loadfile -m "not alone" tests
 
 test-alone: $(DONE)/$(BUILD)
-	$(BIN)/python tests/again.py pytest -ra -m alone tests
+	$(BIN)/python -m pytest -ra -m alone tests
 
 test-matrix: $(DONE)/$(BUILD) $(DONE)/node browser ## The tests on every event loop and in every thread mode (far longer)
 	$(BIN)/python -m pytest -ra -n $(JOBS) --dist loadfile --matrix -m "not alone" tests

@@ -256,7 +256,7 @@ async def test_send_waits_while_the_client_is_away_and_goes_on_when_it_comes(ser
             sent.append(number)
         await ws.recv()
 
-    async with serve(hub) as server, opened(server, "/push") as patron:
+    async with serve(hub, shutdown_timeout=0.5) as server, opened(server, "/push") as patron:
         await until(lambda: len(sent) == 1)
         await anyio.sleep(0.05)
         assert len(sent) < 3

@@ -151,6 +151,7 @@ export class Socket extends EventTarget {
     const link = (this.#link = {
       aborter,
       signal,
+      over: this.#over.signal,
       withCredentials,
       /** Where it opens, and where it goes on. */
       opening: () => this.#address({ transport, resume: 1 }, rooms),
@@ -306,7 +307,13 @@ const transports = {
     socket.onmessage = ({ data }) => link.packet(data);
     socket.onclose = socket.onerror = link.end; // Node knows but one
     // A Close frame would end the session. The server drops this connection once the session has another.
-    link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0).unref?.();
+    link.signal.onabort = () => {
+      const close = () => socket.close();
+      if (socket.readyState !== OPEN) return setTimeout(close);
+      setTimeout(close, LINGER).unref?.();
+      link.over.addEventListener("abort", close); // there is no session to save
+      socket.onclose = () => link.over.removeEventListener("abort", close);
+    };
     return {
       bufferedAmount: () => socket.bufferedAmount,
       pull() {
