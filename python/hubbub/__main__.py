@@ -10,7 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hubbub import Hub, Limits, __version__, _logs, _loops, _projects, _reload, 
 from hubbub._asgi import check_app
 from hubbub.bench import arguments as bench_arguments
 from hubbub.hub import DEFAULT_IO_THREADS
+from hubbub.limits import LIMITS, Limit
 
 __all__ = ["main"]
 
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     _signals.end_by_default()
     sys.path.insert(0, str(Path(options.app_dir).resolve()))
     hub = _find(options.hub)
-    given = {name: value for name, value in vars(options).items() if name in _LIMITS and value is not _NOT_GIVEN}
+    given = {name: value for name, value in vars(options).items() if name in LIMITS and value is not _NOT_GIVEN}
     try:
         hub.limits = replace(hub.limits, **given)
     except (TypeError, ValueError) as error:
@@ -209,8 +210,6 @@ def _bench(options: argparse.Namespace, arguments: list[str]) -> int:
 #: Stands for an option that was not given, where `None` is a value.
 _NOT_GIVEN: Any = object()
 
-_LIMITS = {field.name: field for field in fields(Limits)}
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hubbub", description="A realtime server whose network side is Rust.")
@@ -233,7 +232,7 @@ def _add_run(commands: Any) -> None:
     _add_proxies(run.add_argument_group("proxies before it"))
     _add_running(run.add_argument_group("how to run"))
     _add_reloading(run.add_argument_group("while developing"))
-    _add_limits(run.add_argument_group("limits", "Bytes, seconds or counts; 'none' switches one off, where it can be."))
+    _add_limits(run.add_argument_group("limits", "Where None is allowed, 'none' switches the limit off."))
 
 
 def _add_new(commands: Any) -> None:
@@ -331,18 +330,25 @@ def _add_reloading(group: Any) -> None:
 
 
 def _add_limits(group: Any) -> None:
-    for name, field in _LIMITS.items():
+    for name, limit in LIMITS.items():
         spellings = [f"--limit-{name.replace('_', '-')}"]
         if name in ALIASES:
             spellings.append(ALIASES[name])
+        default = getattr(Limits, name)
         group.add_argument(
             *spellings,
             dest=name,
             default=_NOT_GIVEN,
-            type=str if isinstance(field.default, str) else _number,
-            metavar="VALUE",
-            help=f"(default: {'none' if field.default is None else field.default})",
+            type=str if limit.unit is None else _number,
+            metavar=_metavar(limit),
+            help=f"{limit.summary} (default: {'none' if default is None else default})".replace("%", "%%"),
         )
+
+
+def _metavar(limit: Limit) -> str:
+    if limit.unit is None:
+        return f"{{{','.join(limit.choices)}}}"
+    return "NUMBER" if limit.unit == "count" else limit.unit.upper().replace(" ", "_")
 
 
 def _project(text: str) -> str:
