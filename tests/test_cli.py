@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect, unix_connect
 
 import hubbub
+from hubbub.__main__ import summary
 from hubbub.limits import LIMITS
 from support.program import Program, hubbub_command, running
 
@@ -166,7 +167,7 @@ def test_every_limit_is_an_option(folder: Path) -> None:
     shown = " ".join(shown.split())
     for name, limit in LIMITS.items():
         assert f"--limit-{name.replace('_', '-')} " in shown
-        assert limit.summary in shown
+        assert summary(limit.help) in shown
 
 
 # ---- what can be wrong

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Literal, NoReturn, TypeVar, overload
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from hubbub import _addresses, _arguments, _asgi, _core, _folders, _logs, _loops, _signals, _tls
+from hubbub import _addresses, _arguments, _asgi, _core, _folders, _logs, _loops, _signals
 from hubbub._bridge import current_bridge
 from hubbub._handlers import Endpoint, RoomRule, check_handler, in_turn, is_coroutine, only_answers
 from hubbub._hosted import Hosted
+from hubbub._listen import ListenArguments, ListenOptions, check_shutdown_timeout, shows_options
 from hubbub._origins import origins_list
 from hubbub._paths import check_path, shape
 from hubbub._serving import Listening, Serving
@@ -24,6 +24,9 @@ from hubbub.request import Request, Response
 from hubbub.rooms import Audience, Room, Rooms, Sessions
 from hubbub.stats import Stats, readers
 from hubbub.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Hub", "Listening"]
 
@@ -38,9 +41,6 @@ OnBroadcast = TypeVar("OnBroadcast", bound=Callable[[str, Any, WebSocket | None]
 OnStream = TypeVar("OnStream", bound=Callable[[EventStream], Any])
 Serves = TypeVar("Serves", bound=Callable[[WebSocket], Coroutine[Any, Any, Any]])
 
-#: How the network runs unless the program says otherwise; docs/guide.md says why.
-DEFAULT_IO_THREADS = 1
-
 Transport = Literal["websocket", "eventsource", "iframe", "polling"]
 
 #: What a comet endpoint takes unless the program says otherwise.
@@ -51,9 +51,6 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 #: hubbub.js and its types, each in the codings that browsers know.
 CLIENT = os.path.join(os.path.dirname(__file__), "client")
-
-#: Seconds: a day.
-MAX_SHUTDOWN_TIMEOUT = 86_400.0
 
 
 class Hub:
@@ -464,150 +461,97 @@ class Hub:
 
     # ---- running
 
+    @shows_options
     def run(
         self,
-        host: str = "127.0.0.1",
-        port: int = 8000,
+        host: str = ListenOptions.host,
+        port: int = ListenOptions.port,
         *,
-        uds: str | os.PathLike[str] | None = None,
-        uds_mode: int | None = None,
-        uds_group: str | int | None = None,
-        fd: int | None = None,
-        io_threads: int = DEFAULT_IO_THREADS,
-        loop: Literal["auto", "asyncio", "uvloop", "trio"] = "auto",
-        backlog: int = 2048,
-        reuse_port: bool = False,
-        shutdown_timeout: float = 5.0,
-        access_log: bool = True,
-        ssl_certfile: _tls.Path | None = None,
-        ssl_keyfile: _tls.Path | None = None,
-        ssl_keyfile_password: _tls.Password | None = None,
-        ssl_ca_certs: _tls.Path | None = None,
-        ssl_cert_reqs: int = 0,
-        ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
-        trusted_proxies: Sequence[str] = (),
-        proxy_protocol: bool = False,
-        **unknown: NoReturn,
+        loop: _loops.Loop = "auto",
+        **options: Unpack[ListenArguments],
     ) -> None:
         """Serves until Ctrl-C, SIGTERM or `stop`; then drains and returns. A second signal ends the process at once.
 
         Args:
-            host: name or address; every address that it resolves to is served, IPv4 and IPv6.
-            port: 0 lets the system choose; the log says which.
-            uds: path of a unix socket, instead of host and port.
-            uds_mode: its permissions, such as ``0o660``: whoever may write to it may connect. By umask if not given.
-            uds_group: the group that it belongs to, by name or number; this process must be in it.
-            fd: descriptor of a listening socket, instead of host and port.
-            io_threads: threads for the network. 0 runs it in the event loop's own thread.
-            loop: ``"auto"`` is uvloop if it is installed, else asyncio.
-            backlog: connections that may wait in the accept queue.
-            reuse_port: let several processes listen on the same port (SO_REUSEPORT).
-            shutdown_timeout: seconds for everything in flight when it stops.
-            access_log: log each request to ``hubbub.access``.
-            ssl_certfile: the certificate chain in PEM; with it, TLS 1.2 and 1.3 are spoken, and nothing else.
-            ssl_keyfile: its private key, if that is not in the same file.
-            ssl_keyfile_password: for each private key that is encrypted (PKCS #8); or a function that returns it, which
-                is called once.
-            ssl_ca_certs: the authorities that clients' certificates may come from, in PEM.
-            ssl_cert_reqs: ``ssl.CERT_REQUIRED`` or ``ssl.CERT_OPTIONAL``: ask clients for a certificate.
-            ssl_certificates: further certificates by host name (SNI): ``{"example.org": ("cert.pem", "key.pem")}``;
-                ``"*.example.org"`` is for all names one level below.
-            trusted_proxies: whose word about the client counts: addresses, networks (``"10.0.0.0/8"``), ``"unix"`` for
-                whoever connects to a unix socket, ``"*"`` for everyone. They tell it by ``X-Forwarded-For`` and
-                ``X-Forwarded-Proto``, or ``Forwarded`` (RFC 7239).
-            proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2, and comes from
-                one of the ``trusted_proxies``; others are closed.
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. The log says which.
+            loop: event loop to run; `"auto"` is uvloop if it is installed, else asyncio.
+            options: those of `ListenOptions`.
 
         With TLS, SIGHUP reads the certificates again, as `reload_certificates` does.
 
         Raises:
             OSError: the address cannot be served, or a certificate's file cannot be read.
             RuntimeError: an event loop is running here already; `serve` and `listening` are for that.
+            TypeError: there is no such option, or a value is of the wrong type.
             ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
+        given = ListenOptions.of(host, port, options, "loop")
 
         async def main() -> None:
-            options: dict[str, Any] = {
-                "uds": uds,
-                "uds_mode": uds_mode,
-                "uds_group": uds_group,
-                "fd": fd,
-                "io_threads": io_threads,
-                "backlog": backlog,
-                "reuse_port": reuse_port,
-            }
-            options |= {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile, "ssl_ca_certs": ssl_ca_certs}
-            options |= {"ssl_cert_reqs": ssl_cert_reqs, "ssl_certificates": ssl_certificates}
-            options |= {"trusted_proxies": trusted_proxies, "proxy_protocol": proxy_protocol}
-            options |= {"ssl_keyfile_password": ssl_keyfile_password}
             # From before the start: an application may take its time to start, and to shut down.
             with _signals.stopping(self) as stopping:
-                async with self.listening(
-                    host, port, shutdown_timeout=shutdown_timeout, access_log=access_log, **options
-                ) as listening:
+                async with self._listening(given) as listening:
                     with _signals.reloading(self, listening):
                         for url in listening.urls:
                             logger.info("listening on %s (Ctrl-C stops)", url)
                         if not stopping.asked:
                             await listening._until_stopped()
 
-        _arguments.unknown(unknown, _OPTIONS)
         _loops.check_free()
         _logs.fill_streams()
         _logs.set_up_if_missing()
         _loops.run(loop, main)
 
-    async def serve(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+    @shows_options
+    async def serve(
+        self, host: str = ListenOptions.host, port: int = ListenOptions.port, **options: Unpack[ListenArguments]
+    ) -> None:
         """Serves inside the running event loop, until `stop` is called or the task is cancelled.
 
-        The arguments are those of `listening`. No signal handler is installed.
+        No signal handler is installed.
+
+        Args:
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. The log says which.
+            options: those of `ListenOptions`.
+
+        Raises:
+            OSError: the address cannot be served, or a certificate's file cannot be read.
+            RuntimeError: the hub is running already.
+            TypeError: there is no such option, or a value is of the wrong type.
+            ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
         async with self.listening(host, port, **options) as listening:
             for url in listening.urls:
                 logger.info("listening on %s", url)
             await listening._until_stopped()
 
-    @asynccontextmanager
-    async def listening(
-        self,
-        host: str = "127.0.0.1",
-        port: int = 8000,
-        *,
-        uds: str | os.PathLike[str] | None = None,
-        uds_mode: int | None = None,
-        uds_group: str | int | None = None,
-        fd: int | None = None,
-        io_threads: int = DEFAULT_IO_THREADS,
-        backlog: int = 2048,
-        reuse_port: bool = False,
-        shutdown_timeout: float = 5.0,
-        access_log: bool = True,
-        ssl_certfile: _tls.Path | None = None,
-        ssl_keyfile: _tls.Path | None = None,
-        ssl_keyfile_password: _tls.Password | None = None,
-        ssl_ca_certs: _tls.Path | None = None,
-        ssl_cert_reqs: int = 0,
-        ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
-        trusted_proxies: Sequence[str] = (),
-        proxy_protocol: bool = False,
-        **unknown: NoReturn,
-    ) -> AsyncIterator[Listening]:
+    @shows_options
+    def listening(
+        self, host: str = ListenOptions.host, port: int = ListenOptions.port, **options: Unpack[ListenArguments]
+    ) -> AbstractAsyncContextManager[Listening]:
         """Serves while the block runs; then stops, draining for at most ``shutdown_timeout`` seconds.
 
-        The arguments are those of `run`.
+        Args:
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. `Listening.port` says which.
+            options: those of `ListenOptions`.
+
+        Raises:
+            OSError: the address cannot be served, or a certificate's file cannot be read.
+            RuntimeError: the hub is running already.
+            TypeError: there is no such option, or a value is of the wrong type.
+            ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
-        _arguments.unknown(unknown, _OPTIONS)
+        return self._listening(ListenOptions.of(host, port, options))
+
+    @asynccontextmanager
+    async def _listening(self, options: ListenOptions) -> AsyncIterator[Listening]:
         self._check_over()
-        tls = _tls.settings(
-            ssl_certfile, ssl_keyfile, ssl_keyfile_password, ssl_ca_certs, ssl_cert_reqs, ssl_certificates
-        )
-        proxies = _addresses.proxies(trusted_proxies, proxy_protocol)
-        bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port, uds_mode, uds_group)
-        if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
-            raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
-        _check_timeout(shutdown_timeout)
+        tls, proxies, bind = options.tls(), options.proxies(), options.bind()
         try:
-            serving = Serving(self, current_bridge(), bind, io_threads, access_log, tls, proxies)
+            serving = Serving(self, current_bridge(), bind, options.io_threads, options.access_log, tls, proxies)
         except OSError as error:
             if error.filename is not None:  # a certificate's
                 raise
@@ -618,7 +562,7 @@ class Hub:
             with serving.bridge.ending():
                 yield Listening(serving)
         finally:
-            await self._end(serving, shutdown_timeout)
+            await self._end(serving, options.shutdown_timeout)
 
     def _check_over(self) -> None:
         """Raises `RuntimeError` if it runs. A run whose event loop has ended, with nobody to stop it, is over."""
@@ -657,7 +601,7 @@ class Hub:
             shutdown_timeout: as for `run`.
             access_log: as for `run`; the host has one of its own.
         """
-        _check_timeout(shutdown_timeout)
+        check_shutdown_timeout(shutdown_timeout)
         return Hosted(self, shutdown_timeout, access_log)
 
     @property
@@ -750,15 +694,6 @@ class Hub:
 
     def _make_apps(self) -> list[_asgi.Application]:
         return [_asgi.Application(self, app, prefix, self._on_request) for prefix, app in self._mounts]
-
-
-#: The arguments of `Hub.run` by name.
-_OPTIONS = tuple(inspect.signature(Hub.run).parameters)[1:-1]
-
-
-def _check_timeout(seconds: float) -> None:
-    if not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_SHUTDOWN_TIMEOUT:
-        raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {seconds!r}")
 
 
 def _names(what: str, names: Sequence[str]) -> list[str]:

@@ -53,11 +53,6 @@ class Limit:
         return least, most if self.maximum is None else self.maximum
 
     @property
-    def summary(self) -> str:
-        """The first sentence of the help, without marks of code."""
-        return self.help.partition(". ")[0].rstrip(".").replace("`", "")
-
-    @property
     def expected(self) -> str:
         """What it may be, in words."""
         or_none = " or None" if self.optional else ""
@@ -176,7 +171,7 @@ class Limits:
         "Messages that a session may send at once. `None` is one second's worth, and at least one.",
         optional=True,
     )
-    rate_policy: RatePolicy = _limit(  # noqa: RUF009 - a field, as field() makes it
+    rate_policy: RatePolicy = _limit(
         "pause",
         None,
         'What happens to a session that sends faster than it may. `"pause"` stops reading its socket until it may send'
@@ -211,7 +206,7 @@ class Limits:
         "Data that threads other than the event loop's have posted and the network has not processed yet; a thread that"
         " posts more waits.",
     )
-    outbox_policy: OutboxPolicy = _limit(  # noqa: RUF009 - a field, as field() makes it
+    outbox_policy: OutboxPolicy = _limit(
         "close",
         None,
         'What a broadcast does to a member whose outbox is full. `"close"` closes the member with 1013, `"drop"` leaves'
@@ -303,8 +298,8 @@ class Limits:
         "count",
         "Sessions that one address, or one IPv6 /64 network, may have by polls at a time (Socket.IO, `comet`). Beyond"
         " it, the oldest that has sent no message and is in no room is ended; if there is none, the new one is refused"
-        " with 429. Polls need no connection that stays, so one client could take all places otherwise. `None` is half of"
-        " `max_sessions`.",
+        " with 429. Polls need no connection that stays, so one client could take all places otherwise. `None` is half"
+        " of `max_sessions`.",
         optional=True,
     )
     handshakes_per_second: float | None = _limit(

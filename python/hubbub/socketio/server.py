@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub._engineio import EngineIo
 from hubbub._fields import header_fields
+from hubbub._listen import ListenArguments, ListenOptions, shows_options
+from hubbub._loops import Loop
 from hubbub.hub import Hub
 from hubbub.socketio import served
 from hubbub.socketio.admin import AdminOptions, AdminPanel, Auth, Mode
@@ -40,6 +42,8 @@ from hubbub.socketio.socket import Socket
 from hubbub.socketio.steps import Steps, begin, finish, must_wait
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hubbub._bridge import Bridge
     from hubbub.request import Request
     from hubbub.socketio.adapter import Adapter
@@ -329,9 +333,27 @@ class Server(NamespaceMethods):
 
     # ---- running
 
-    def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
-        """Serves. The arguments are those of `Hub.run`."""
-        self.hub.run(host, port, **options)
+    @shows_options
+    def run(
+        self,
+        host: str = ListenOptions.host,
+        port: int = ListenOptions.port,
+        *,
+        loop: Loop = "auto",
+        **options: Unpack[ListenArguments],
+    ) -> None:
+        """Serves until Ctrl-C, SIGTERM or the hub's `stop`.
+
+        Args:
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. The log says which.
+            loop: event loop to run; `"auto"` is uvloop if it is installed, else asyncio.
+            options: those of `ListenOptions`.
+
+        Raises:
+            OSError, RuntimeError, TypeError, ValueError: as `hubbub.Hub.run`.
+        """
+        self.hub.run(host, port, loop=loop, **options)
 
     @property
     def clients_count(self) -> int:
