@@ -16,6 +16,7 @@ from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag, Task
+    from hubbub.compression import Compression
     from hubbub.hub import Hub
     from hubbub.limits import Limits
 
@@ -64,12 +65,20 @@ class Application:
     service = "websocket"
     session_type = WebSocket
     #: The application chooses among what the client offers.
-    subprotocols: list[str] = []  # noqa: RUF012
+    subprotocols: tuple[str, ...] = ()
 
-    def __init__(self, hub: Hub, app: App, prefix: str, on_request: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        app: App,
+        prefix: str,
+        origins: tuple[str, ...] | None,
+        compression: Compression | None,
+        on_request: Callable[..., Any] | None,
+    ) -> None:
         self.path = prefix or None
-        self.origins = hub._origins
-        self.compression = hub._compression
+        self.origins = origins
+        self.compression = compression
         self.start = self._opened
         self.ended = _ignore
         self.decide = self._converse

@@ -6,11 +6,23 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub import _addresses, _arguments, _asgi, _core, _folders, _logs, _loops, _signals
 from hubbub._bridge import current_bridge
-from hubbub._handlers import Endpoint, RoomRule, check_handler, in_turn, is_coroutine, only_answers
+from hubbub._endpoints import (
+    CometEndpoint,
+    Declared,
+    EventSourceEndpoint,
+    FilesEndpoint,
+    Handlers,
+    MetricsEndpoint,
+    RequestsEndpoint,
+    RoomRule,
+    WebSocketEndpoint,
+)
+from hubbub._handlers import Endpoint, check_handler, is_coroutine
 from hubbub._hosted import Hosted
 from hubbub._listen import ListenArguments, ListenOptions, check_shutdown_timeout, shows_options
 from hubbub._origins import origins_list
@@ -87,12 +99,8 @@ class Hub:
         self._subprotocols = _names("subprotocols", subprotocols)
         self._origins = None if origins is None else origins_list(origins)
         self._compression = Compression.read(compression)
-        self._on_connection: Callable[..., Any] | None = None
-        self._on_message: Callable[..., Any] | None = None
-        self._on_close: Callable[..., Any] | None = None
-        self._on_request: Callable[..., Any] | None = None
+        self._handlers = Handlers()
         self._on_broadcast: Callable[..., Any] | None = None
-        self._concurrency = 1
         self._running: _core.Server | None = None
         self._serving: Serving | None = None
         self._mounts: list[tuple[str, _asgi.App]] = []
@@ -101,9 +109,9 @@ class Hub:
         self._server_header = server_header
         if app is not None:
             self.mount("", app)
-        self._endpoints: list[dict[str, Any]] = []
-        self._metrics: list[dict[str, Any]] = []
-        self._folders: list[dict[str, Any]] = []
+        #: By path.
+        self._endpoints: dict[str, Declared] = {}
+        self._folders: list[FilesEndpoint] = []
         #: What rooms were given while the hub was not running, by name: (policy, history).
         self._room_settings: dict[str, tuple[OutboxPolicy | None, int | None]] = {}
 
@@ -112,8 +120,8 @@ class Hub:
     def on_connection(self, handler: OnSession) -> OnSession:
         """``(ws)``: a client has connected."""
         check_handler("on_connection", handler, "ws")
-        self._check_single("on_connection", self._on_connection, handler)
-        self._on_connection = handler
+        self._check_single("on_connection", self._handlers.on_connection)
+        self._handlers = replace(self._handlers, on_connection=handler)
         return handler
 
     @overload
@@ -133,9 +141,8 @@ class Hub:
             check_handler("on_message", handler, "ws", "data")
             if concurrency > 1 and not is_coroutine(handler):
                 raise TypeError("concurrency is for coroutine handlers: a function is called to its end anyway")
-            self._check_single("on_message", self._on_message, handler)
-            self._on_message = handler
-            self._concurrency = concurrency
+            self._check_single("on_message", self._handlers.on_message)
+            self._handlers = replace(self._handlers, on_message=handler, concurrency=concurrency)
             return handler
 
         return register if handler is None else register(handler)
@@ -146,8 +153,8 @@ class Hub:
         ``ws.rooms`` still names the rooms that it was in.
         """
         check_handler("on_close", handler, "ws", "code", "reason")
-        self._check_single("on_close", self._on_close, handler)
-        self._on_close = handler
+        self._check_single("on_close", self._handlers.on_close)
+        self._handlers = replace(self._handlers, on_close=handler)
         return handler
 
     def on_request(self, handler: OnRequest) -> OnRequest:
@@ -157,8 +164,8 @@ class Hub:
         ``request.response_headers`` and ``request.state`` shapes the session that opens.
         """
         check_handler("on_request", handler, "request")
-        self._check_single("on_request", self._on_request, handler)
-        self._on_request = handler
+        self._check_single("on_request", self._handlers.on_request)
+        self._handlers = replace(self._handlers, on_request=handler)
         return handler
 
     def on_broadcast(self, handler: OnBroadcast) -> OnBroadcast:
@@ -169,7 +176,7 @@ class Hub:
         check_handler("on_broadcast", handler, "room", "data", "sender")
         if is_coroutine(handler):
             raise TypeError("an on_broadcast handler is a function: it is called between messages, not in a task")
-        self._check_single("on_broadcast", self._on_broadcast, handler)
+        self._check_single("on_broadcast", self._on_broadcast)
         self._on_broadcast = handler
         return handler
 
@@ -200,10 +207,7 @@ class Hub:
             check_handler("websocket", handler, "ws")
             if not is_coroutine(handler):
                 raise TypeError(f"a websocket handler is `async def`; for functions there is on_message: {handler!r}")
-            self._check_free(path)
-            self._endpoints.append(
-                {"path": path, "subprotocols": names, "origins": allowed, "serve": handler, "compression": how}
-            )
+            self._add(WebSocketEndpoint(path, Handlers(serve=handler), names, allowed, how))
             return handler
 
         return register
@@ -223,11 +227,13 @@ class Hub:
         broadcast since arrives when the session joins them; an event of type ``gap`` says that some of it is not kept
         any more.
         """
-        entry = self._add(path, self._allowed(origins), service="events", session_type=EventStream)
+        endpoint = EventSourceEndpoint(path, self._allowed(origins))
+        self._add(endpoint)
 
         def register(handler: OnStream) -> OnStream:
             check_handler("eventsource", handler, "es")
-            entry["serve" if is_coroutine(handler) else "on_connection"] = handler
+            handlers = Handlers(serve=handler) if is_coroutine(handler) else Handlers(on_connection=handler)
+            self._endpoints[path] = replace(endpoint, handlers=handlers)
             return handler
 
         return register
@@ -263,35 +269,32 @@ class Hub:
             raise ValueError(f"transports are some of {', '.join(TRANSPORTS)}, not {transports!r}")
         if not isinstance(rooms, bool) and (not callable(rooms) or is_coroutine(rooms)):
             raise TypeError(f"rooms is True, False or a function, not {rooms!r}")
-        entry = self._add(path, self._allowed(origins), service="comet", transports=list(transports), rooms=rooms)
-        entry["subprotocols"] = _names("subprotocols", subprotocols)
+        names = _names("subprotocols", subprotocols)
+        endpoint = CometEndpoint(path, tuple(transports), names, self._allowed(origins), rooms)
+        self._add(endpoint)
 
         def register(handler: Serves) -> Serves:
             check_handler("comet", handler, "ws")
             if not is_coroutine(handler):
                 raise TypeError(f"a comet handler is `async def`; functions are the hub's on_* handlers: {handler!r}")
-            entry["serve"] = handler
+            self._endpoints[path] = replace(endpoint, handlers=Handlers(serve=handler))
             return handler
 
         return register
 
-    def _allowed(self, origins: Sequence[str] | None) -> list[str] | None:
+    def _allowed(self, origins: Sequence[str] | None) -> tuple[str, ...] | None:
         """The pages that may connect to an endpoint: those it says, or the hub's. ``None``: every page."""
         return self._origins if origins is None else origins_list(origins)
 
-    def _add(self, path: str, origins: list[str] | None, **more: Any) -> dict[str, Any]:
-        """Notes an endpoint; its handlers may still come."""
-        self._check_free(path)
-        entry = {"path": path, "subprotocols": [], "origins": origins, **more}
-        self._endpoints.append(entry)
-        return entry
+    def _add(self, endpoint: Declared) -> None:
+        self._endpoints[self._check_free(endpoint.path)] = endpoint
 
     def _check_stopped(self, what: str) -> None:
         """What a run of the hub was made of cannot be changed in it."""
         if self._running is not None:
             raise RuntimeError(f"{what} is given before the hub runs: this one is running. Stop it first: hub.stop()")
 
-    def _check_single(self, what: str, before: Callable[..., Any] | None, handler: Callable[..., Any]) -> None:
+    def _check_single(self, what: str, before: Callable[..., Any] | None) -> None:
         self._check_stopped(f"{what} handler".replace("on_", "an on_", 1))
         if before is not None:
             name = getattr(before, "__qualname__", None) or repr(before)
@@ -299,14 +302,16 @@ class Hub:
                 f"the hub has an {what} handler already: {name}. One is called; let it call what else is to be"
             )
 
-    def _check_free(self, path: str) -> None:
-        """Raises for what is no path, and for one that has an endpoint."""
+    def _check_free(self, path: object) -> str:
+        """Give the path. Raises for a value that is no path, and for a path that has an endpoint."""
         self._check_stopped("an endpoint")
-        wanted = shape(check_path(path))
-        for other in (entry["path"] for entry in (*self._endpoints, *self._metrics)):
+        path = check_path(path)
+        wanted = shape(path)
+        for other in self._endpoints:
             if shape(other) == wanted:
                 same = "" if other == path else f", which is the same to whoever asks for {path!r}"
                 raise ValueError(f"the hub has an endpoint at {other!r} already{same}")
+        return path
 
     def mount(self, prefix: str, app: _asgi.App) -> None:
         """Lets an ASGI 3 application serve what is below a prefix, HTTP and WebSockets.
@@ -369,7 +374,7 @@ class Hub:
         if not isinstance(prefix, str) or not prefix.startswith("/"):
             raise ValueError(f"a prefix is a str that begins with '/', not {prefix!r}")
         found = _folders.folder(folder, index, max_age, headers, dotfiles, follow_symlinks, cache_bytes)
-        self._folders.append({"path": prefix, "folder": found})
+        self._folders.append(FilesEndpoint(prefix, found))
 
     def script(self, prefix: str = "/") -> None:
         """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, a module without dependencies.
@@ -456,8 +461,7 @@ class Hub:
         Raises:
             ValueError: the path does not begin with ``/``, or something in ``allow`` is no address.
         """
-        self._check_free(path)
-        self._metrics.append({"path": path, "readers": readers(allow)})
+        self._add(MetricsEndpoint(path, readers(allow)))
 
     # ---- running
 
@@ -616,8 +620,7 @@ class Hub:
             (len(self._folders), "folder"),
         ]
         has = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
-        handlers = ("on_connection", "on_message", "on_close", "on_request", "on_broadcast")
-        has = ", ".join([*filter(None, [has]), *(name for name in handlers if getattr(self, f"_{name}") is not None)])
+        has = ", ".join([*filter(None, [has]), *self._named_handlers()])
         if self._serving is None or self._running is None:
             return f"<Hub: {has or 'no handlers'}; not running>"
         scheme = "ws" if self._serving.tls is None else "wss"
@@ -655,48 +658,38 @@ class Hub:
             raise NotRunning("the hub is not running: nobody is connected to it")
         return self._running
 
+    def _named_handlers(self) -> list[str]:
+        """The names of the handlers that were given."""
+        handlers = {
+            "on_connection": self._handlers.on_connection,
+            "on_message": self._handlers.on_message,
+            "on_close": self._handlers.on_close,
+            "on_request": self._handlers.on_request,
+            "on_broadcast": self._on_broadcast,
+        }
+        return [name for name, handler in handlers.items() if handler is not None]
+
     def _has_handlers(self) -> bool:
-        handlers = (self._on_connection, self._on_message, self._on_close, self._on_request, self._on_broadcast)
-        return any(handlers) or bool(self._endpoints or self._mounts or self._folders or self._metrics)
+        return bool(self._named_handlers() or self._endpoints or self._mounts or self._folders)
 
     def _make_endpoints(self) -> list[Endpoint]:
-        handlers = (self._on_connection, self._on_message, self._on_close)
-        names = ("on_connection", "on_message", "on_close")
-        own: dict[str, Any] = {**dict(zip(names, handlers, strict=True)), "concurrency": self._concurrency}
-        endpoints = []
-        for arguments in self._endpoints:
-            shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
-            arguments = dict(arguments)
-            # What the endpoint itself has to say about requests comes after what the hub has.
-            on_request = in_turn(self._on_request, arguments.pop("asks", None))
-            endpoints.append(Endpoint(on_request=on_request, **shared, **arguments))
-        if any(handlers) or not (endpoints or self._mounts or self._folders):
-            on_connection, on_message, on_close = handlers
-            endpoints.append(
-                Endpoint(
-                    None,
-                    self._subprotocols,
-                    self._origins,
-                    on_connection=on_connection,
-                    on_message=on_message,
-                    on_close=on_close,
-                    on_request=self._on_request,
-                    concurrency=self._concurrency,
-                    compression=self._compression,
-                )
-            )
-        elif self._on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
-            # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
-            endpoints.append(Endpoint(None, [], self._origins, on_request=only_answers(self._on_request)))
-        by_itself = [*self._metrics, *self._folders]
-        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in by_itself]
-        return endpoints
+        declared = [*self._endpoints.values(), *self._folders]
+        others = [endpoint for endpoint in declared if not isinstance(endpoint, (MetricsEndpoint, FilesEndpoint))]
+        if self._handlers.serves_sessions or not (others or self._mounts or self._folders):
+            own = WebSocketEndpoint(None, self._handlers, self._subprotocols, self._origins, self._compression)
+            declared.append(own)
+        elif self._handlers.on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
+            declared.append(RequestsEndpoint(self._origins))
+        return [Endpoint(endpoint, self._handlers) for endpoint in declared]
 
     def _make_apps(self) -> list[_asgi.Application]:
-        return [_asgi.Application(self, app, prefix, self._on_request) for prefix, app in self._mounts]
+        return [
+            _asgi.Application(self, app, prefix, self._origins, self._compression, self._handlers.on_request)
+            for prefix, app in self._mounts
+        ]
 
 
-def _names(what: str, names: Sequence[str]) -> list[str]:
+def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
         raise TypeError(f"{what} is a sequence of non-empty str, not {names!r}")
-    return list(names)
+    return tuple(names)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from hubbub._endpoints import EngineIoEndpoint, Handlers
 from hubbub._engineio import EngineIo
 from hubbub._fields import header_fields
 from hubbub._listen import ListenArguments, ListenOptions, shows_options
@@ -165,13 +166,13 @@ class Server(NamespaceMethods):
             raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
         if hub is None:
             hub = Hub(limits=limits_for(max_http_buffer_size))
-        elif any(entry["path"].rstrip("/") == path.rstrip("/") for entry in hub._endpoints):
+        elif any(other.rstrip("/") == path.rstrip("/") for other in hub._endpoints):
             raise ValueError(f"the hub has an endpoint at {path!r} already: a second server needs a path of its own")
         check_room(max_http_buffer_size, hub.limits)
         if hub._serving is not None:
             raise RuntimeError("the hub is running: a server belongs to it before it listens")
         pages = Cors.read(cors, origins, hub._origins)
-        engine = EngineIo(
+        settings = EngineIo(
             transports=tuple(transports),
             allow_upgrades=allow_upgrades,
             ping_interval=ping_interval,
@@ -207,17 +208,10 @@ class Server(NamespaceMethods):
         )
         #: The namespace ``/``.
         self.sockets = self.of("/")
-        endpoint = self.hub._add(
-            path,
-            pages.listed,
-            service="engineio",
-            engineio=engine,
-            on_connection=self._opened,
-            on_message=self._feeding(),
-            on_close=self._ended,
-        )
         #: Connections, before there are sockets.
-        self.engine = Engine(self, endpoint, pages, allow_request)
+        self.engine = Engine(self, settings, pages, allow_request)
+        handlers = Handlers(self._opened, self._feeding(), self._ended)
+        self.hub._add(EngineIoEndpoint(path, handlers, self.engine._as_it_is, pages.listed))
         if serve_client:
             served.serve_client(self.hub, path)
 
