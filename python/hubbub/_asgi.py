@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _core
+from hubbub._callables import is_awaitable
 from hubbub._failures import ends_task, failure_of, tell_hidden
-from hubbub._handlers import NOTICE_TIME, checked_answer, is_awaitable, tell_late
+from hubbub._handlers import NOTICE_TIME, checked_answer, tell_late
 from hubbub.errors import ClientDisconnected, ConnectionClosed
 from hubbub.request import Request, Response
 from hubbub.websocket import WebSocket

@@ -6,10 +6,11 @@ import inspect
 import logging
 from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from hubbub import _core
+from hubbub._callables import check_callable, is_awaitable, is_coroutine_function
 from hubbub._endpoints import (
     CometEndpoint,
     Declared,
@@ -44,8 +45,6 @@ __all__ = [
     "check_handler",
     "checked_answer",
     "in_turn",
-    "is_awaitable",
-    "is_coroutine",
     "report",
     "tell_late",
 ]
@@ -59,17 +58,9 @@ MAX_ROOMS = 64
 NOTICE_TIME = 0.5
 
 
-def is_coroutine(handler: Handler) -> bool:
-    """The handler is `async def`, or an object whose call is."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
-
-
-def check_handler(what: str, handler: object, *parameters: str) -> None:
+def check_handler(what: str, handler: Handler, *parameters: str) -> None:
     """Raises `TypeError` now, not when the first client comes, for a handler that cannot be called as it will be."""
-    if not callable(handler):
-        raise TypeError(f"{what} takes a function or coroutine function, not {handler!r}")
-    if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
-        raise TypeError(f"{what} takes a function or coroutine function; {_name(handler)} is a generator function")
+    check_callable(what, handler)
     try:
         # A decorator calls its function with what it likes: what it takes itself is what counts.
         signature = inspect.signature(handler, follow_wrapped=False)
@@ -154,7 +145,7 @@ class Endpoint:
         self._name = str(getattr(named, "__qualname__", None) or named)
         if self._rooms is not False:
             self._handlers = (self._entering(handlers.on_connection), handlers.on_message, handlers.on_close)
-        in_task = serve is not None or any(h is not None and is_coroutine(h) for h in self._handlers)
+        in_task = serve is not None or any(h is not None and is_coroutine_function(h) for h in self._handlers)
         self.on_connection = None if in_task else self._handlers[0]
         # Without a handler messages are taken and forgotten: an endpoint that only broadcasts needs none.
         self.on_message = None if in_task else handlers.on_message or _ignore
@@ -201,7 +192,7 @@ class Endpoint:
             assert on_connection is not None
             await on_connection(ws)
 
-        return enter if on_connection is None or not is_coroutine(on_connection) else enter_and_wait
+        return enter if on_connection is None or not is_coroutine_function(on_connection) else enter_and_wait
 
     def _enter(self, ws: WebSocket) -> None:
         for name in parse_qs(ws._opening.line()[3]).get("room", [])[:MAX_ROOMS]:
@@ -222,7 +213,7 @@ class Endpoint:
             else:
                 if self._rooms is not False:
                     self._enter(ws)
-                await self._serve(ws)
+                await _call(self._serve, ws)
         except BaseException as error:
             if ends_task(error):
                 # Nobody serves this session any more.
@@ -390,11 +381,6 @@ async def _call(handler: Handler, *args: object) -> None:
     result = handler(*args)
     if is_awaitable(result):
         await result
-
-
-def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
-    """The handler was a coroutine function, or has returned something that can be awaited."""
-    return isinstance(result, Awaitable)
 
 
 def _ignore(ws: WebSocket, data: str | bytes) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from hubbub import _addresses, _arguments, _asgi, _core, _folders, _logs, _loops, _signals
 from hubbub._bridge import current_bridge
+from hubbub._callables import is_coroutine_function
 from hubbub._endpoints import (
     CometEndpoint,
     Declared,
@@ -22,7 +23,7 @@ from hubbub._endpoints import (
     RoomRule,
     WebSocketEndpoint,
 )
-from hubbub._handlers import Endpoint, check_handler, is_coroutine
+from hubbub._handlers import Endpoint, check_handler
 from hubbub._hosted import Hosted
 from hubbub._listen import ListenArguments, ListenOptions, check_shutdown_timeout, shows_options
 from hubbub._origins import origins_list
@@ -139,7 +140,7 @@ class Hub:
 
         def register(handler: OnMessage) -> OnMessage:
             check_handler("on_message", handler, "ws", "data")
-            if concurrency > 1 and not is_coroutine(handler):
+            if concurrency > 1 and not is_coroutine_function(handler):
                 raise TypeError("concurrency is for coroutine handlers: a function is called to its end anyway")
             self._check_single("on_message", self._handlers.on_message)
             self._handlers = replace(self._handlers, on_message=handler, concurrency=concurrency)
@@ -174,7 +175,7 @@ class Hub:
         It is told in the event loop, after the broadcast, and not for broadcasts to everyone. A function only.
         """
         check_handler("on_broadcast", handler, "room", "data", "sender")
-        if is_coroutine(handler):
+        if is_coroutine_function(handler, follow_wrapped=False):
             raise TypeError("an on_broadcast handler is a function: it is called between messages, not in a task")
         self._check_single("on_broadcast", self._on_broadcast)
         self._on_broadcast = handler
@@ -205,7 +206,7 @@ class Hub:
 
         def register(handler: Serves) -> Serves:
             check_handler("websocket", handler, "ws")
-            if not is_coroutine(handler):
+            if not is_coroutine_function(handler):
                 raise TypeError(f"a websocket handler is `async def`; for functions there is on_message: {handler!r}")
             self._add(WebSocketEndpoint(path, Handlers(serve=handler), names, allowed, how))
             return handler
@@ -232,7 +233,7 @@ class Hub:
 
         def register(handler: OnStream) -> OnStream:
             check_handler("eventsource", handler, "es")
-            handlers = Handlers(serve=handler) if is_coroutine(handler) else Handlers(on_connection=handler)
+            handlers = Handlers(serve=handler) if is_coroutine_function(handler) else Handlers(on_connection=handler)
             self._endpoints[path] = replace(endpoint, handlers=handlers)
             return handler
 
@@ -267,7 +268,7 @@ class Hub:
         unknown = [name for name in transports if name not in TRANSPORTS]
         if isinstance(transports, str) or unknown or not transports:
             raise ValueError(f"transports are some of {', '.join(TRANSPORTS)}, not {transports!r}")
-        if not isinstance(rooms, bool) and (not callable(rooms) or is_coroutine(rooms)):
+        if not isinstance(rooms, bool) and (not callable(rooms) or is_coroutine_function(rooms, follow_wrapped=False)):
             raise TypeError(f"rooms is True, False or a function, not {rooms!r}")
         names = _names("subprotocols", subprotocols)
         endpoint = CometEndpoint(path, tuple(transports), names, self._allowed(origins), rooms)
@@ -275,7 +276,7 @@ class Hub:
 
         def register(handler: Serves) -> Serves:
             check_handler("comet", handler, "ws")
-            if not is_coroutine(handler):
+            if not is_coroutine_function(handler):
                 raise TypeError(f"a comet handler is `async def`; functions are the hub's on_* handlers: {handler!r}")
             self._endpoints[path] = replace(endpoint, handlers=Handlers(serve=handler))
             return handler

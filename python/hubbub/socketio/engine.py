@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import must_wait
 from hubbub._engineio import EngineIo
 from hubbub._handlers import in_turn
 from hubbub.request import Request, Response
 from hubbub.socketio.cors import Cors
 from hubbub.socketio.emitter import Emitter, Handler, fitting
-from hubbub.socketio.steps import must_wait
 
 if TYPE_CHECKING:
     from hubbub.socketio.server import Server

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from hubbub._callables import check_callable, must_wait
 from hubbub._endpoints import EngineIoEndpoint, Handlers
 from hubbub._engineio import EngineIo
 from hubbub._fields import header_fields
@@ -40,7 +41,7 @@ from hubbub.socketio.options import (
 from hubbub.socketio.packets import PARSERS
 from hubbub.socketio.recovery import ConnectionStateRecovery
 from hubbub.socketio.socket import Socket
-from hubbub.socketio.steps import Steps, begin, finish, must_wait
+from hubbub.socketio.steps import Steps, begin, finish
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -160,8 +161,8 @@ class Server(NamespaceMethods):
         check_flag("cleanup_empty_child_namespaces", cleanup_empty_child_namespaces)
         check_flag("serve_client", serve_client)
         check_choice("transports", transports, ("polling", "websocket"))
-        if allow_request is not None and not callable(allow_request):
-            raise TypeError(f"allow_request is a function or coroutine function, not {allow_request!r}")
+        if allow_request is not None:
+            check_callable("allow_request", allow_request)
         if not isinstance(parser, str) or parser not in PARSERS:
             raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
         if hub is None:

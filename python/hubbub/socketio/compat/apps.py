@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import mimetypes
 import os
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import is_awaitable
 from hubbub._listen import ListenArguments, ListenOptions, shows_options
 from hubbub._loops import Loop
 from hubbub.hub import Hub
@@ -97,7 +97,7 @@ class App:
             await receive()
             try:
                 result = hook() if hook is not None else None
-                if inspect.isawaitable(result):
+                if is_awaitable(result):
                     await result
             except Exception as error:
                 await send({"type": f"lifespan.{kind}.failed", "message": repr(error)})
