@@ -32,7 +32,7 @@ PROJECTS := python/hubbub/projects
 CHAT := $(wildcard $(addprefix examples/chat/,*.py *.md *.txt .gitignore public/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help run develop t check check-rust check-python test stages test-rust test-python test-alone test-matrix wheel
+.PHONY: help run develop t tables check check-rust check-python test stages test-rust test-python test-alone test-matrix wheel
 .PHONY: fuzz soak bench instructions conformance conformance-full browser clean
 
 help: ## Show this list
@@ -45,6 +45,9 @@ develop: $(DONE)/develop ## Build the extension quickly into .venv and python/hu
 
 t: $(DONE)/develop ## Run the tests T=tests/test_rooms.py::test_name against what make develop built
 	$(BIN)/python -m pytest -ra $(T)
+
+tables: $(DONE)/develop ## Write the guide's table of limits, from python/hubbub/limits.py
+	$(BIN)/python tests/support/tables.py
 
 check: ## Formatting, lints, types and stubs
 	@$(MAKE) check-rust check-python BUILD=develop

@@ -456,7 +456,7 @@ def test_wrong_arguments_are_refused_at_once() -> None:
         hub.eventsource("/a", origins="https://a.example")
     assert hub.eventsource("/b")(function) is function
     for wrong in ({"history_messages": -1}, {"history_bytes": 0}, {"session_timeout": 0}, {"resume_bytes": -1}):
-        with pytest.raises(ValueError, match=r"from [01] to|greater than 0 up to"):
+        with pytest.raises(ValueError, match=r"from [01] to|above 0 and up to"):
             Limits(**wrong)  # type: ignore[arg-type]
     for wrong in ({"history_timeout": None}, {"session_timeout": "1"}, {"history_messages": 1.5}):
         with pytest.raises(TypeError):

@@ -8,14 +8,16 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _core
+from hubbub._callables import is_awaitable
 from hubbub._failures import ends_task, failure_of, tell_hidden
-from hubbub._handlers import NOTICE_TIME, checked_answer, is_awaitable, tell_late
+from hubbub._handlers import NOTICE_TIME, checked_answer, tell_late
 from hubbub.errors import ClientDisconnected, ConnectionClosed
 from hubbub.request import Request, Response
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag, Task
+    from hubbub.compression import Compression
     from hubbub.hub import Hub
     from hubbub.limits import Limits
 
@@ -64,12 +66,20 @@ class Application:
     service = "websocket"
     session_type = WebSocket
     #: The application chooses among what the client offers.
-    subprotocols: list[str] = []  # noqa: RUF012
+    subprotocols: tuple[str, ...] = ()
 
-    def __init__(self, hub: Hub, app: App, prefix: str, on_request: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        app: App,
+        prefix: str,
+        origins: tuple[str, ...] | None,
+        compression: Compression | None,
+        on_request: Callable[..., Any] | None,
+    ) -> None:
         self.path = prefix or None
-        self.origins = hub._origins
-        self.compression = hub._compression
+        self.origins = origins
+        self.compression = compression
         self.start = self._opened
         self.ended = _ignore
         self.decide = self._converse
