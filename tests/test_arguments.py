@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import pytest
 
-from hubbub import Headers, Hub, Limits, NotRunning, Room, WebSocket, limits
+from hubbub import Headers, Hub, Limits, NotRunning, Room, Session, limits
 from hubbub.limits import LIMITS
 from support.server import Serve, until
 
@@ -447,9 +447,9 @@ def public(cls: type) -> list[str]:
     return [name for name in dir(cls) if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("name", public(WebSocket))
-def test_everything_public_of_a_websocket_says_what_it_does(name: str) -> None:
-    doc = getattr(WebSocket, name).__doc__
+@pytest.mark.parametrize("name", public(Session))
+def test_everything_public_of_a_session_says_what_it_does(name: str) -> None:
+    doc = getattr(Session, name).__doc__
     assert doc
     assert doc.strip()[0].isupper() or doc.strip()[0] in "`("
 

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hubbub import ConnectionClosed, Hub, Limits, Request, Response, WebSocket
+from hubbub import ConnectionClosed, Hub, Limits, Request, Response, Session, WebSocket
 from support.push import Patron, browsing, listening, opened
 from support.server import Serve, Server, until
 
@@ -82,8 +82,9 @@ async def test_a_handler_serves_each_transport_alike(serve: Serve, transport: st
     ended: list[tuple[int | None, str]] = []
 
     @hub.comet("/push")
-    async def push(ws: WebSocket) -> None:
-        assert type(ws) is WebSocket
+    async def push(ws: Session) -> None:
+        assert type(ws) is Session
+        assert repr(ws) == f"<Session {ws.id} '/push' open>"
         ws.join("lobby")
         await ws.send(f"{ws.transport} {ws.path} {ws.remote_address is not None}")
         try:

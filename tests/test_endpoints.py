@@ -8,7 +8,7 @@ from typing import get_args
 import anyio
 import pytest
 
-from hubbub import Hub, WebSocket
+from hubbub import Hub, Session, WebSocket
 from hubbub._endpoints import Declared
 from support.client import Refused
 from support.server import Serve, until
@@ -204,6 +204,8 @@ async def test_a_session_says_what_it_is(serve: Serve) -> None:
         assert ws.request is ws.request
         assert ws.request.method == "GET"
         assert ws.request.headers["HOST"] == "test"
+        assert type(ws) is WebSocket
+        assert isinstance(ws, Session)
         assert repr(ws) == f"<WebSocket {ws.id} '/where' open>"
         await client.close(1001)
         await until(lambda: ws.closed)

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from hubbub import ConnectionClosed, EventStream, Hub, Limits, Request, Response, WebSocket
+from hubbub import ConnectionClosed, EventStream, Hub, Limits, Request, Response, Session, WebSocket
 from support.push import Event, browsing, listening
 from support.server import Serve, until
 
@@ -50,6 +50,8 @@ async def test_a_function_is_called_and_the_stream_stays_open(serve: Serve) -> N
             assert await client.data() == "welcome"
             [es] = seen
             assert type(es) is EventStream
+            assert isinstance(es, Session)
+            assert not isinstance(es, WebSocket)
             assert es.transport == "eventsource"
             assert repr(es).startswith("<EventStream")
             assert es in hub.room("lobby")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hubbub.compression import Compression
     from hubbub.hub import Hub
     from hubbub.limits import Limits
+    from hubbub.session import Session
 
 __all__ = ["Application", "ApplicationFailed", "check_app"]
 
@@ -235,7 +236,7 @@ class Application:
 
         pending.on_lost(settled)
 
-    def _opened(self, ws: WebSocket) -> None:
+    def _opened(self, ws: Session) -> None:
         ws._arrive()
         conversation = self._conversations.pop(ws.request)
         conversation.opened(ws)
@@ -276,7 +277,7 @@ class _Conversation:
         self._scope: dict[str, Any] = {}
         self._told_connect = False
         self._told_disconnect = False
-        self._ws: WebSocket | None = None
+        self._ws: Session | None = None
         self._settled: Flag = bridge.flag()
         self._denial: tuple[int, list[tuple[str, str]], bytearray] | None = None
         self.is_lost = False
@@ -292,7 +293,7 @@ class _Conversation:
 
     # ---- what the core tells
 
-    def opened(self, ws: WebSocket) -> None:
+    def opened(self, ws: Session) -> None:
         self._ws = ws
         self._scope["extensions"]["hubbub"]["websocket"] = ws
         self._settled.set()
@@ -498,5 +499,5 @@ def _is_disconnect(error: BaseException | None) -> bool:
     return False
 
 
-def _ignore(ws: WebSocket) -> None:
+def _ignore(ws: Session) -> None:
     pass

@@ -9,7 +9,6 @@ from typing import Any
 from hubbub._engineio import EngineIo
 from hubbub._folders import Folder
 from hubbub.compression import Compression
-from hubbub.websocket import WebSocket
 
 __all__ = [
     "CometEndpoint",
@@ -28,7 +27,7 @@ __all__ = [
 Handler = Callable[..., Any]
 
 #: Whether a client may enter the rooms that it asks for: all of them, none, or those of which the function says so.
-RoomRule = bool | Callable[[WebSocket, str], bool]
+RoomRule = bool | Callable[[Any, str], bool]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.eventstream import EventStream
 from hubbub.request import Request, Response
+from hubbub.session import Session
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def check_handler(what: str, handler: Handler, *parameters: str) -> None:
         raise TypeError(f"{what} is called with ({expected}); {_name(handler)} takes {signature}") from None
 
 
-def report(ws: WebSocket, error: BaseException, handler: str = "") -> None:
+def report(ws: Session, error: BaseException, handler: str = "") -> None:
     """A handler has raised: logs it with its traceback and closes the session with 1011.
 
     That its own client has gone is no error of the handler's: `ConnectionClosed` ends it quietly. Only ``on_close`` is
@@ -109,13 +110,13 @@ class Endpoint:
         self.service = "websocket"
         self.transports: tuple[str, ...] | None = None
         self.engineio: EngineIo | None = None
-        self.session_type: type[WebSocket] = WebSocket
+        self.session_type: type[Session] = Session
         self._rooms: RoomRule = False
         match declared:
             case WebSocketEndpoint():
                 handlers = declared.handlers
                 self.subprotocols, self.origins = declared.subprotocols, declared.origins
-                self.compression = declared.compression
+                self.compression, self.session_type = declared.compression, WebSocket
             case EventSourceEndpoint():
                 handlers, self.origins = declared.handlers, declared.origins
                 self.service, self.session_type = "events", EventStream
@@ -137,8 +138,8 @@ class Endpoint:
         self._handlers = (handlers.on_connection, handlers.on_message, handlers.on_close)
         self._on_request = on_request
         self._concurrency = handlers.concurrency
-        self._tasks: dict[WebSocket, Task] = {}
-        self._message_tasks: dict[WebSocket, MessageTasks] = {}
+        self._tasks: dict[Session, Task] = {}
+        self._message_tasks: dict[Session, MessageTasks] = {}
         self._bridge: Bridge | None = None
         self._request_timeout: float | None = None
         named = serve or handlers.on_message or handlers.on_connection or handlers.on_close
@@ -183,29 +184,29 @@ class Endpoint:
     def _entering(self, on_connection: Handler | None) -> Handler:
         """The handler, after the session has entered the rooms that its client asked for and may enter."""
 
-        def enter(ws: WebSocket) -> object:
+        def enter(ws: Session) -> object:
             self._enter(ws)
             return None if on_connection is None else on_connection(ws)
 
-        async def enter_and_wait(ws: WebSocket) -> None:
+        async def enter_and_wait(ws: Session) -> None:
             self._enter(ws)
             assert on_connection is not None
             await on_connection(ws)
 
         return enter if on_connection is None or not is_coroutine_function(on_connection) else enter_and_wait
 
-    def _enter(self, ws: WebSocket) -> None:
+    def _enter(self, ws: Session) -> None:
         for name in parse_qs(ws._opening.line()[3]).get("room", [])[:MAX_ROOMS]:
             if self._rooms is True or (callable(self._rooms) and self._rooms(ws, name)):
                 ws.join(name)
 
     # ---- coroutines
 
-    def _start(self, ws: WebSocket) -> None:
+    def _start(self, ws: Session) -> None:
         assert self._bridge is not None
         self._tasks[ws] = self._bridge.spawn(lambda: self._run(ws), self._name, ws)
 
-    async def _run(self, ws: WebSocket) -> None:
+    async def _run(self, ws: Session) -> None:
         ws._arrive()
         try:
             if self._serve is None:
@@ -225,7 +226,7 @@ class Endpoint:
         finally:
             self._tasks.pop(ws, None)
 
-    async def _run_handlers(self, ws: WebSocket) -> None:
+    async def _run_handlers(self, ws: Session) -> None:
         on_connection, on_message, on_close = self._handlers
         try:
             if on_connection is not None:
@@ -242,7 +243,7 @@ class Endpoint:
             report(ws, error)
         await self._tell_close(ws, on_close)
 
-    async def _tell_close(self, ws: WebSocket, on_close: Handler | None) -> None:
+    async def _tell_close(self, ws: Session, on_close: Handler | None) -> None:
         if on_close is not None:
             await ws.close()
             try:
@@ -252,14 +253,14 @@ class Endpoint:
                     raise
                 report(ws, error, "on_close")
 
-    async def _run_messages(self, ws: WebSocket, on_message: Handler) -> None:
+    async def _run_messages(self, ws: Session, on_message: Handler) -> None:
         if self._concurrency > 1:
             await self._run_concurrently(ws, on_message)
             return
         async for data in ws:
             await _call(on_message, ws, data)
 
-    async def _run_concurrently(self, ws: WebSocket, on_message: Handler) -> None:
+    async def _run_concurrently(self, ws: Session, on_message: Handler) -> None:
         assert self._bridge is not None
         tasks = self._message_tasks[ws] = MessageTasks(self._bridge, self._concurrency, self._name, ws)
 
@@ -281,12 +282,12 @@ class Endpoint:
             finally:
                 del self._message_tasks[ws]
 
-    def _ended(self, ws: WebSocket) -> None:
+    def _ended(self, ws: Session) -> None:
         if ws in self._tasks and (not ws._noticed or ws in self._message_tasks):
             assert self._bridge is not None
             self._bridge.call_later(NOTICE_TIME, lambda: self._give_up(ws))
 
-    def _give_up(self, ws: WebSocket) -> None:
+    def _give_up(self, ws: Session) -> None:
         """Cancels who has not noticed that the session has ended; others may take their time to clean up."""
         if ws in self._message_tasks:
             self._message_tasks[ws].give_up()
@@ -383,7 +384,7 @@ async def _call(handler: Handler, *args: object) -> None:
         await result
 
 
-def _ignore(ws: WebSocket, data: str | bytes) -> None:
+def _ignore(ws: Session, data: str | bytes) -> None:
     pass
 
 

@@ -35,6 +35,7 @@ from hubbub.eventstream import EventStream
 from hubbub.limits import Limits, OutboxPolicy
 from hubbub.request import Request, Response
 from hubbub.rooms import Audience, Room, Rooms, Sessions
+from hubbub.session import Session
 from hubbub.stats import Stats, readers
 from hubbub.websocket import WebSocket
 
@@ -409,7 +410,7 @@ class Hub:
         """The members of these rooms, for one broadcast that reaches each of them once."""
         return Audience(self, []).to(*rooms)
 
-    def skip(self, *sessions: WebSocket) -> Audience:
+    def skip(self, *sessions: Session) -> Audience:
         """Everyone but these sessions, for one broadcast. See `broadcast`."""
         return Audience(self, None).skip(*sessions)
 
@@ -417,7 +418,7 @@ class Hub:
         self,
         data: str | bytes | bytearray | memoryview,
         *,
-        skip: WebSocket | Sequence[WebSocket] = (),
+        skip: Session | Sequence[Session] = (),
         compress: bool = True,
         event: str | None = None,
     ) -> _core.Delivery:
@@ -425,7 +426,7 @@ class Hub:
 
         Clients of Socket.IO are none of them: they get events, by `hubbub.socketio.Server.emit`. See `Room.broadcast`.
         """
-        audience = self.skip(*([skip] if isinstance(skip, WebSocket) else skip))
+        audience = self.skip(*([skip] if isinstance(skip, Session) else skip))
         return audience.broadcast(data, compress=compress, event=event)
 
     def flush(self) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hubbub.socketio.admin import Watcher
     from hubbub.socketio.client import Client
     from hubbub.socketio.operators import SocketOperator
-    from hubbub.socketio.recovery import Session
+    from hubbub.socketio.recovery import PersistedSession
     from hubbub.socketio.server import Server
     from hubbub.socketio.socket import Plain
 
@@ -276,7 +276,7 @@ class Namespace(Emitter, NamespaceMethods):
                 return {"message": "internal error"}
         return None
 
-    def _connect(self, socket: Socket, client: Client, claim: Session | None) -> None:
+    def _connect(self, socket: Socket, client: Client, claim: PersistedSession | None) -> None:
         missed: list[Sequence[str | bytes]] = []
         # What is sent between the look at what was missed and the entry into the rooms would be neither.
         with self.server._undisturbed():

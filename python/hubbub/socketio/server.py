@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
     from hubbub._bridge import Bridge
     from hubbub.request import Request
+    from hubbub.session import Session
     from hubbub.socketio.adapter import Adapter
-    from hubbub.websocket import WebSocket
 
 __all__ = ["Server"]
 
@@ -197,7 +197,7 @@ class Server(NamespaceMethods):
         #: Somebody has taken the path for a namespace, and the log has said so.
         self._told_path = False
         self._parents: list[ParentNamespace] = []
-        self._clients: dict[WebSocket, Client] = {}
+        self._clients: dict[Session, Client] = {}
         self._thread: int | None = None
         #: What other threads send, until the event loop's does it.
         self._handed_over: deque[Callable[[], object]] = deque()
@@ -363,7 +363,7 @@ class Server(NamespaceMethods):
 
     # ---- how: from the hub
 
-    def _opened(self, ws: WebSocket) -> None:
+    def _opened(self, ws: Session) -> None:
         self._thread = threading.get_ident()
         client = self._clients[ws] = Client(self, ws)
         if self._admin is not None:
@@ -371,17 +371,17 @@ class Server(NamespaceMethods):
         self._unjoined.watch(client, self._bridge)
         self._tell(self.engine._heard("connection"), "connection", ws)
 
-    def _feeding(self) -> Callable[[WebSocket, str | bytes], None]:
+    def _feeding(self) -> Callable[[Session, str | bytes], None]:
         clients = self._clients
 
-        def feed(ws: WebSocket, data: str | bytes) -> None:
+        def feed(ws: Session, data: str | bytes) -> None:
             clients[ws].feed(data)
 
         # The log says so if the handlers of a batch take long together.
         feed.__qualname__ = f"the events of {self!r}"
         return feed
 
-    def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
+    def _ended(self, ws: Session, code: int, reason: str) -> None:
         client = self._clients.pop(ws, None)
         if client is not None:
             serving = self.hub._serving

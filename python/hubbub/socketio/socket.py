@@ -24,10 +24,10 @@ from hubbub.socketio.steps import Steps, begin
 
 if TYPE_CHECKING:
     from hubbub.request import Request
+    from hubbub.session import Session
     from hubbub.socketio.client import Client
     from hubbub.socketio.namespace import Namespace
-    from hubbub.socketio.recovery import Session
-    from hubbub.websocket import WebSocket
+    from hubbub.socketio.recovery import PersistedSession
 
 __all__ = ["Socket", "new_id"]
 
@@ -92,7 +92,7 @@ class Socket(Emitter, Broadcasting):
         self._middlewares: tuple[Handler, ...] = ()
         self._any: tuple[Handler, ...] = ()
         self._any_outgoing: tuple[Handler, ...] = ()
-        self._session: Session | None = None
+        self._session: PersistedSession | None = None
 
     # ---- what it is
 
@@ -129,7 +129,7 @@ class Socket(Emitter, Broadcasting):
         return self._handshake
 
     @property
-    def conn(self) -> WebSocket:
+    def conn(self) -> Session:
         """The session of the hub that carries it, and the client's other namespaces."""
         return self._client.ws
 
