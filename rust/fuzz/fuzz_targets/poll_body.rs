@@ -5,7 +5,8 @@
 use hubbub_proto::comet::{self, BodyError};
 use hubbub_proto::engineio::payload::{PayloadError, SEPARATOR};
 use hubbub_proto::engineio::{Action, Input, Packet, PacketError, Query, Stage, Transport, admit};
-use hubbub_proto::message::Kind;
+use hubbub_proto::message::{Kind, Payload};
+use hubbub_proto::session::{Dialect, Meaning, PostError, read_post, read_text};
 use libfuzzer_sys::fuzz_target;
 
 const MAX_PACKETS: usize = 20;
@@ -28,6 +29,7 @@ fuzz_target!(|data: &[u8]| {
         },
         Err(error) => panic!("no error of a whole body: {error}"),
     }
+    mean(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
     let packets: Vec<_> = text.split(char::from(SEPARATOR)).map(Packet::parse).collect();
     walk(&packets);
@@ -72,20 +74,46 @@ fn written(packet: &Result<comet::Packet<'_>, BodyError>, part: &[u8]) {
     assert_eq!(out, part);
 }
 
-/// The packets as if they came on one transport, the other, or both in turn.
-fn walk(packets: &[Result<Packet<'_>, PacketError>]) {
-    for pattern in 0..4_usize {
-        let (mut stage, _) = Stage::Polling.step(Input::CandidateOpened);
-        for (i, packet) in packets.iter().enumerate() {
-            let packet = packet.as_ref().map_err(|error| *error);
-            let is_candidate = pattern >> (i % 2) & 1 != 0;
-            let input = if is_candidate { Input::Candidate(packet) } else { Input::Packet(packet) };
-            let (next, action) = stage.step(input);
-            assert_eq!(action == Action::Switch, stage == Stage::Probing && next == Stage::WebSocket);
-            assert_eq!(matches!(action, Action::End(_)), stage != Stage::Closed && next == Stage::Closed);
-            assert!(!is_candidate || action != Action::Deliver, "a WebSocket speaks before it is the transport");
-            assert!(stage != Stage::WebSocket || matches!(next, Stage::WebSocket | Stage::Closed));
-            stage = next;
+/// What a client's packets mean: nothing of a body is taken that one bad packet voids, and only Engine.IO forbids pings.
+fn mean(data: &[u8]) {
+    for (dialect, max_payload) in [(Dialect::Comet, 30), (Dialect::EngineIo, 30), (Dialect::EngineIo, usize::MAX)] {
+        match read_post(dialect, data, max_payload) {
+            Ok(packets) => {
+                assert!(dialect == Dialect::Comet || data.len() <= max_payload);
+                assert_eq!(packets.len(), data.split(|byte| *byte == SEPARATOR).count());
+                for packet in packets {
+                    assert!(!matches!(packet, Meaning::Message(_, payload) if payload.as_slice().len() > max_payload));
+                }
+            }
+            Err(error) => assert_eq!(
+                error.failure(dialect).is_some(),
+                match error {
+                    PostError::BodyTooBig => false,
+                    PostError::Malformed(_) => dialect == Dialect::EngineIo,
+                    PostError::MessageTooBig => true,
+                }
+            ),
         }
+        let borrowed = read_text(dialect, Payload::Borrowed(data));
+        match (&borrowed, read_text(dialect, Payload::Owned(data.to_vec()))) {
+            (Meaning::Message(kind, a), Meaning::Message(other, b)) => {
+                assert_eq!((*kind, a.as_slice()), (other, b.as_slice()));
+            }
+            (borrowed, owned) => assert_eq!(*borrowed, owned),
+        }
+        let wants = data.first().is_some_and(|byte| (b'0'..=b'6').contains(byte));
+        let is_ping = dialect == Dialect::EngineIo && data.first() == Some(&b'2');
+        assert!(!wants || matches!(borrowed, Meaning::Fail(_)) == is_ping);
+    }
+}
+
+/// The packets as if they came on a WebSocket that is to carry the session.
+fn walk(packets: &[Result<Packet<'_>, PacketError>]) {
+    let (mut stage, _) = Stage::Polling.step(Input::CandidateOpened);
+    for packet in packets {
+        let (next, action) = stage.step(Input::Candidate(packet.as_ref().map_err(|error| *error)));
+        assert_eq!(action == Action::Switch, stage == Stage::Probing && next == Stage::WebSocket);
+        assert!(stage != Stage::WebSocket || next == Stage::WebSocket);
+        stage = next;
     }
 }

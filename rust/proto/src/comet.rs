@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::close::CloseCode;
 use crate::engineio::payload::{PayloadError, SEPARATOR};
-use crate::engineio::{PacketError, Sid};
+use crate::engineio::{self, PacketError, PacketType, Sid};
 use crate::message::Kind;
 
 /// How messages are carried.
@@ -213,22 +213,21 @@ pub fn packets(
 }
 
 fn packet(text: &str) -> Result<Packet<'_>, BodyError> {
-    let decode = |base64: &str| STANDARD.decode(base64).map_err(|_| BodyError::Packet(PacketError::Base64));
-    let mut chars = text.chars();
-    let (kind, data) = (chars.next().ok_or(BodyError::Packet(PacketError::Empty))?, chars.as_str());
+    if let Some(base64) = text.strip_prefix('t') {
+        let bytes = STANDARD.decode(base64).map_err(|_| BodyError::Packet(PacketError::Base64))?;
+        simdutf8::basic::from_utf8(&bytes).map_err(|_| BodyError::Payload(PayloadError::Utf8))?;
+        return Ok(Packet::Message(Kind::Text, Cow::Owned(bytes)));
+    }
+    let (kind, data) = match engineio::Packet::parse(text).map_err(BodyError::Packet)? {
+        engineio::Packet::Binary(bytes) => return Ok(Packet::Message(Kind::Binary, bytes)),
+        engineio::Packet::Text { kind, data } => (kind, data),
+    };
     Ok(match kind {
-        '4' => Packet::Message(Kind::Text, Cow::Borrowed(data.as_bytes())),
-        'b' => Packet::Message(Kind::Binary, Cow::Owned(decode(data)?)),
-        't' => {
-            let bytes = decode(data)?;
-            simdutf8::basic::from_utf8(&bytes).map_err(|_| BodyError::Payload(PayloadError::Utf8))?;
-            Packet::Message(Kind::Text, Cow::Owned(bytes))
-        }
-        '1' => read_close(data).ok_or(BodyError::Close)?,
-        '3' => Packet::Pong,
-        '2' => Packet::Ping,
-        '0' | '5' | '6' => Packet::Nothing,
-        _ => return Err(BodyError::Packet(PacketError::Type)),
+        PacketType::Message => Packet::Message(Kind::Text, Cow::Borrowed(data.as_bytes())),
+        PacketType::Close => read_close(data).ok_or(BodyError::Close)?,
+        PacketType::Pong => Packet::Pong,
+        PacketType::Ping => Packet::Ping,
+        PacketType::Open | PacketType::Upgrade | PacketType::Noop => Packet::Nothing,
     })
 }
 

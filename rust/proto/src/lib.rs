@@ -2,7 +2,9 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | [`session`] | sessions that outlive their connections: what their clients' packets mean |
 //! | [`socketio`] | packets of Socket.IO, which Engine.IO carries as messages |
+//! | [`comet`] | what is asked of an endpoint that any transport may carry |
 //! | [`engineio`] | packets of Engine.IO, over polling and WebSocket |
 //! | [`client`] | the client's end of a connection: a request as it is sent, and what answers it |
 //! | [`handshake`] | the opening handshake of WebSocket, both halves |
@@ -13,7 +15,6 @@
 //! | [`forwarded`] | what the proxies on a request's way have written into its head |
 //! | [`head`] | the head of an HTTP/1.1 request or response |
 //! | [`event_stream`] | events to the blocks of an event stream |
-//! | [`comet`] | what is asked of an endpoint that any transport may carry |
 //! | [`script`] | text for a script inside a page |
 //! | [`message`] | bytes to messages: frames, fragments, text, limits |
 //! | [`deflate`] | permessage-deflate: messages deflated and inflated |
@@ -46,6 +47,7 @@ pub mod message;
 pub mod proxy;
 pub mod response;
 pub mod script;
+pub mod session;
 pub mod socketio;
 pub mod utf8;
 mod violation;

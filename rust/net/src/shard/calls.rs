@@ -67,7 +67,7 @@ impl Shard {
             Wish::EngineIo { query, named, method } => {
                 let upgrade = opening.agreed.is_some();
                 let stage = named.as_ref().and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.stage));
-                match (admit(&query, &method, upgrade, stage.and_then(Stage::transport)), named) {
+                match (admit(&query, &method, upgrade, stage.map(Stage::transport)), named) {
                     (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest, handler),
                     (Ok(engineio::Request::Poll), Some(named)) if self.is_polled(named.id) => {
                         // The reference calls it an overlap: one of the two would miss what the other gets.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet;
-use hubbub_proto::engineio::{Packet, PacketType, Sid, open};
+use hubbub_proto::engineio::open;
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::message::{Kind, Payload};
 use hubbub_proto::response::{Connection, Framing};
+use hubbub_proto::session::{self, Meaning};
 
 use super::context::{Context, millis};
 use crate::broadcast::Broadcast;
@@ -83,11 +84,16 @@ impl Context {
         let mut json = Vec::new();
         match lasting.dialect {
             Dialect::Comet => {
-                comet::open(&mut json, &comet::Open { sid: &sid, recovered, ping_interval, ping_timeout, max_payload });
+                comet::open(
+                    &mut json,
+                    &comet::Open { sid: sid.as_str(), recovered, ping_interval, ping_timeout, max_payload },
+                );
             }
             Dialect::EngineIo => {
-                let Some(sid) = &Sid::new(&sid) else { return };
-                open::encode(&mut json, &open::Open { sid, may_upgrade, ping_interval, ping_timeout, max_payload });
+                open::encode(
+                    &mut json,
+                    &open::Open { sid: &sid, may_upgrade, ping_interval, ping_timeout, max_payload },
+                );
                 // The carrier has its own way to say that it is an open packet.
                 json.remove(0);
             }
@@ -235,46 +241,23 @@ impl Context {
     pub(super) fn heed_packet(
         &mut self,
         session: &mut Session,
-        mut payload: Payload<'_>,
+        text: Payload<'_>,
         handler: &mut impl Handler,
     ) -> Option<usize> {
-        // INVARIANT: the reader has seen to it that it is UTF-8.
-        let packet = std::str::from_utf8(payload.as_slice())
-            .map_err(|_| ())
-            .and_then(|text| Packet::parse(text).map_err(|_| ()));
-        let strict = session.lasting().is_some_and(|lasting| lasting.dialect == Dialect::EngineIo);
-        match packet {
-            Ok(Packet::Text { kind: PacketType::Message, .. }) => {
-                let payload = match &mut payload {
-                    Payload::Borrowed(bytes) => Payload::Borrowed(&bytes[1..]),
-                    Payload::Owned(bytes) => {
-                        bytes.remove(0);
-                        Payload::Owned(std::mem::take(bytes))
-                    }
-                };
+        let dialect = session.lasting().map_or(Dialect::Comet, |lasting| lasting.dialect);
+        match session::read_text(dialect, text) {
+            Meaning::Message(kind, payload) => {
                 let len = payload.as_slice().len();
-                handler.message(session.id, Kind::Text, payload);
+                handler.message(session.id, kind, payload);
                 return Some(len);
             }
-            Ok(Packet::Binary(bytes)) => {
-                // A client that has no binary frames, or does not want them.
-                let (len, payload) = (bytes.len(), Payload::Owned(bytes.into_owned()));
-                handler.message(session.id, Kind::Binary, payload);
-                return Some(len);
-            }
-            Ok(Packet::Text { kind: PacketType::Pong, .. }) => self.heed_heartbeat(session),
-            Ok(Packet::Text { kind: PacketType::Close, .. }) => {
-                self.heed_close(session, CloseCode::NORMAL, String::new(), handler);
-            }
-            Ok(Packet::Text { kind: PacketType::Ping, .. }) if strict => {
+            Meaning::Heartbeat => self.heed_heartbeat(session),
+            Meaning::Close { code, reason, .. } => self.heed_close(session, code, reason, handler),
+            Meaning::Fail(reason) => {
                 self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                self.fail(session, CloseCode::PROTOCOL_ERROR, reason, handler);
             }
-            Ok(_) => {}
-            Err(()) => {
-                self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "parse error", handler);
-            }
+            Meaning::Nothing => {}
         }
         None
     }

@@ -1,9 +1,8 @@
 //! Sessions by polls: what waits for the client goes out with its next GET, and a POST brings what it sends.
 
 use hubbub_proto::close::CloseCode;
-use hubbub_proto::comet::{self, Packet};
 use hubbub_proto::engineio::{ErrorCode, PacketType};
-use hubbub_proto::message::Payload;
+use hubbub_proto::session::{self, Meaning};
 
 use super::Shard;
 use super::calls::plain;
@@ -16,9 +15,6 @@ use crate::handler::Handler;
 use crate::id::SessionId;
 use crate::lasting::{Dialect, Lasting, Secret};
 use crate::session::{Phase, Session};
-
-/// The most packets in one POST.
-const MAX_PACKETS: usize = 4096;
 
 impl Shard {
     /// A poll has come for a session; its connection waits.
@@ -204,40 +200,24 @@ impl Shard {
         let (open, has_last_words) = (session.is_open(), session.has_last_words());
         let Some(lasting) = session.lasting() else { return };
         let (dialect, terms) = (lasting.dialect, lasting.terms);
-        let strict = dialect == Dialect::EngineIo;
         if !open {
             // A client of Engine.IO gives up at the first error, and would never fetch the last words.
-            return match strict && has_last_words {
+            return match dialect == Dialect::EngineIo && has_last_words {
                 true => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new(), handler),
                 false => self.say_unknown(connection, dialect, handler),
             };
         }
-        if strict && body.len() > terms.max_payload {
-            self.cx.counts.violations += 1;
-            self.say(connection, 413, "The body is larger than maxPayload.", handler);
-            return;
-        }
-        let packets: Result<Vec<_>, _> = comet::packets(body, MAX_PACKETS).and_then(Iterator::collect);
-        let packets = match packets {
+        let packets = match session::read_post(dialect, body, terms.max_payload) {
             Ok(packets) => packets,
             Err(error) => {
                 self.cx.counts.violations += 1;
-                if strict {
-                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "parse error", handler);
+                if let Some((code, reason)) = error.failure(dialect) {
+                    self.cx.fail(session, code, reason, handler);
                 }
-                self.say(connection, 400, &format!("Bad request: {error}."), handler);
+                self.say(connection, error.status(), &error.to_string(), handler);
                 return;
             }
         };
-        if packets
-            .iter()
-            .any(|packet| matches!(packet, Packet::Message(_, payload) if payload.len() > terms.max_payload))
-        {
-            self.cx.counts.violations += 1;
-            self.cx.fail(session, CloseCode::MESSAGE_TOO_BIG, "the message is too big", handler);
-            self.say(connection, 413, "The message is too big.", handler);
-            return;
-        }
         session.pinged = false;
         if let Some(lasting) = session.lasting_mut() {
             lasting.has_spoken = true;
@@ -250,35 +230,35 @@ impl Shard {
         let (mut messages, mut bytes) = (0, 0);
         for packet in packets {
             match packet {
-                Packet::Message(kind, payload) => {
+                Meaning::Message(kind, payload) => {
                     messages += 1;
-                    bytes += payload.len();
-                    handler.message(id, kind, Payload::Borrowed(&payload));
+                    bytes += payload.as_slice().len();
+                    handler.message(id, kind, payload);
                 }
-                Packet::Close { code, reason } => {
-                    if strict {
-                        if let Some(lasting) = session.lasting_mut() {
-                            lasting.forfeited = true;
-                        }
-                        let received = Some((code, reason));
-                        session.rare.get_or_insert_default().farewell.received = received;
-                        self.cx.tell_closed(session, None, handler);
-                        self.cx.linger(session);
-                        if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
-                            self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
-                        }
-                    } else {
-                        self.cx.heed_close(session, code, reason, handler);
+                Meaning::Close { code, reason, forfeits: true } => {
+                    if let Some(lasting) = session.lasting_mut() {
+                        lasting.forfeited = true;
+                    }
+                    let received = Some((code, reason));
+                    session.rare.get_or_insert_default().farewell.received = received;
+                    self.cx.tell_closed(session, None, handler);
+                    self.cx.linger(session);
+                    if session.lasting().is_some_and(|lasting| lasting.poll.is_some()) {
+                        self.cx.signal(session, |_, out| out.push(PacketType::Noop as u8));
                     }
                     break;
                 }
-                Packet::Ping if strict => {
-                    self.cx.counts.violations += 1;
-                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "transport error", handler);
+                Meaning::Close { code, reason, .. } => {
+                    self.cx.heed_close(session, code, reason, handler);
                     break;
                 }
-                Packet::Pong => self.cx.heed_heartbeat(session),
-                Packet::Ping | Packet::Nothing => {}
+                Meaning::Fail(reason) => {
+                    self.cx.counts.violations += 1;
+                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, reason, handler);
+                    break;
+                }
+                Meaning::Heartbeat => self.cx.heed_heartbeat(session),
+                Meaning::Nothing => {}
             }
         }
         self.cx.note_received(session, messages, bytes);

@@ -8,7 +8,7 @@
 //! | [`error_code`] | the six ways to refuse it |
 //! | [`sid`] | the id of a session |
 //! | [`open`] | the first packet, which tells the client its session |
-//! | [`upgrade`] | what each packet means while a session is on polling, is being upgraded, or is on a WebSocket |
+//! | [`upgrade`] | the way of a session from polling to a WebSocket |
 
 pub mod error_code;
 pub mod open;
@@ -21,5 +21,5 @@ pub mod upgrade;
 pub use error_code::ErrorCode;
 pub use packet::{Packet, PacketError, PacketType};
 pub use query::{Query, Request, Transport, admit};
-pub use sid::Sid;
+pub use sid::{Secret, Sid};
 pub use upgrade::{Action, Input, Stage};

@@ -109,26 +109,10 @@ impl Build for () {
     fn placeholder(&mut self, _: (), _: u32) {}
 }
 
-/// Where the placeholders stand in a text that is one JSON value, in order; there are `attachments` to stand for. It is
-/// nested at most [`DEFAULT_DEPTH`] deep.
+/// One pass through a JSON text.
 ///
 /// An object is a placeholder if its `_placeholder` is `true`. Two may stand for the same attachment, and an attachment
 /// may go without, as in the reference.
-///
-/// # Errors
-/// Not JSON; a placeholder with other keys, without `num`, or with one that is no attachment's number in plain digits.
-pub fn placeholders(json: &str, attachments: u32) -> Result<Vec<Placeholder>, PacketError> {
-    if u32::try_from(json.len()).is_err() {
-        return Err(PacketError::TooBig);
-    }
-    let mut nothing = ();
-    let mut walk = Walk::new(json, attachments, DEFAULT_DEPTH, &mut nothing);
-    let peek = walk.peek()?;
-    walk.value(peek, 1)?;
-    walk.finish()
-}
-
-/// One pass through a JSON text.
 pub(super) struct Walk<'j, 'b, B> {
     text: &'j str,
     json: Jiter<'j>,

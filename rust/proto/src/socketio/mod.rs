@@ -13,7 +13,6 @@
 //! | [`packet`] | one packet, parsed and encoded |
 //! | [`json`] | its JSON: checked, cut into arguments, searched for attachments |
 //! | [`msgpack`] | packets of the other parser: MessagePack instead of text and attachments |
-//! | [`offence`] | what a client may do wrong beyond that, and what it costs |
 //!
 //! ```
 //! use hubbub_proto::socketio::{Header, Kind, Limits, Name, Packet, packet};
@@ -34,13 +33,11 @@ pub mod assembler;
 mod error;
 pub mod json;
 pub mod msgpack;
-pub mod offence;
 pub mod packet;
 
 pub use assembler::{Assembled, Assembler, Progress};
 pub use error::PacketError;
 pub use json::Placeholder;
-pub use offence::{Consequence, Offence};
 pub use packet::{Header, Kind, Name, Packet};
 
 /// What one packet may hold.

@@ -7,7 +7,6 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, BodyError};
 use hubbub_proto::engineio::packet::{self, PROBE_ANSWER};
 use hubbub_proto::engineio::payload::{PayloadError, SEPARATOR};
-use hubbub_proto::engineio::upgrade::End;
 use hubbub_proto::engineio::{
     Action, ErrorCode, Input, Packet, PacketError, PacketType, Query, Request, Sid, Stage, Transport, admit, open,
 };
@@ -19,10 +18,6 @@ const SID: &str = "wZX3oN0bSVIhsaknAAAI";
 
 fn sid() -> Sid {
     Sid::new(SID).expect("an id")
-}
-
-fn message(data: &str) -> Packet<'_> {
-    Packet::text(PacketType::Message, data)
 }
 
 fn read(body: &[u8]) -> Result<Vec<Result<comet::Packet<'_>, BodyError>>, BodyError> {
@@ -322,70 +317,21 @@ fn walk(mut stage: Stage, inputs: &[Input<'_, '_>]) -> (Vec<Action>, Stage) {
     (actions, stage)
 }
 
-const ON_POLLING: [Stage; 3] = [Stage::Polling, Stage::Offered, Stage::Probing];
-
-#[test]
-fn what_packets_mean_on_the_transport_in_use() {
-    let table = [
-        ("0{}", Action::Nothing),
-        ("1", Action::End(End::Closed)),
-        ("2", Action::End(End::HeartbeatDirection)),
-        ("2probe", Action::End(End::HeartbeatDirection)),
-        ("3", Action::Heartbeat),
-        ("3probe", Action::Heartbeat),
-        ("4hello", Action::Deliver),
-        ("5", Action::Nothing),
-        ("6", Action::Nothing),
-    ];
-    for stage in [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket] {
-        for (text, action) in table {
-            let packet = Packet::parse(text).unwrap();
-            let after = if matches!(action, Action::End(_)) { Stage::Closed } else { stage };
-            assert_eq!(stage.step(Input::Packet(Ok(&packet))), (after, action), "{stage:?} {text}");
-        }
-        let bytes = Packet::Binary((&[1_u8][..]).into());
-        assert_eq!(stage.step(Input::Packet(Ok(&bytes))), (stage, Action::Deliver));
-        let end = Action::End(End::Malformed(PacketError::Type));
-        assert_eq!(stage.step(Input::Packet(Err(PacketError::Type))), (Stage::Closed, end));
-    }
-}
-
 #[test]
 fn an_upgrade_that_succeeds() {
-    let (probe, upgrade, hello) = (Packet::parse("2probe").unwrap(), Packet::parse("5").unwrap(), message("hello"));
+    let (probe, upgrade) = (Packet::parse("2probe").unwrap(), Packet::parse("5").unwrap());
     let (actions, stage) = walk(
         Stage::Polling,
         &[
-            Input::Poll,
             Input::CandidateOpened,
-            Input::Poll,
             Input::Candidate(Ok(&probe)),
-            Input::Poll,
-            Input::Packet(Ok(&hello)),
             Input::Candidate(Ok(&probe)),
             Input::Candidate(Ok(&upgrade)),
-            Input::Packet(Ok(&hello)),
-            Input::Poll,
             Input::CandidateGone,
         ],
     );
-    assert_eq!(
-        actions,
-        [
-            Action::HoldPoll,
-            Action::AdmitCandidate,
-            Action::HoldPoll,
-            Action::AnswerProbe,
-            Action::ReleasePoll,
-            Action::Deliver,
-            Action::AnswerProbe,
-            Action::Switch,
-            Action::Deliver,
-            Action::RefusePoll,
-            Action::Nothing,
-        ]
-    );
-    assert_eq!(stage, Stage::WebSocket);
+    let expected = [Action::AdmitCandidate, Action::AnswerProbe, Action::AnswerProbe, Action::Switch, Action::Nothing];
+    assert_eq!((&actions[..], stage), (&expected[..], Stage::WebSocket));
     assert_eq!(Packet::parse(PROBE_ANSWER), Ok(Packet::text(PacketType::Pong, "probe")));
 }
 
@@ -415,51 +361,40 @@ fn anything_else_on_the_new_websocket_leaves_the_session_on_polling() {
             Input::CandidateOpened,
             Input::Candidate(Ok(&probe)),
             Input::CandidateGone,
-            Input::Poll,
         ],
     );
-    assert_eq!(actions[2..], [Action::AdmitCandidate, Action::AnswerProbe, Action::DropCandidate, Action::HoldPoll]);
+    assert_eq!(actions[2..], [Action::AdmitCandidate, Action::AnswerProbe, Action::DropCandidate]);
     assert_eq!(stage, Stage::Polling);
 }
 
 #[test]
 fn one_upgrade_at_a_time_and_none_after_it() {
-    for stage in [Stage::Offered, Stage::Probing, Stage::WebSocket, Stage::Closed] {
+    for stage in [Stage::Offered, Stage::Probing, Stage::WebSocket] {
         assert_eq!(stage.step(Input::CandidateOpened), (stage, Action::DropCandidate), "{stage:?}");
     }
     let upgrade = Packet::parse("5").unwrap();
-    for stage in [Stage::Polling, Stage::WebSocket, Stage::Closed] {
+    for stage in [Stage::Polling, Stage::WebSocket] {
         assert_eq!(stage.step(Input::Candidate(Ok(&upgrade))), (stage, Action::DropCandidate), "{stage:?}");
     }
 }
 
 #[test]
-fn row_35_pongs_change_nothing_however_many_come() {
-    let pong = Packet::parse("3").unwrap();
-    for stage in [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket] {
-        let (actions, after) = walk(stage, &[Input::Packet(Ok(&pong)); 1000]);
-        assert_eq!((after, actions.iter().all(|action| *action == Action::Heartbeat)), (stage, true));
-    }
+fn requests_name_polling_until_the_upgrade_and_only_a_probe_holds_output() {
+    let stages = [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket];
+    let transports = [Transport::Polling, Transport::Polling, Transport::Polling, Transport::WebSocket];
+    assert_eq!(stages.map(Stage::transport), transports);
+    assert_eq!(stages.map(Stage::holds_output), [false, false, true, false]);
 }
 
 #[test]
-fn whoever_comes_too_late_is_told() {
-    let packet = message("hello");
-    let table = [
-        (Input::Packet(Ok(&packet)), Action::Nothing),
-        (Input::Packet(Err(PacketError::Type)), Action::Nothing),
-        (Input::Poll, Action::RefusePoll),
-        (Input::CandidateOpened, Action::DropCandidate),
-        (Input::Candidate(Ok(&packet)), Action::DropCandidate),
-        (Input::CandidateGone, Action::Nothing),
-    ];
-    for (input, action) in table {
-        assert_eq!(Stage::Closed.step(input), (Stage::Closed, action), "{input:?}");
+fn an_id_of_this_servers_is_read_as_it_was_made_and_no_other_is() {
+    let secret = *b"0123456789abcdef";
+    let sid = Sid::of(77 << 40 | 5, &secret);
+    assert_eq!((sid.read(), sid.as_str().len()), (Some((77 << 40 | 5, secret)), 32));
+    assert_eq!(Sid::new(sid.as_str()), Some(sid));
+    for other in ["abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyz01234"] {
+        assert_eq!(Sid::new(other).unwrap().read(), None, "{other}");
     }
-    assert_eq!(Stage::Closed.transport(), None);
-    assert_eq!(Stage::WebSocket.transport(), Some(Transport::WebSocket));
-    assert!(ON_POLLING.iter().all(|stage| stage.transport() == Some(Transport::Polling)));
-    assert_eq!(ON_POLLING.map(Stage::holds_output), [false, false, true]);
 }
 
 proptest! {

@@ -17,6 +17,7 @@ mod properties;
 mod proxy;
 mod replay;
 mod response;
+mod session;
 mod socketio;
 mod transcripts;
 mod utf8;

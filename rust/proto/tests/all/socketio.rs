@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hubbub_proto::socketio::json::{DEFAULT_DEPTH, MAX_DEPTH, MAX_NUMBER_BYTES, placeholders};
+use hubbub_proto::socketio::json::{DEFAULT_DEPTH, MAX_DEPTH, MAX_NUMBER_BYTES};
 use hubbub_proto::socketio::packet::{RESERVED_EVENTS, encode, encode_placeholder};
 use hubbub_proto::socketio::{
-    Assembled, Assembler, Consequence, Header, Kind, Limits, Name, Offence, Packet, PacketError, Placeholder, Progress,
+    Assembled, Assembler, Header, Kind, Limits, Name, Packet, PacketError, Placeholder, Progress,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -150,7 +150,6 @@ fn row_32_placeholders_with_another_number_than_an_attachments_are_refused() {
     ];
     for json in others {
         assert_eq!(error(&format!(r#"51-["a",{json}]"#)), Some(PacketError::Placeholder), "{json}");
-        assert_eq!(placeholders(json, 1), Err(PacketError::Placeholder), "{json}");
     }
 }
 
@@ -177,7 +176,6 @@ fn placeholders_are_found_wherever_they_stand() {
         packet.placeholders().iter().map(|each| (&packet.json()[each.range.clone()], each.num)).collect();
     let first = r#"{"_placeholder":true,"num":2}"#;
     assert_eq!(found, [(first, 2), (r#"{"num" : 0 , "_placeholder" : true}"#, 0), (first, 2)]);
-    assert_eq!(placeholders(packet.json(), 3).unwrap(), packet.placeholders());
 
     // Objects of the application, not placeholders.
     for json in [
@@ -188,13 +186,13 @@ fn placeholders_are_found_wherever_they_stand() {
         r#"{"_Placeholder":true,"num":9}"#,
         r#"{"_placeholder":{},"num":9}"#,
     ] {
-        assert_eq!(placeholders(json, 1), Ok(vec![]), "{json}");
+        let packet = format!(r#"51-["a",{json}]"#);
+        assert_eq!(parse(&packet).unwrap().placeholders(), [], "{json}");
     }
-    let escaped = r#"{"\u005fplaceholder":true,"n\u0075m":0}"#;
-    assert_eq!(placeholders(escaped, 1), Ok(vec![Placeholder { range: 0..escaped.len(), num: 0 }]));
+    let escaped = parse(r#"51-["a",{"\u005fplaceholder":true,"n\u0075m":0}]"#).unwrap();
+    assert_eq!(escaped.placeholders(), [Placeholder { range: 5..escaped.json().len() - 1, num: 0 }]);
     // In a packet without attachments nothing is one.
     assert!(parse(r#"2["a",{"_placeholder":true,"num":"x"}]"#).unwrap().placeholders().is_empty());
-    assert_eq!(placeholders(r#"{"_placeholder":true,"num":"x"}"#, 0), Ok(vec![]));
 }
 
 #[test]
@@ -368,35 +366,6 @@ fn many_arguments_and_long_namespaces_are_refused() {
     assert_eq!(error(&ack(257)), Some(PacketError::TooManyArguments));
     assert_eq!(error(&format!("0/{},", "a".repeat(4095))), None);
     assert_eq!(error(&format!("0/{},", "a".repeat(4096))), Some(PacketError::NamespaceTooLong));
-}
-
-#[test]
-fn what_costs_the_connection_and_what_the_namespace() {
-    use Consequence::{CloseConnection, Nothing, RefuseNamespace};
-    let table = [
-        (Offence::from(PacketError::Json), CloseConnection),
-        (Offence::from(PacketError::AttachmentExpected), CloseConnection),
-        (Offence::NotConnected, CloseConnection),
-        (Offence::AlreadyConnected, CloseConnection),
-        (Offence::ConnectError, CloseConnection),
-        (Offence::ConnectTimeout, CloseConnection),
-        (Offence::UnknownNamespace, RefuseNamespace),
-        (Offence::Refused, RefuseNamespace),
-        (Offence::UnknownAck, Nothing),
-    ];
-    for (offence, consequence) in table {
-        assert_eq!(offence.consequence(), consequence, "{offence}");
-    }
-    for kind in [Kind::Connect, Kind::Disconnect, Kind::Event, Kind::Ack, Kind::ConnectError] {
-        let (outside, inside) = (Offence::of(kind, false), Offence::of(kind, true));
-        match kind {
-            Kind::Connect => assert_eq!((outside, inside), (None, Some(Offence::AlreadyConnected))),
-            Kind::ConnectError => {
-                assert_eq!((outside, inside), (Some(Offence::ConnectError), Some(Offence::ConnectError)))
-            }
-            _ => assert_eq!((outside, inside), (Some(Offence::NotConnected), None)),
-        }
-    }
 }
 
 // ---- beside the reference's parser: data/socketio.json, made by tests/clients/node/parser-transcripts.js
@@ -619,8 +588,8 @@ proptest! {
 
     #[test]
     fn json_is_what_serde_json_takes_for_json(text in r#"[\[\]{}",:0-9eE+.\-\\utrfalsn dD]{0,24}"#) {
-        let expected = serde_json::from_str::<Value>(&text).is_ok();
-        prop_assert_eq!(placeholders(&text, 0).is_ok(), expected, "{}", text);
+        let expected = serde_json::from_str::<Vec<Value>>(&format!("[{text}]")).is_ok();
+        prop_assert_eq!(parse(&format!("30[{text}]")).is_ok(), expected, "{}", text);
     }
 
     #[test]
