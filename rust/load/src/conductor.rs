@@ -5,34 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::board::{Board, Stage};
+use crate::distribution::Latency;
 use crate::error::Error;
 use crate::meter::Meter;
-use crate::report::{Latency, Point, Resident};
+use crate::record::{Point, Record, Resident};
 use crate::scenario::{Mode, Pace, Scenario};
 use crate::snapshot::Snapshot;
 use crate::tally::Tally;
-
-/// All that is known of a run so far.
-pub(crate) struct Record {
-    pub(crate) series: Vec<Point>,
-    /// The measured window.
-    pub(crate) window: Tally,
-    /// The whole run.
-    pub(crate) total: Tally,
-    /// How long the window was, and the CPU time in it.
-    pub(crate) lasted: Duration,
-    pub(crate) server_cpu: Option<Duration>,
-    /// CPU time of each thread in the window.
-    pub(crate) threads_cpu: Vec<Duration>,
-    pub(crate) resident: Option<Resident>,
-    /// Connections that were open when all was well.
-    pub(crate) connected: usize,
-    /// Seconds until all connections were open.
-    pub(crate) connecting: f64,
-    /// Seconds that each storm took.
-    pub(crate) storms: Vec<f64>,
-    pub(crate) stopped: bool,
-}
 
 /// What ends a run before its time.
 enum Cut {

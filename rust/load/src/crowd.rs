@@ -10,10 +10,12 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 
+use crate::arrived::{Arrived, Parting};
+use crate::desk::{Bytes, Desk, Event};
 use crate::door::{Door, Opening};
 use crate::error::Error;
-use crate::inbound::{Arrived, Parting, Reading};
-use crate::link::{self, Bytes, Desk, Failure, Link};
+use crate::inbound::Reading;
+use crate::link::{Failure, Link};
 use crate::script::{Foreign, Script};
 use crate::stamp::Stamp;
 
@@ -146,10 +148,8 @@ impl Crowd {
         let timed = alarm.is_some().then_some(*epoch);
         for event in &self.events {
             let place = event.token().0 & !POST;
-            let happened = link::Event {
-                is_post: event.token().0 & POST != 0,
-                closed: event.is_read_closed() || event.is_error(),
-            };
+            let happened =
+                Event { is_post: event.token().0 & POST != 0, closed: event.is_read_closed() || event.is_error() };
             let mut desk = Desk { buffer, script, reading, bytes };
             // The waker and the alarm have done their work by waking us.
             let Some(link) = links.get_mut(place) else { continue };

@@ -5,6 +5,7 @@ use hubbub_proto::Role;
 use hubbub_proto::deflate::{Inflater, MAX_WINDOW_BITS, Params};
 use hubbub_proto::frame::{self, Header, Opcode};
 
+use crate::arrived::{Arrived, Parting};
 use crate::faults::{Fault, Faults};
 use crate::script::{Foreign, KEY, Script};
 use crate::stamp::{self, Stamp};
@@ -88,28 +89,6 @@ struct Frame {
     opcode: Opcode,
     fin: bool,
     left: u64,
-}
-
-/// What a piece of input completed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Arrived {
-    /// Messages of the script.
-    pub(crate) messages: u64,
-    /// Roll calls.
-    pub(crate) roll_calls: u64,
-}
-
-/// Why nothing more is to be expected from the peer.
-#[derive(Clone, Debug)]
-pub(crate) enum Parting {
-    /// It broke the protocol.
-    Protocol(String),
-    /// It sent a close frame, with this code if it has one.
-    Closed(Option<u16>),
-    /// It ended the session of Socket.IO, in this way.
-    Left(String),
-    /// The TCP connection ended.
-    Lost(String),
 }
 
 /// Content is compared in every message up to this size, and in one of `SAMPLE` of the larger ones.
@@ -418,26 +397,4 @@ fn follows(whole: &[u8], offset: u64, piece: &[u8]) -> bool {
         .and_then(|offset| whole.get(offset..))
         .and_then(|from| from.get(..piece.len()))
         .is_some_and(|expected| expected == piece)
-}
-
-impl Parting {
-    /// The kind under which it is counted.
-    pub(crate) fn fault(&self) -> Fault {
-        match self {
-            Parting::Protocol(_) => Fault::Protocol,
-            Parting::Closed(_) | Parting::Left(_) => Fault::ClosedByServer,
-            Parting::Lost(_) => Fault::ConnectionLost,
-        }
-    }
-}
-
-impl std::fmt::Display for Parting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Parting::Protocol(why) => write!(f, "it broke the protocol ({why})"),
-            Parting::Closed(Some(code)) => write!(f, "it sent a close frame with code {code}"),
-            Parting::Closed(None) => f.write_str("it sent a close frame without a code"),
-            Parting::Left(how) | Parting::Lost(how) => f.write_str(how),
-        }
-    }
 }

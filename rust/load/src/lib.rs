@@ -34,17 +34,22 @@
 //! | `board`, `tally` | what the threads share, what one has counted |
 //! | `schedule` | when the messages of an open loop are due |
 //! | `crowd`, `link`, `inbound`, `outbound`, `wire` | the connections, one of them, its halves, its bytes |
+//! | `desk`, `arrived` | what the connections of a thread share, what has come on one |
 //! | `talk`, `polling` | Socket.IO: what its packets mean; the carrier that is no WebSocket |
 //! | `door`, `handshake`, `target` | where connections come from, what they ask, the URL |
 //! | `script`, `stamp` | what is said |
 //! | `meter` | the server's CPU time and memory |
+//! | `record`, `distribution` | what is known of a run, latencies as they are reported |
 //! | `scenario`, `report`, `snapshot`, `faults`, `error` | what goes in and what comes out |
 
+mod arrived;
 mod board;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod conductor;
 mod crowd;
+mod desk;
+mod distribution;
 mod door;
 mod error;
 mod faults;
@@ -56,6 +61,7 @@ mod meter;
 mod outbound;
 mod play;
 mod polling;
+mod record;
 mod report;
 mod run;
 mod scenario;
@@ -71,8 +77,10 @@ mod wire;
 mod worker;
 
 pub use board::Stage;
+pub use distribution::{Bar, Latency, Percentile};
 pub use error::Error;
-pub use report::{Bar, Latency, Memory, Percentile, Point, Report, Totals};
+pub use record::Point;
+pub use report::{Memory, Report, Totals};
 pub use run::{Run, run};
 pub use scenario::{Asked, Messages, Mode, Pace, Protocol, Scenario, Timing, Transport};
 pub use snapshot::Snapshot;

@@ -8,10 +8,12 @@ use hubbub_proto::frame::{self, Opcode};
 use hubbub_proto::head::Scanner;
 use mio::net::TcpStream;
 
+use crate::arrived::{Arrived, Parting};
+use crate::desk::{Bytes, Desk, Event};
 use crate::door::{Door, Opening};
 use crate::error::Error;
 use crate::handshake::{Answered, Handshake};
-use crate::inbound::{Arrived, Inbound, Parting, Reading};
+use crate::inbound::{Inbound, Reading};
 use crate::outbound::Outbound;
 use crate::polling::Polling;
 use crate::script::{KEY, Script};
@@ -37,30 +39,6 @@ pub(crate) struct Sent {
     /// When it was to be sent.
     pub(crate) due: u64,
     /// When its last byte was written.
-    pub(crate) written: u64,
-}
-
-/// What the poll has said of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Event {
-    /// It is that of the POSTs.
-    pub(crate) is_post: bool,
-    /// The peer has ended its half.
-    pub(crate) closed: bool,
-}
-
-/// What the connections of a thread share while one of them is served.
-pub(crate) struct Desk<'d> {
-    pub(crate) buffer: &'d mut [u8],
-    pub(crate) script: &'d Script,
-    pub(crate) reading: &'d mut Reading,
-    pub(crate) bytes: &'d mut Bytes,
-}
-
-/// Bytes of the WebSocket stream (long polling: of HTTP), as they are before TLS.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bytes {
-    pub(crate) read: u64,
     pub(crate) written: u64,
 }
 

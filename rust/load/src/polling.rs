@@ -8,9 +8,10 @@ use hubbub_proto::client::{Arrival, Reader, write_request};
 use hubbub_proto::engineio::payload::SEPARATOR;
 use hubbub_proto::head::Body;
 
+use crate::arrived::{Arrived, Parting};
+use crate::desk::{Bytes, Desk, Event};
 use crate::error::Error;
-use crate::inbound::{Arrived, Parting, Reading};
-use crate::link::{Bytes, Desk, Event};
+use crate::inbound::Reading;
 use crate::scenario::Asked;
 use crate::script::Script;
 use crate::talk::{self, Talk};

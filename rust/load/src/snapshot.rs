@@ -6,7 +6,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::board::Stage;
-use crate::report::{Latency, Point};
+use crate::distribution::Latency;
+use crate::record::Point;
 
 /// A look at a run that is under way.
 #[derive(Clone, Debug, Serialize)]

@@ -7,8 +7,8 @@ use hubbub_proto::engineio::PacketType;
 use hubbub_proto::socketio::{Kind, Limits, Name, Packet};
 use serde::Deserialize;
 
+use crate::arrived::{Arrived, Parting};
 use crate::faults::{Fault, Faults};
-use crate::inbound::{Arrived, Parting};
 use crate::script::{Foreign, Script};
 use crate::stamp::{self, Stamp};
 

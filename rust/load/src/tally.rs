@@ -5,9 +5,9 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::desk::Bytes;
 use crate::error::Error;
 use crate::faults::Faults;
-use crate::link::Bytes;
 
 /// Counts of one thread.
 #[derive(Clone, Debug)]

@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::arrived::{Arrived, Parting};
 use crate::board::{Board, Order, Stage};
 use crate::crowd::Crowd;
 use crate::door::Opening;
 use crate::error::Error;
-use crate::inbound::{Arrived, Parting};
 use crate::link::Link;
 use crate::script::Script;
 use crate::stamp::Stamp;

@@ -10,15 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
 
-use crate::broadcast::Broadcast;
-use crate::compression::Form;
-use crate::exchange::{Piece, Reply};
+use crate::http::exchange::{Piece, Reply};
 use crate::id::SessionId;
 use crate::io::peer::Peer;
 use crate::io::socket::Socket;
 use crate::io::stream::Stream;
 use crate::places::Household;
-use crate::space::Space;
+use crate::pubsub::broadcast::Broadcast;
+use crate::pubsub::space::Space;
+use crate::session::compression::Form;
 
 /// Something for a shard to do. For a session that has ended, every command does nothing.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum Command {
     /// Send a message to many.
     Broadcast(Arc<Broadcast>),
     /// The user is just getting to know the session: broadcasts to everyone are held for it. Of use where the
-    /// [handler introduces](crate::Handler::introduces).
+    /// [user introduces sessions](crate::Settings::introduces).
     Arrive(SessionId),
     /// The user knows the session: from now on it gets what is broadcast to everyone, after what was held for it.
     Introduce(SessionId),

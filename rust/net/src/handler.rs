@@ -8,9 +8,9 @@ use hubbub_proto::close::CloseCode;
 use hubbub_proto::message::{Kind, Payload};
 use thin_vec::ThinVec;
 
-use crate::broadcast::Delivery;
 use crate::id::SessionId;
-use crate::link::Link;
+use crate::pubsub::broadcast::Delivery;
+use crate::session::link::Link;
 
 /// What a client is told whose request the user has not decided about in time.
 pub(crate) const UNDECIDED: &str = "The server could not decide in time.";
@@ -161,10 +161,6 @@ pub trait Handler {
     fn notice(&mut self, notice: Notice);
     /// The shard has no session any more and will do nothing further.
     fn stopped(&mut self);
-    /// A session gets what is broadcast to everyone only from `Command::Introduce` on, not from `open` on.
-    fn introduces(&self) -> bool {
-        false
-    }
     /// Enough was collected for now: the shard reads no further socket in this turn.
     fn is_full(&self) -> bool {
         false

@@ -3,24 +3,16 @@
 //! | module | what it knows |
 //! |---|---|
 //! | [`server`](Server) | opens the listeners, makes the shards, holds what they share |
-//! | [`shard`](Shard) | one reactor: a poll, its sockets, their timers, its part of every room |
-//! | `session` | one connection, and the table of them |
-//! | `rooms`, [`directory`](Directory), [`space`](Space) | who is in which room: on one shard, and for everyone |
-//! | [`broadcast`](Broadcast) | one message for many |
-//! | [`carrier`](Carrier) | what carries a session, and how a message is written for it |
-//! | `lasting` | what a session has that outlives its connections |
-//! | `history`, [`position`](Stamp) | what was last said in rooms that remember, and where |
-//! | [`compression`](Compression) | permessage-deflate: who compresses how, and the streams that do it |
-//! | [`exchange`](Reply) | one HTTP request and the response to it |
-//! | `request_line` | what the access log says of a request |
-//! | [`command`](Command) | what others ask of a shard |
-//! | [`link`](Link) | the few numbers that both sides of a session share |
-//! | [`handler`](Handler) | what a shard tells its user |
-//! | `places`, [`rate`](Rate) | connections from one address, and so many things in a second |
-//! | [`figures`](Figures) | what the server knows about itself, and its text for Prometheus |
-//! | [`files`](Folder) | folders whose files are served |
+//! | [`reactor`](Shard) | one shard: a poll, its sockets, their timers, its part of every room; the only caller of the handler |
+//! | `effect` | what a shard's parts have to tell the handler |
+//! | `session` | sessions and connections: their state, what carries them, what outlives their connections, compression |
+//! | `http` | one request and the response to it; folders whose files are served |
+//! | `pubsub` | who is in which room, one message for many, what rooms remember |
+//! | [`metrics`](Figures) | what the server knows about itself, and its text for Prometheus |
+//! | `config` | settings, limits, endpoints and their routes |
+//! | [`command`](Command), [`handler`](Handler) | what others ask of a shard, what a shard tells its user |
 //! | `io` | sockets, TLS on them, what waits to be written, and who is at the other end |
-//! | `routes`, `timers`, `date`, [`counters`](Counts), [`settings`](Settings), [`id`](SessionId) | what they are made of |
+//! | `places`, [`rate`](Rate), `timers`, [`id`](SessionId) | connections from one address, so many things in a second, deadlines, names of sessions |
 //!
 //! A shard is driven either by a thread of its own ([`Shard::run`]) or, a turn at a time, by somebody's
 //! event loop that watches its descriptor ([`Shard::turn`] and [`Shard::flush`]).
@@ -28,45 +20,29 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing"))]
 
-mod broadcast;
-mod carrier;
 mod command;
-mod compression;
-mod counters;
-mod date;
-mod directory;
-mod exchange;
-mod figures;
-mod files;
+mod config;
+mod effect;
 mod handler;
-mod history;
+mod http;
 mod id;
 mod io;
-mod lasting;
-mod link;
+mod metrics;
 mod places;
-mod position;
+mod pubsub;
 mod rate;
-mod request_line;
-mod rooms;
-mod routes;
+mod reactor;
 mod server;
 mod session;
-mod settings;
-mod shard;
-mod space;
 mod timers;
 
-pub use broadcast::{Broadcast, Delivery, Target};
-pub use carrier::Carrier;
 pub use command::{Answer, Command, CommandBatch, Moved, Parcel, ShardHandle, Verdict};
-pub use compression::{Compression, CompressionMode, Form};
-pub use counters::Counts;
-pub use directory::{Directory, Joined, Position};
-pub use exchange::{Piece, Reply};
-pub use figures::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
-pub use files::Folder;
+pub use config::settings::{
+    Bind, Cors, Endpoint, EngineIo, Limits, Open, Policy, Proxies, RatePolicy, Service, Settings, Transports,
+};
 pub use handler::{Closed, Handler, Notice, Request, Traffic};
+pub use http::exchange::{Piece, Reply};
+pub use http::files::Folder;
 pub use hubbub_proto as proto;
 pub use id::SessionId;
 pub use io::listener::Address;
@@ -74,12 +50,15 @@ pub use io::peer::Trust;
 pub use io::socket::Socket;
 pub use io::stream::Stream;
 pub use io::tls::{CertificateFiles, ClientCertificates, Password, Tls, TlsError, TlsFiles, TlsStream};
-pub use link::Link;
-pub use position::Stamp;
+pub use metrics::counters::Counts;
+pub use metrics::{BOUNDS, Exposition, Figures, Histogram, Lag, Reason, Slowest, Times, Transport};
+pub use pubsub::broadcast::{Broadcast, Delivery, Target};
+pub use pubsub::directory::{Directory, Joined, Position};
+pub use pubsub::position::Stamp;
+pub use pubsub::space::Space;
 pub use rate::Rate;
+pub use reactor::{Shard, Turn};
 pub use server::Server;
-pub use settings::{
-    Bind, Cors, Endpoint, EngineIo, Limits, Open, Policy, Proxies, RatePolicy, Service, Settings, Transports,
-};
-pub use shard::{Shard, Turn};
-pub use space::Space;
+pub use session::carrier::Carrier;
+pub use session::compression::{Compression, CompressionMode, Form};
+pub use session::link::Link;

@@ -284,10 +284,10 @@ impl Core {
                     shard.obey_posted(events);
                     match part {
                         Part::Whole(reply) => {
-                            shard.answer(id, &reply, piece, events);
+                            shard.answer(id, &reply, piece);
                             0
                         }
-                        Part::Content { last } => shard.content(id, piece, last, events),
+                        Part::Content { last } => shard.content(id, piece, last),
                     }
                 }
                 Way::Remote => self.collect(shard, |batch| load(batch, link, part, piece)),
@@ -334,7 +334,7 @@ impl Core {
         match &mut home.way {
             Way::Inline { shard, events } => {
                 shard.obey_posted(events);
-                shard.obey(command, events);
+                shard.obey(command);
             }
             Way::Remote => self.collect(shard, |batch| batch.push(command)),
         }
@@ -433,8 +433,8 @@ impl Core {
                     for message in messages {
                         let form = Form { kind: message.kind(), compress };
                         waiting = match message {
-                            Message::Borrowed(_, bytes) => shard.send(id, form, bytes, events),
-                            Message::Shared(_, bytes) => shard.send_shared(id, form, bytes, events),
+                            Message::Borrowed(_, bytes) => shard.send(id, form, bytes),
+                            Message::Shared(_, bytes) => shard.send_shared(id, form, bytes),
                         };
                     }
                 }
@@ -493,7 +493,7 @@ impl Core {
             let congested = match &mut home.way {
                 Way::Inline { shard, events } => {
                     shard.obey_posted(events);
-                    shard.broadcast(&broadcast, events)
+                    shard.broadcast(&broadcast)
                 }
                 Way::Remote => {
                     for shard in 0..self.server.handles().len() {

@@ -154,10 +154,6 @@ impl Handler for Batch {
         self.events.push(Event::Open(link, request.map(Box::new)));
     }
 
-    fn introduces(&self) -> bool {
-        true
-    }
-
     fn is_full(&self) -> bool {
         self.bytes >= FULL_BYTES
     }
@@ -317,10 +313,6 @@ impl Handler for Batcher {
 
     fn open(&mut self, link: Arc<Link>, request: Option<Request>) {
         self.batch.open(link, request);
-    }
-
-    fn introduces(&self) -> bool {
-        true
     }
 
     fn is_full(&self) -> bool {

@@ -54,6 +54,7 @@ pub(crate) fn settings(limits: &Bound<'_, PyAny>, endpoints: Vec<Endpoint>, shar
         proxies: Proxies::default(),
         server_field: None,
         access_log: true,
+        introduces: true,
         tcp_nodelay: true,
         shards,
         tls: None,

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use hubbub_proto::deflate::Deflater;
 
+use crate::arrived::{Arrived, Parting};
 use crate::board::{Airwaves, Board, Stage};
 use crate::error::Error;
 use crate::faults::Fault;
-use crate::inbound::{Arrived, Parting};
 use crate::link::Link;
 use crate::scenario::Pace;
 use crate::schedule::Schedule;

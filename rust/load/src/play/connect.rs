@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use crate::arrived::{Arrived, Parting};
 use crate::board::{Board, Stage};
 use crate::error::Error;
 use crate::faults::Fault;
-use crate::inbound::{Arrived, Parting};
 use crate::link::{Failure, Link};
 use crate::worker::{Hands, Moment, Play};
 

@@ -1,9 +1,9 @@
 //! Every connection sends messages and waits for them to come back: as replies come, or at fixed times.
 
+use crate::arrived::{Arrived, Parting};
 use crate::board::{Board, Stage};
 use crate::error::Error;
 use crate::faults::Fault;
-use crate::inbound::{Arrived, Parting};
 use crate::link::{Link, Sent};
 use crate::scenario::{MAX_UNDER_WAY, Pace};
 use crate::schedule::Schedule;

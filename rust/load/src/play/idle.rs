@@ -1,8 +1,8 @@
 //! Connections that say nothing: what do they cost?
 
+use crate::arrived::{Arrived, Parting};
 use crate::board::{Board, Stage};
 use crate::error::Error;
-use crate::inbound::{Arrived, Parting};
 use crate::link::Link;
 use crate::worker::{Hands, Moment, Play};
 

@@ -1,9 +1,9 @@
 //! Connections that listen to a server that sends by itself: how much comes, how evenly, how late?
 
+use crate::arrived::{Arrived, Parting};
 use crate::board::{Board, Stage};
 use crate::error::Error;
 use crate::field::BEFORE;
-use crate::inbound::{Arrived, Parting};
 use crate::link::Link;
 use crate::worker::{Hands, Moment, Play};
 

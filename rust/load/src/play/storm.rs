@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::arrived::{Arrived, Parting};
 use crate::board::{Board, Stage};
 use crate::error::Error;
 use crate::faults::Fault;
-use crate::inbound::{Arrived, Parting};
 use crate::link::Link;
 use crate::worker::{Hands, Moment, Play};
 

@@ -78,7 +78,7 @@ impl Crowd {
         let mut room: Arc<str> = "all".into();
         for link in handler.links.clone() {
             if let Joined::Now(name) = server.directory().join(&link, &room, None) {
-                shard.obey(Command::Join(link.id(), Space::Hub, name.clone()), &mut handler);
+                shard.obey(Command::Join(link.id(), Space::Hub, name.clone()));
                 room = name;
             }
         }
@@ -92,7 +92,7 @@ impl Crowd {
         for _ in 0..times {
             let target = Target::Rooms(vec![self.room.clone()]);
             let broadcast = Broadcast::new(target, Vec::new(), Policy::Close, Kind::Text, payload, 1);
-            self.shard.obey(Command::Broadcast(Arc::new(broadcast)), &mut self.handler);
+            self.shard.obey(Command::Broadcast(Arc::new(broadcast)));
         }
         self.shard.flush(&mut self.handler);
     }

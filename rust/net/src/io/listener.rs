@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Type};
 
 use super::peer::Peer;
 use super::socket::Socket;
-use crate::settings::Bind;
+use crate::config::settings::Bind;
 
 /// Where connections come from: a listening socket, or the program itself.
 #[derive(Debug)]

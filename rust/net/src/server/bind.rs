@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::mpsc::sync_channel;
 
 use super::Server;
-use crate::counters::Counters;
-use crate::directory::Directory;
-use crate::figures::{ShardFigures, Times};
+use crate::config::routes::Routes;
+use crate::config::settings::{Bind, Settings};
 use crate::io::listener::{self, Listener};
+use crate::metrics::counters::Counters;
+use crate::metrics::{ShardFigures, Times};
 use crate::places::Places;
-use crate::routes::Routes;
-use crate::settings::{Bind, Settings};
-use crate::shard::{Seed, Shard};
-use crate::space::Space;
+use crate::pubsub::directory::Directory;
+use crate::pubsub::space::Space;
+use crate::reactor::{Seed, Shard};
 
 /// As many as a session's id has room for.
 const MAX_SHARDS: usize = 1 << 8;

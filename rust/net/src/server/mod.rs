@@ -3,10 +3,10 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `bind.rs` | opens the listeners and makes the shards |
-//! | `figures.rs` | gathers its figures, and answers requests for them |
+//! | `metrics.rs` | gathers its figures, and answers requests for them |
 
 mod bind;
-mod figures;
+mod metrics;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,16 +18,16 @@ use std::sync::mpsc::SyncSender;
 use mio::net::UnixStream;
 
 use crate::command::{Command, ShardHandle};
-use crate::counters::{Counters, Counts};
-use crate::directory::Directory;
-use crate::figures::{ShardFigures, Times};
+use crate::config::routes::Routes;
+use crate::config::settings::Settings;
 use crate::io::listener::{Address, Guest};
 use crate::io::peer::Peer;
-use crate::link::Link;
+use crate::metrics::counters::{Counters, Counts};
+use crate::metrics::{ShardFigures, Times};
 use crate::places::Places;
-use crate::routes::Routes;
-use crate::settings::Settings;
-use crate::space::Space;
+use crate::pubsub::directory::Directory;
+use crate::pubsub::space::Space;
+use crate::session::link::Link;
 
 /// What every shard and every thread of a server may touch.
 #[derive(Debug)]

@@ -284,7 +284,7 @@ fn a_close_between_two_turns_gets_its_whole_time() {
         std::thread::park_timeout(Duration::from_millis(50));
     }
     let code = hubbub_net::proto::close::CloseCode::NORMAL;
-    turns.shard.close(link.id(), code, "", &mut turns.recorder);
+    turns.shard.close(link.id(), code, "");
     assert!(turns.shard.has_unflushed());
     let wait = turns.shard.outlook().wait.expect("there is a deadline now");
     assert!(wait <= Duration::from_millis(320), "{wait:?}");
@@ -309,9 +309,9 @@ fn the_time_to_answer_a_close_begins_when_the_peer_stops_taking() {
     let mut turns = Turns::open(settings, Manner::default());
     let (mut client, link) = turns.guest();
     let (kind, size) = (hubbub_net::proto::message::Kind::Binary, 32 << 20);
-    turns.shard.send(link.id(), kind, &vec![7; size], &mut turns.recorder);
+    turns.shard.send(link.id(), kind, &vec![7; size]);
     let code = hubbub_net::proto::close::CloseCode::NORMAL;
-    turns.shard.close(link.id(), code, "", &mut turns.recorder);
+    turns.shard.close(link.id(), code, "");
     turns.shard.flush(&mut turns.recorder);
     let begun = Instant::now();
     let mut left = size;

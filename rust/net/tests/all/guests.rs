@@ -92,7 +92,7 @@ fn nobody_is_let_in_where_there_is_no_door_or_it_is_shut() {
 
     let mut turns = Turns::at(Bind::Guests { backlog: 4 }, quiet(), Manner::default());
     let mut waiting = Client::at(turns.server.let_in(ANYONE, false).unwrap());
-    turns.shard.obey(hubbub_net::Command::StopAccepting, &mut turns.recorder);
+    turns.shard.obey(hubbub_net::Command::StopAccepting);
     assert_eq!(turns.server.let_in(ANYONE, false).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     waiting.expect_end();
 }

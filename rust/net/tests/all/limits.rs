@@ -327,13 +327,13 @@ fn what_is_sent_between_two_turns_leaves_with_the_flush_in_order() {
     };
     let (shard, recorder) = (&mut turns.shard, &mut turns.recorder);
     assert!(!shard.has_unflushed());
-    assert_eq!(shard.send(id, Kind::Text, b"one", recorder), 5);
-    assert!(!shard.broadcast(&broadcast(b"two"), recorder));
-    assert_eq!(shard.send_shared(id, Kind::Text, Bytes::from_static(b"three"), recorder), 17);
+    assert_eq!(shard.send(id, Kind::Text, b"one"), 5);
+    assert!(!shard.broadcast(&broadcast(b"two")));
+    assert_eq!(shard.send_shared(id, Kind::Text, Bytes::from_static(b"three")), 17);
     let mut batch = CommandBatch::default();
     batch.push_message(id, Kind::Text, b"posted");
     turns.server.handles()[0].post(batch);
-    shard.obey(Command::Send(id, Kind::Text.into(), Parcel::Shared(Bytes::from_static(b"four"))), recorder);
+    shard.obey(Command::Send(id, Kind::Text.into(), Parcel::Shared(Bytes::from_static(b"four"))));
     assert!(shard.has_unflushed());
     shard.flush(recorder);
     assert!(!shard.has_unflushed());

@@ -128,12 +128,11 @@ fn row_54_a_handler_that_can_be_told_nothing_is_left_alone() {
     let settings = limited(|limits| limits.handshake_timeout = Some(Duration::from_millis(50)));
     let settings = Settings { max_sessions: Some(2), ..settings };
     let (mut house, mut bystander, _) = house(settings, cursed(Call::Notice, 0));
-    // A refused request and one that does not come in time are told of from a connection's work; that everything is
-    // full, as it is with two, from no connection's.
-    for request in [&b"nonsense\r\n\r\n"[..], b"GET / HTTP"] {
+    // Of a refused request, of one that does not come in time, and, with two connections, that there is no room for more.
+    for (request, answer) in [(&b"nonsense\r\n\r\n"[..], &b"HTTP/1.1 400"[..]), (b"GET / HTTP", b"HTTP/1.1 408")] {
         let mut client = house.connect();
         client.raw(request);
-        is_dropped(&mut client);
+        assert!(client.receive().is_some_and(|received| received.starts_with(answer)));
     }
     house.until("three panics", |server| server.counts().panics >= 3);
     bystander.text("still here");

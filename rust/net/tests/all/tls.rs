@@ -120,7 +120,7 @@ fn what_the_kernel_does_not_take_goes_out_when_the_client_reads() {
     let (mut client, link) = turns_guest(&mut turns);
     let mut most = 0;
     for _ in 0..16 {
-        let waiting = turns.shard.send(link.id(), Kind::Binary, &bytes(1 << 20), &mut turns.recorder);
+        let waiting = turns.shard.send(link.id(), Kind::Binary, &bytes(1 << 20));
         turns.turn();
         most = most.max(waiting);
     }

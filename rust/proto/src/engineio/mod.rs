@@ -8,7 +8,6 @@
 //! | [`error_code`] | the six ways to refuse it |
 //! | [`sid`] | the id of a session |
 //! | [`open`] | the first packet, which tells the client its session |
-//! | [`upgrade`] | the way of a session from polling to a WebSocket |
 
 pub mod error_code;
 pub mod open;
@@ -16,10 +15,8 @@ pub mod packet;
 pub mod payload;
 pub mod query;
 pub mod sid;
-pub mod upgrade;
 
 pub use error_code::ErrorCode;
 pub use packet::{Packet, PacketError, PacketType};
 pub use query::{Query, Request, Transport, admit};
-pub use sid::{Secret, Sid};
-pub use upgrade::{Action, Input, Stage};
+pub use sid::Sid;

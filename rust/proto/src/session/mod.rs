@@ -1,20 +1,13 @@
-//! Sessions that outlive their connections: what their clients' packets mean, by the rules of either protocol.
-//!
-//! [`comet`](crate::comet) and [`engineio`](crate::engineio) are the wire formats.
+//! A session that HTTP requests carry, or a WebSocket that takes over from them: which request waits, which is answered,
+//! and when the transport changes. There are no bytes of messages here, no time and no sockets.
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | [`packets`] | what the packets of a POST or of a WebSocket's text frame mean |
+//! | [`requests`] | the poll that waits, the POSTs that are taken in, and the WebSocket that is to take over |
+//! | [`stage`] | the way of an Engine.IO session from polling to a WebSocket |
 
-pub mod packets;
+pub mod requests;
+pub mod stage;
 
-pub use packets::{Meaning, PostError, read_post, read_text};
-
-/// The protocol that a session follows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Dialect {
-    /// This server's own: a client says which messages it has, and may come back on any transport.
-    Comet,
-    /// Engine.IO 4: a poll is answered once, and a session ends with its WebSocket.
-    EngineIo,
-}
+pub use requests::{Dialect, Part, Polled, Requests};
+pub use stage::{Action, Stage};

@@ -110,9 +110,6 @@ impl Build for () {
 }
 
 /// One pass through a JSON text.
-///
-/// An object is a placeholder if its `_placeholder` is `true`. Two may stand for the same attachment, and an attachment
-/// may go without, as in the reference.
 pub(super) struct Walk<'j, 'b, B> {
     text: &'j str,
     json: Jiter<'j>,

@@ -5,11 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, BodyError};
-use hubbub_proto::engineio::packet::{self, PROBE_ANSWER};
+use hubbub_proto::engineio::packet;
 use hubbub_proto::engineio::payload::{PayloadError, SEPARATOR};
-use hubbub_proto::engineio::{
-    Action, ErrorCode, Input, Packet, PacketError, PacketType, Query, Request, Sid, Stage, Transport, admit, open,
-};
+use hubbub_proto::engineio::{ErrorCode, Packet, PacketError, PacketType, Query, Request, Sid, Transport, admit, open};
 use hubbub_proto::message::Kind;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -303,97 +301,6 @@ fn payloads_are_read_and_written_as_by_the_reference() {
         let whole: Option<Vec<_>> = expected.into_iter().map(|packet| packet.map(meaning)).collect();
         let seen: Result<Vec<_>, _> = read(body.as_bytes()).and_then(|packets| packets.into_iter().collect());
         assert_eq!(seen.ok(), whole.filter(|_| !stricter.contains(&body)), "{body:?}");
-    }
-}
-
-/// Goes from `stage` through `inputs`; what is to be done at each, and where it ends.
-fn walk(mut stage: Stage, inputs: &[Input<'_, '_>]) -> (Vec<Action>, Stage) {
-    let mut actions = Vec::new();
-    for input in inputs {
-        let (next, action) = stage.step(*input);
-        stage = next;
-        actions.push(action);
-    }
-    (actions, stage)
-}
-
-#[test]
-fn an_upgrade_that_succeeds() {
-    let (probe, upgrade) = (Packet::parse("2probe").unwrap(), Packet::parse("5").unwrap());
-    let (actions, stage) = walk(
-        Stage::Polling,
-        &[
-            Input::CandidateOpened,
-            Input::Candidate(Ok(&probe)),
-            Input::Candidate(Ok(&probe)),
-            Input::Candidate(Ok(&upgrade)),
-            Input::CandidateGone,
-        ],
-    );
-    let expected = [Action::AdmitCandidate, Action::AnswerProbe, Action::AnswerProbe, Action::Switch, Action::Nothing];
-    assert_eq!((&actions[..], stage), (&expected[..], Stage::WebSocket));
-    assert_eq!(Packet::parse(PROBE_ANSWER), Ok(Packet::text(PacketType::Pong, "probe")));
-}
-
-#[test]
-fn anything_else_on_the_new_websocket_leaves_the_session_on_polling() {
-    let probe = Packet::parse("2probe").unwrap();
-    let bytes = Packet::Binary((&[1_u8][..]).into());
-    for text in ["0", "1", "2", "2Probe", "3", "3probe", "4hello", "6"] {
-        let packet = Packet::parse(text).unwrap();
-        for stage in [Stage::Offered, Stage::Probing] {
-            let dropped = (Stage::Polling, Action::DropCandidate);
-            assert_eq!(stage.step(Input::Candidate(Ok(&packet))), dropped, "{stage:?} {text}");
-            assert_eq!(stage.step(Input::Candidate(Ok(&bytes))), dropped);
-            assert_eq!(stage.step(Input::Candidate(Err(PacketError::Empty))), dropped);
-            assert_eq!(stage.step(Input::CandidateGone), dropped);
-        }
-    }
-    // Not without a probe, whose answer has emptied the poll.
-    let upgrade = Packet::parse("5").unwrap();
-    assert_eq!(Stage::Offered.step(Input::Candidate(Ok(&upgrade))), (Stage::Polling, Action::DropCandidate));
-    // It may be tried again.
-    let (actions, stage) = walk(
-        Stage::Polling,
-        &[
-            Input::CandidateOpened,
-            Input::CandidateGone,
-            Input::CandidateOpened,
-            Input::Candidate(Ok(&probe)),
-            Input::CandidateGone,
-        ],
-    );
-    assert_eq!(actions[2..], [Action::AdmitCandidate, Action::AnswerProbe, Action::DropCandidate]);
-    assert_eq!(stage, Stage::Polling);
-}
-
-#[test]
-fn one_upgrade_at_a_time_and_none_after_it() {
-    for stage in [Stage::Offered, Stage::Probing, Stage::WebSocket] {
-        assert_eq!(stage.step(Input::CandidateOpened), (stage, Action::DropCandidate), "{stage:?}");
-    }
-    let upgrade = Packet::parse("5").unwrap();
-    for stage in [Stage::Polling, Stage::WebSocket] {
-        assert_eq!(stage.step(Input::Candidate(Ok(&upgrade))), (stage, Action::DropCandidate), "{stage:?}");
-    }
-}
-
-#[test]
-fn requests_name_polling_until_the_upgrade_and_only_a_probe_holds_output() {
-    let stages = [Stage::Polling, Stage::Offered, Stage::Probing, Stage::WebSocket];
-    let transports = [Transport::Polling, Transport::Polling, Transport::Polling, Transport::WebSocket];
-    assert_eq!(stages.map(Stage::transport), transports);
-    assert_eq!(stages.map(Stage::holds_output), [false, false, true, false]);
-}
-
-#[test]
-fn an_id_of_this_servers_is_read_as_it_was_made_and_no_other_is() {
-    let secret = *b"0123456789abcdef";
-    let sid = Sid::of(77 << 40 | 5, &secret);
-    assert_eq!((sid.read(), sid.as_str().len()), (Some((77 << 40 | 5, secret)), 32));
-    assert_eq!(Sid::new(sid.as_str()), Some(sid));
-    for other in ["abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyz01234"] {
-        assert_eq!(Sid::new(other).unwrap().read(), None, "{other}");
     }
 }
 

@@ -22,3 +22,4 @@ mod socketio;
 mod transcripts;
 mod utf8;
 mod values;
+mod world;

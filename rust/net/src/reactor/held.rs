@@ -1,0 +1,12 @@
+//! Broadcasts that are held for a session.
+
+use std::sync::Arc;
+
+use crate::pubsub::broadcast::Broadcast;
+
+/// What was broadcast to everyone since the user began to get to know a session.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) broadcasts: Vec<Arc<Broadcast>>,
+    pub(super) bytes: usize,
+}
