@@ -22,11 +22,13 @@
 
 mod command;
 mod config;
+mod context;
 mod effect;
 mod handler;
 mod http;
 mod id;
 mod io;
+mod log_limit;
 mod metrics;
 mod places;
 mod pubsub;
@@ -35,6 +37,7 @@ mod reactor;
 mod server;
 mod session;
 mod timers;
+mod tls_handshakes;
 
 pub use command::{Answer, Command, CommandBatch, Moved, Parcel, ShardHandle, Verdict};
 pub use config::settings::{

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use hubbub_proto::body::BodyReader;
 use hubbub_proto::head::Head;
 use hubbub_proto::response::FieldLines;
-
 use hubbub_proto::session::Dialect;
 
 use crate::http::request_line::RequestLine;

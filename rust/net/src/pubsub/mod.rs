@@ -2,6 +2,7 @@
 
 pub(crate) mod broadcast;
 pub(crate) mod directory;
+pub(crate) mod held;
 pub(crate) mod history;
 pub(crate) mod position;
 pub(crate) mod rooms;

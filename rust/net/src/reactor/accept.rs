@@ -5,10 +5,8 @@ use std::io;
 use mio::Token;
 
 use super::Shard;
-
-use super::pace::up_to_millis;
 use crate::command::Command;
-use crate::handler::Notice;
+use crate::handler::{Handler, Notice};
 use crate::io::listener::Listener;
 use crate::io::peer::Peer;
 use crate::io::socket::Socket;
@@ -16,12 +14,15 @@ use crate::io::stream::Stream;
 use crate::rate::FullAt;
 use crate::server::Full;
 use crate::session::Session;
+use crate::session::rate_limit::up_to_millis;
 use crate::timers::Millis;
 
 /// Connections accepted in one turn: the others wait their turn behind those that are being served.
 const BATCH: usize = 128;
+
 /// How long to wait after accept() has failed for want of descriptors or memory.
 const RETRY: Millis = 100;
+
 /// An operator hears of the same trouble once in this time.
 const NOTICE_INTERVAL: Millis = 1000;
 
@@ -83,7 +84,7 @@ impl Acceptor {
 }
 
 impl Shard {
-    pub(super) fn accept(&mut self) {
+    pub(super) fn accept(&mut self, handler: &mut impl Handler) {
         if self.acceptor.retry_at.is_some_and(|at| at <= self.cx.now) {
             self.acceptor.retry_at = None;
         }
@@ -100,7 +101,9 @@ impl Shard {
                     self.cx.counts.accepted += 1;
                     self.cx.server.connection_begins();
                     let wait = self.wait_for_rate();
-                    self.place(socket, peer);
+                    if let Some(slot) = self.place(socket, peer) {
+                        self.read_first(slot, handler);
+                    }
                     if wait {
                         return;
                     }
@@ -171,25 +174,37 @@ impl Shard {
         }
     }
 
-    /// Gives the connection to one shard after the other.
-    fn place(&mut self, socket: Socket, peer: Peer) {
+    /// The request has often come with the connection: looks at once.
+    fn read_first(&mut self, slot: u32, handler: &mut impl Handler) {
+        match self.sessions.at(slot) {
+            // Handshakes have their own share of a turn.
+            Some(session) if session.connection.stream.is_handshaking() => self.cx.mark_ready(session),
+            _ => {
+                self.guard(slot, |shard| shard.read(slot, handler));
+                self.perform(handler);
+            }
+        }
+    }
+
+    /// Gives the connection to one shard after the other. Gives its slot if it is this one's.
+    fn place(&mut self, socket: Socket, peer: Peer) -> Option<u32> {
         let handles = self.cx.server.handles();
         let shard = self.acceptor.next % handles.len();
         self.acceptor.next += 1;
         if shard == usize::from(self.cx.number) {
-            self.adopt(socket, peer);
-        } else {
-            handles[shard].post(Command::Adopt(socket, peer));
+            return self.adopt(socket, peer);
         }
+        handles[shard].post(Command::Adopt(socket, peer));
+        None
     }
 
-    /// Takes a connection in: from here on it is this shard's.
-    pub(super) fn adopt(&mut self, socket: Socket, peer: Peer) {
+    /// Takes a connection in: from here on it is this shard's. Gives its slot.
+    pub(super) fn adopt(&mut self, socket: Socket, peer: Peer) -> Option<u32> {
         // It may have been on its way from another shard when the end was announced.
         if self.acceptor.closed || !self.may_connect(peer.sender()) {
             self.cx.server.handshake_ends();
             self.cx.server.connection_ends();
-            return;
+            return None;
         }
         let stream = match &self.cx.server.settings().tls {
             Some(tls) => tls.wrap(socket).map(|stream| Stream::Tls(Box::new(stream))),
@@ -199,7 +214,7 @@ impl Shard {
             // TLS refuses its own settings, which it has taken before: nothing that the peer could know.
             self.cx.server.handshake_ends();
             self.cx.server.connection_ends();
-            return;
+            return None;
         };
         // The stream may come from another shard's accept; only here does it meet a poll.
         let now = self.cx.now;
@@ -213,17 +228,12 @@ impl Shard {
             // Every slot is taken; the stream is dropped with the closure.
             self.cx.server.handshake_ends();
             self.cx.server.connection_ends();
-            return;
+            return None;
         };
         session.until = self.cx.head_deadline();
         self.cx.arm_until(session);
         let slot = session.slot();
-        self.guard(slot, |shard| {
-            shard.welcome(slot);
-            // The request has often come with the connection.
-            if let Some(session) = shard.sessions.at(slot) {
-                shard.cx.mark_ready(session);
-            }
-        });
+        self.guard(slot, |shard| shard.welcome(slot));
+        Some(slot)
     }
 }

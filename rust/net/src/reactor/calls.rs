@@ -7,10 +7,6 @@ use hubbub_proto::engineio::{self, ErrorCode, admit};
 use hubbub_proto::session::{Dialect, Stage};
 
 use super::Shard;
-use super::clients::TOO_MANY;
-use super::context::Context;
-use super::pending::{Call, New};
-use super::wishes::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown};
 use crate::config::settings::Service;
 use crate::effect::Effect;
 use crate::http::exchange::{Exchange, Fields, Piece, Post, Purpose, Reply};
@@ -18,9 +14,12 @@ use crate::http::request_line::RequestLine;
 use crate::id::SessionId;
 use crate::metrics::Reason;
 use crate::server::Full;
+use crate::session::address::TOO_MANY;
 use crate::session::carrier::Carrier;
 use crate::session::lasting::{Lasting, Terms};
 use crate::session::link::Link;
+use crate::session::pending::{Call, New};
+use crate::session::request::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown};
 use crate::session::{Deciding, Phase, Plan, Session};
 
 /// What a client is told that speaks Engine.IO 3.
@@ -287,40 +286,6 @@ impl Shard {
             self.cx.receive_body(session, &rest);
         }
         self.cx.watch_exchange(session);
-    }
-}
-
-impl Context {
-    /// What sessions of this endpoint can rely on, and must keep to, if they outlive their connections.
-    pub(super) fn terms(&self, endpoint: u32) -> Terms {
-        let max = self.limits.max_message_bytes.unwrap_or(usize::MAX);
-        let max_body = self.limits.max_body_bytes.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
-        let settings = self.server.settings();
-        match settings.endpoints.get(endpoint as usize).map(|endpoint| &endpoint.service) {
-            Some(Service::EngineIo(settings)) => Terms {
-                ping_interval: Some(settings.ping_interval),
-                ping_timeout: Some(settings.ping_timeout),
-                max_payload: settings.max_payload.min(max).min(max_body),
-            },
-            _ => Terms {
-                ping_interval: self.limits.ping_interval,
-                ping_timeout: self.limits.ping_timeout,
-                max_payload: usize::try_from(self.limits.max_payload()).unwrap_or(usize::MAX),
-            },
-        }
-    }
-
-    /// From here on the connection is in the middle of an exchange that is no user's.
-    fn begin_exchange(&mut self, session: &mut Session, mut exchange: Box<Exchange>) {
-        exchange.progress = self.now;
-        exchange.peer = Some(session.whence());
-        exchange.request_line.cut_query();
-        session.until = 0;
-        // The user is told neither the beginning nor the end.
-        session.told = true;
-        session.phase = Phase::Exchange(exchange);
-        self.handshake_over(session);
-        self.counts.requests += 1;
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use hubbub_proto::message::Payload;
 
 use super::Shard;
-use super::context::Context;
+use crate::context::Context;
 use crate::effect::Effect;
 use crate::handler::{Handler, Notice};
 

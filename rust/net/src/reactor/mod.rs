@@ -6,32 +6,20 @@
 //! Only the thread that drives the shard touches any of it; everyone else posts commands.
 
 mod accept;
-mod advice;
-mod answering;
+mod admission;
 mod arriving;
-mod body;
 mod calls;
-mod carrying;
-mod clients;
 mod closing;
-mod context;
 mod effects;
 mod exchange;
 mod expiry;
-mod files;
-mod held;
 mod input;
 mod opening;
-mod origins;
 mod output;
-mod pace;
-mod pending;
 mod polling;
-mod quota;
 mod resuming;
-mod shaking;
+mod tls_handshakes;
 mod upgrading;
-mod wishes;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -43,8 +31,8 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 
 use self::accept::Acceptor;
-use self::context::Context;
 use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
+use crate::context::Context;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
 use crate::io::listener::Listener;
@@ -209,10 +197,10 @@ impl Shard {
         self.cx.look_at_clock();
         let all_seen = self.note_readiness();
         self.unseen = if all_seen { 0 } else { self.unseen + EVENTS };
-        // Whoever comes now has often sent its request already, and is read with the others.
-        self.accept();
-        self.obey_commands(handler);
+        // Who has gone makes room for who comes.
         self.read_ready(handler);
+        self.accept(handler);
+        self.obey_commands(handler);
         // Timeouts are judged only when every session with input has been read once: after a long sleep the answers
         // are there. The kernel hands out readiness in a circle, so that many events have been all sessions' turn.
         if all_seen || self.unseen > self.sessions.len() {
@@ -408,7 +396,11 @@ impl Shard {
             Command::File(id, file, len) => self.send_file(id, file, len),
             Command::Cut(id) => self.cut(id),
             Command::Want(id) => self.want(id),
-            Command::Adopt(socket, peer) => self.adopt(socket, peer),
+            Command::Adopt(socket, peer) => {
+                if let Some(session) = self.adopt(socket, peer).and_then(|slot| self.sessions.at(slot)) {
+                    self.cx.mark_ready(session);
+                }
+            }
             Command::Move(moved) => self.take_over_connection(*moved),
             Command::Accept => self.acceptor.wake(),
             Command::StopAccepting => self.stop_accepting(),

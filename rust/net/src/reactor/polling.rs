@@ -3,19 +3,18 @@
 use hubbub_proto::close::CloseCode;
 use hubbub_proto::comet::{self, Packet};
 use hubbub_proto::engineio::ErrorCode;
-
-use super::Shard;
-use super::calls::plain;
-use super::context::millis;
-use super::wishes::UNKNOWN;
 use hubbub_proto::session::{Dialect, Part, Polled};
 
+use super::Shard;
+use crate::context::millis;
 use crate::effect::Effect;
 use crate::http::exchange::{Answering, Exchange, Fields, Piece, Purpose, Reply};
 use crate::id::SessionId;
 use crate::metrics::Reason;
+use crate::reactor::calls::plain;
 use crate::session::carrier::Carrier;
 use crate::session::lasting::{Lasting, Secret};
+use crate::session::request::UNKNOWN;
 use crate::session::{Phase, Session};
 
 /// The most packets in one POST.

@@ -2,13 +2,13 @@
 
 use mio::Token;
 
-use super::context::{Context, millis};
-use super::pending::New;
 use super::{Shard, State};
 use crate::command::{Command, Moved};
+use crate::context::millis;
 use crate::id::SessionId;
 use crate::session::carrier::Carrier;
 use crate::session::connection::Connection;
+use crate::session::pending::New;
 use crate::session::{Handshake, Phase, Session};
 
 const OVERTAKEN: &str = "The session goes on with another connection.";
@@ -143,25 +143,6 @@ impl Shard {
             self.drop_session(slot, None);
         } else {
             self.cx.mark_ready(session);
-        }
-    }
-}
-
-impl Context {
-    /// Gives a session's new connection all that its client has not got.
-    pub(super) fn replay(&mut self, session: &mut Session) {
-        let carrier = session.carrier;
-        if let Some((outbox, lasting)) = session.outbox_and_lasting() {
-            outbox.gather(&mut self.pool, |out| lasting.replay(carrier, out));
-        }
-    }
-
-    /// The session is carried by something else from here on.
-    pub(super) fn carry_by(&mut self, session: &mut Session, carrier: Carrier) {
-        let before = std::mem::replace(&mut session.carrier, carrier);
-        self.figures().tables.session_moved(before.into(), carrier.into());
-        if let Some(link) = &session.link {
-            link.set_carrier(carrier);
         }
     }
 }

@@ -8,15 +8,15 @@ use hubbub_proto::message::{Event, Kind, Payload};
 use hubbub_proto::session::{Action, Requests};
 
 use super::Shard;
-use super::context::millis;
-use super::input::PONG_BACKLOG;
-use super::pending::New;
 use crate::config::settings::Service;
+use crate::context::millis;
 use crate::id::SessionId;
 use crate::metrics::Reason;
 use crate::session::Phase;
 use crate::session::carrier::Carrier;
+use crate::session::input::PONG_BACKLOG;
 use crate::session::lasting::Lasting;
+use crate::session::pending::New;
 
 impl Shard {
     /// A WebSocket was opened for a session that is on polls.

@@ -1,10 +1,21 @@
 //! Sessions and requests, and the table of them.
 
+pub(crate) mod address;
 pub(crate) mod carrier;
+pub(crate) mod closing;
 pub(crate) mod compression;
 pub(crate) mod connection;
+pub(crate) mod deadlines;
+pub(crate) mod input;
 pub(crate) mod lasting;
 pub(crate) mod link;
+pub(crate) mod opening;
+pub(crate) mod output;
+pub(crate) mod packets;
+pub(crate) mod pending;
+pub(crate) mod rate_limit;
+pub(crate) mod request;
+pub(crate) mod transport;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

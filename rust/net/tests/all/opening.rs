@@ -335,8 +335,8 @@ fn a_head_that_is_not_complete_in_time_gets_408_and_silence_gets_nothing() {
     let mut silent = house.connect();
     let mut half = house.connect();
     half.raw(b"GET / HTTP/1.1\r\nHost: h\r\n");
-    let mut trickle = house.connect();
     let begun = Instant::now();
+    let mut trickle = house.connect();
     trickle.raw(b"G");
     // A byte now and then until the server answers.
     trickle.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();

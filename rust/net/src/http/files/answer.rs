@@ -33,7 +33,7 @@ pub(crate) enum FileContent {
 
 /// Why no file is sent.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// There is none.
     Missing,
     /// There is a folder.
@@ -48,7 +48,7 @@ pub(super) enum Refusal {
 
 impl FileAnswer {
     /// Answers a GET or HEAD for this version of the file at `path`.
-    pub(super) fn new(
+    pub(crate) fn new(
         head: &Head<'_>,
         version: Arc<Version>,
         path: &[u8],
@@ -110,7 +110,7 @@ impl FileAnswer {
     }
 
     /// Sends the client to the same path with a `/` at its end.
-    pub(super) fn to_folder(head: &Head<'_>, folder: &Folder) -> FileAnswer {
+    pub(crate) fn to_folder(head: &Head<'_>, folder: &Folder) -> FileAnswer {
         let query = head.query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut fields = FieldLines::new();
         // INVARIANT: the path has exactly one `/` at its beginning, and no `\`, or it would name nothing: this leads to

@@ -23,7 +23,7 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 /// The folder.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     path: PathBuf,
     how: How,
     /// The folder as it was opened, and what it was.
@@ -43,7 +43,7 @@ enum How {
 
 /// What is at a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Looked {
+pub(crate) enum Looked {
     File(State),
     Directory,
     /// Neither.
@@ -52,16 +52,16 @@ pub(super) enum Looked {
 
 /// What tells one content of a file from another. Times are seconds since 1970 and nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     device: u64,
     inode: u64,
-    pub(super) len: u64,
-    pub(super) modified: (i64, u32),
+    pub(crate) len: u64,
+    pub(crate) modified: (i64, u32),
     changed: (i64, u32),
 }
 
 impl Root {
-    pub(super) fn new(path: PathBuf, follow_symlinks: bool) -> Self {
+    pub(crate) fn new(path: PathBuf, follow_symlinks: bool) -> Self {
         let how = match follow_symlinks {
             true => How::Following,
             false if kernel_can() => How::Beneath,
@@ -71,7 +71,7 @@ impl Root {
     }
 
     /// Looks whether the folder is still the one at its path, and opens it if not.
-    pub(super) fn refresh(&mut self) -> Result<(), Errno> {
+    pub(crate) fn refresh(&mut self) -> Result<(), Errno> {
         let now = match rustix::fs::stat(&self.path) {
             Ok(now) => identity(&now),
             Err(errno) => {
@@ -90,7 +90,7 @@ impl Root {
     }
 
     /// Says what is at a path, without opening it. INVARIANT: paths are those of `proto::content::FilePath`.
-    pub(super) fn look(&self, path: &[u8]) -> Result<Looked, Errno> {
+    pub(crate) fn look(&self, path: &[u8]) -> Result<Looked, Errno> {
         let stat = rustix::fs::fstat(self.resolve(path, LOOKING)?)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Looked::File(State::of(&stat)),
@@ -100,7 +100,7 @@ impl Root {
     }
 
     /// Opens a regular file for reading.
-    pub(super) fn open(&self, path: &[u8]) -> Result<(File, State), Errno> {
+    pub(crate) fn open(&self, path: &[u8]) -> Result<(File, State), Errno> {
         // What was a file when it was looked at may be a pipe by now: opening must not wait for its other end.
         let file = self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC)?;
         let stat = rustix::fs::fstat(&file)?;
@@ -197,18 +197,18 @@ impl State {
     }
 
     /// The content was changed long enough ago that the next change will have another date.
-    pub(super) fn is_dated(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_dated(&self, now: SystemTime) -> bool {
         is_past(self.modified, now)
     }
 
     /// Nothing has happened to it for so long that whatever happens next will show. A date of modification can be set
     /// to anything; the time of the change cannot.
-    pub(super) fn is_settled(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         is_past(self.modified, now) && is_past(self.changed, now)
     }
 
     /// `None`: before 1970.
-    pub(super) fn modified(&self) -> Option<SystemTime> {
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
         time(self.modified)
     }
 }
@@ -229,7 +229,7 @@ fn identity(stat: &Stat) -> (u64, u64) {
 #[cfg(test)]
 impl State {
     /// Of a file that has not been touched for long.
-    pub(super) fn old(len: u64) -> Self {
+    pub(crate) fn old(len: u64) -> Self {
         State { device: 1, inode: 1, len, modified: (1, 0), changed: (1, 0) }
     }
 }

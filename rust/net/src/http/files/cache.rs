@@ -11,22 +11,22 @@ const PAGE_BYTES: usize = 1 << 10;
 
 /// A path, and the versions of the file that is there.
 #[derive(Clone, Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// The file itself, then its compressed neighbours. Their contents come as they are wanted.
-    pub(super) versions: Vec<Arc<Version>>,
+    pub(crate) versions: Vec<Arc<Version>>,
     /// The turn in which all of them were last seen to be as they are here.
-    pub(super) seen: u64,
+    pub(crate) seen: u64,
     /// Asked for since there was last need of room.
     used: bool,
 }
 
 impl Page {
-    pub(super) fn new(versions: impl Iterator<Item = Version>, seen: u64) -> Self {
+    pub(crate) fn new(versions: impl Iterator<Item = Version>, seen: u64) -> Self {
         Page { versions: versions.map(Arc::new).collect(), seen, used: false }
     }
 
     /// Nothing has changed.
-    pub(super) fn is(&self, states: &[(Option<usize>, State)]) -> bool {
+    pub(crate) fn is(&self, states: &[(Option<usize>, State)]) -> bool {
         let mine = self.versions.iter().map(|version| (version.coding, version.state));
         mine.eq(states.iter().copied())
     }
@@ -38,7 +38,7 @@ impl Page {
 }
 
 /// Pages by path. Those that were not asked for again go first, the oldest before the others.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     pages: HashMap<Arc<[u8]>, Page>,
     /// Every path once, in the order in which they are looked at when there is need of room.
     order: VecDeque<Arc<[u8]>>,
@@ -47,18 +47,18 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize) -> Self {
         Cache { pages: HashMap::new(), order: VecDeque::new(), bytes: 0, max_bytes }
     }
 
-    pub(super) fn get(&mut self, path: &[u8]) -> Option<&mut Page> {
+    pub(crate) fn get(&mut self, path: &[u8]) -> Option<&mut Page> {
         let page = self.pages.get_mut(path)?;
         page.used = true;
         Some(page)
     }
 
     /// Puts a page in its place, or in the place of an older one of the same path, if it fits in at all.
-    pub(super) fn put(&mut self, path: &[u8], page: Page) {
+    pub(crate) fn put(&mut self, path: &[u8], page: Page) {
         let bytes = page.bytes();
         if bytes > self.max_bytes {
             return;

@@ -11,7 +11,7 @@ const NEWER: [(&str, &str); 6] = [
 ];
 
 /// The value of Content-Type for a file of this name. Texts are taken to be UTF-8.
-pub(super) fn content_type(path: &[u8]) -> String {
+pub(crate) fn content_type(path: &[u8]) -> String {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     // By its extension alone it would be a film.
     if name.ends_with(b".d.ts") {

@@ -13,15 +13,15 @@ use super::{Folder, SMALL_BYTES};
 use crate::http::exchange::Reply;
 
 /// A coding that files may lie about in, beside the file itself.
-pub(super) struct Coding {
+pub(crate) struct Coding {
     /// Its name in Accept-Encoding and Content-Encoding.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What the neighbour's name has more than the file's.
-    pub(super) suffix: &'static str,
+    pub(crate) suffix: &'static str,
 }
 
 /// The one that is smallest, usually, comes first.
-pub(super) const CODINGS: [Coding; 3] = [
+pub(crate) const CODINGS: [Coding; 3] = [
     Coding { name: "br", suffix: ".br" },
     Coding { name: "zstd", suffix: ".zst" },
     Coding { name: "gzip", suffix: ".gz" },
@@ -29,23 +29,23 @@ pub(super) const CODINGS: [Coding; 3] = [
 
 /// A file, or its compressed neighbour, in one state.
 #[derive(Clone, Debug)]
-pub(super) struct Version {
+pub(crate) struct Version {
     /// Its place in `CODINGS`; `None`: the file itself.
-    pub(super) coding: Option<usize>,
-    pub(super) state: State,
+    pub(crate) coding: Option<usize>,
+    pub(crate) state: State,
     /// Whatever happens to it next will show. What is not settled is not kept.
-    pub(super) is_settled: bool,
-    pub(super) etag: String,
+    pub(crate) is_settled: bool,
+    pub(crate) etag: String,
     /// `None`: it is in the future (RFC 9110 §8.8.2.1: no Last-Modified MUST be later than the answer).
-    pub(super) modified: Option<SystemTime>,
+    pub(crate) modified: Option<SystemTime>,
     /// The answer with all of it.
-    pub(super) reply: Arc<Reply>,
+    pub(crate) reply: Arc<Reply>,
     /// All of it, where it is small.
-    pub(super) content: Option<Bytes>,
+    pub(crate) content: Option<Bytes>,
 }
 
 impl Version {
-    pub(super) fn new(path: &[u8], coding: Option<usize>, state: &State, folder: &Folder) -> Self {
+    pub(crate) fn new(path: &[u8], coding: Option<usize>, state: &State, folder: &Folder) -> Self {
         let now = SystemTime::now();
         let modified = state.modified().filter(|at| *at <= now);
         let (seconds, nanos) = state.modified;
@@ -76,30 +76,30 @@ impl Version {
     }
 
     /// The same with its content.
-    pub(super) fn with(self, content: Vec<u8>) -> Self {
+    pub(crate) fn with(self, content: Vec<u8>) -> Self {
         Version { content: Some(content.into()), ..self }
     }
 
     /// It is small, and its content is not here yet.
-    pub(super) fn is_to_be_read(&self) -> bool {
+    pub(crate) fn is_to_be_read(&self) -> bool {
         self.content.is_none() && self.state.len <= SMALL_BYTES
     }
 
-    pub(super) fn coding_name(&self) -> Option<&'static str> {
+    pub(crate) fn coding_name(&self) -> Option<&'static str> {
         self.coding.map(|number| CODINGS[number].name)
     }
 
     /// The name of the file that it is, as that of the file itself is `path`.
-    pub(super) fn file_name(&self, path: &[u8]) -> Vec<u8> {
+    pub(crate) fn file_name(&self, path: &[u8]) -> Vec<u8> {
         [path, self.coding.map_or("", |number| CODINGS[number].suffix).as_bytes()].concat()
     }
 
-    pub(super) fn validators(&self) -> Validators<'_> {
+    pub(crate) fn validators(&self) -> Validators<'_> {
         Validators { etag: &self.etag, modified: self.modified }
     }
 
     /// What a 304 says as well (RFC 9110 §15.4.5): whatever tells a cache which copy it is about, and for how long.
-    pub(super) fn validators_as_fields(&self, folder: &Folder) -> FieldLines {
+    pub(crate) fn validators_as_fields(&self, folder: &Folder) -> FieldLines {
         let mut fields = FieldLines::new();
         push(&mut fields, "ETag", &self.etag);
         if let Some(modified) = self.modified {
@@ -113,7 +113,7 @@ impl Version {
 }
 
 /// INVARIANT: names and values are ours, or checked at the door.
-pub(super) fn push(fields: &mut FieldLines, name: &str, value: &str) {
+pub(crate) fn push(fields: &mut FieldLines, name: &str, value: &str) {
     let pushed = fields.push(name.as_bytes(), value.as_bytes());
     debug_assert!(pushed.is_ok(), "{name:?}: {value:?}");
 }

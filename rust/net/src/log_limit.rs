@@ -7,7 +7,7 @@ const LINES: u32 = 10;
 const SECOND: Millis = 1000;
 
 #[derive(Default)]
-pub(super) struct Quota {
+pub(crate) struct Quota {
     /// When the second began.
     since: Millis,
     lines: u32,
@@ -16,7 +16,7 @@ pub(super) struct Quota {
 
 impl Quota {
     /// Whether a line may be written now. If not, it is counted.
-    pub(super) fn may_write(&mut self, now: Millis) -> bool {
+    pub(crate) fn may_write(&mut self, now: Millis) -> bool {
         // A second with lines left out ends with `take_left_out`, so that they are told before the next line.
         if self.left_out == 0 && now >= self.since + SECOND {
             (self.since, self.lines) = (now, 0);
@@ -31,12 +31,12 @@ impl Quota {
     }
 
     /// When it is time to say how many were left out.
-    pub(super) fn due(&self) -> Option<Millis> {
+    pub(crate) fn due(&self) -> Option<Millis> {
         (self.left_out > 0).then_some(self.since + SECOND)
     }
 
     /// How many were left out, once their second is over.
-    pub(super) fn take_left_out(&mut self, now: Millis) -> Option<u64> {
+    pub(crate) fn take_left_out(&mut self, now: Millis) -> Option<u64> {
         self.due().filter(|due| *due <= now)?;
         (self.since, self.lines) = (now, 0);
         Some(std::mem::take(&mut self.left_out))

@@ -8,75 +8,75 @@ use std::time::Instant;
 use hubbub_proto::head::HeadLimits;
 use hubbub_proto::message;
 
-use super::held::Held;
-use super::quota::Quota;
-use super::shaking::Shaking;
 use crate::config::settings::Limits;
 use crate::effect::{Effect, Effects};
 use crate::handler::Notice;
 use crate::http::date::Date;
 use crate::http::files::Folders;
 use crate::io::outbox::Pool;
+use crate::log_limit::Quota;
 use crate::metrics::ShardFigures;
 use crate::metrics::counters::Counts;
+use crate::pubsub::held::Held;
 use crate::pubsub::history::Histories;
 use crate::server::Server;
 use crate::session::Session;
 use crate::session::compression::Codecs;
 use crate::timers::{Millis, Wheel};
+use crate::tls_handshakes::Shaking;
 
-pub(super) struct Context {
-    pub(super) number: u8,
-    pub(super) server: Arc<Server>,
-    pub(super) limits: Limits,
-    pub(super) message_limits: message::Limits,
-    pub(super) head_limits: HeadLimits,
-    pub(super) timers: Wheel,
+pub(crate) struct Context {
+    pub(crate) number: u8,
+    pub(crate) server: Arc<Server>,
+    pub(crate) limits: Limits,
+    pub(crate) message_limits: message::Limits,
+    pub(crate) head_limits: HeadLimits,
+    pub(crate) timers: Wheel,
     /// Sessions to be written, each once.
-    pub(super) dirty: Vec<u32>,
+    pub(crate) dirty: Vec<u32>,
     /// Sessions to be read, each once.
-    pub(super) ready: Vec<u32>,
+    pub(crate) ready: Vec<u32>,
     /// Of these, the ones that are in their TLS handshake.
-    pub(super) shaking: Shaking,
+    pub(crate) shaking: Shaking,
     /// For the log: TLS that failed.
-    pub(super) tls_lines: Quota,
-    pub(super) pool: Pool,
+    pub(crate) tls_lines: Quota,
+    pub(crate) pool: Pool,
     /// Buffers of large messages that the user has done with.
-    pub(super) spare: Vec<Vec<u8>>,
-    pub(super) codecs: Codecs,
-    pub(super) date: Date,
-    pub(super) folders: Folders,
+    pub(crate) spare: Vec<Vec<u8>>,
+    pub(crate) codecs: Codecs,
+    pub(crate) date: Date,
+    pub(crate) folders: Folders,
     /// What the request that is being opened suggests; for the log.
-    pub(super) advice: Option<String>,
+    pub(crate) advice: Option<String>,
     /// What was told already.
-    pub(super) told_advice: Vec<String>,
+    pub(crate) told_advice: Vec<String>,
     /// Content of several chunks of one read.
-    pub(super) gathered: Vec<u8>,
+    pub(crate) gathered: Vec<u8>,
     /// The server takes no further connections, and ends those that are kept.
-    pub(super) draining: bool,
+    pub(crate) draining: bool,
     /// The number of this turn. What was seen of the file system holds for one.
-    pub(super) turn: u64,
+    pub(crate) turn: u64,
     /// Some endpoint compresses.
-    pub(super) compresses: bool,
+    pub(crate) compresses: bool,
     /// There is an access log.
-    pub(super) logs_access: bool,
-    pub(super) counts: Counts,
+    pub(crate) logs_access: bool,
+    pub(crate) counts: Counts,
     published: Counts,
     started: Instant,
     /// The moment of the last look at the clock, since the shard started.
-    pub(super) now: Millis,
-    pub(super) micros: u64,
-    pub(super) histories: Histories,
+    pub(crate) now: Millis,
+    pub(crate) micros: u64,
+    pub(crate) histories: Histories,
     /// Sessions that the user is getting to know, by slot.
-    pub(super) arriving: HashMap<u32, Held>,
+    pub(crate) arriving: HashMap<u32, Held>,
     /// This broadcast's number, for `Session::mark`.
-    pub(super) mark: u32,
+    pub(crate) mark: u32,
     /// What the user is to be told.
-    pub(super) effects: Effects,
+    pub(crate) effects: Effects,
 }
 
 impl Context {
-    pub(super) fn new(number: u8, server: Arc<Server>) -> Self {
+    pub(crate) fn new(number: u8, server: Arc<Server>) -> Self {
         let limits = server.settings().limits.clone();
         Context {
             number,
@@ -120,24 +120,24 @@ impl Context {
     }
 
     /// Looks at the clock. A turn does so once; what is asked of the shard between two turns may come long after.
-    pub(super) fn look_at_clock(&mut self) {
+    pub(crate) fn look_at_clock(&mut self) {
         self.micros = self.elapsed();
         self.now = self.micros / 1000;
     }
 
     /// Microseconds since the shard started.
-    pub(super) fn elapsed(&self) -> u64 {
+    pub(crate) fn elapsed(&self) -> u64 {
         self.started.elapsed().as_micros() as u64
     }
 
-    pub(super) fn mark_dirty(&mut self, session: &mut Session) {
+    pub(crate) fn mark_dirty(&mut self, session: &mut Session) {
         if !session.dirty {
             session.dirty = true;
             self.dirty.push(session.slot());
         }
     }
 
-    pub(super) fn mark_ready(&mut self, session: &mut Session) {
+    pub(crate) fn mark_ready(&mut self, session: &mut Session) {
         if !session.in_ready {
             session.in_ready = true;
             if session.pending && session.connection.stream.is_handshaking() {
@@ -149,7 +149,7 @@ impl Context {
     }
 
     /// Sees to it that the session is looked at by `at`, if it is not anyway.
-    pub(super) fn arm(&mut self, session: &mut Session, at: Millis) {
+    pub(crate) fn arm(&mut self, session: &mut Session, at: Millis) {
         if session.timer == 0 || at < session.timer {
             session.timer = at.max(1);
             self.timers.insert(session.slot(), session.timer);
@@ -157,7 +157,7 @@ impl Context {
     }
 
     /// The same, for the session's own deadline, if it has one.
-    pub(super) fn arm_until(&mut self, session: &mut Session) {
+    pub(crate) fn arm_until(&mut self, session: &mut Session) {
         if session.until != 0 {
             let until = session.until;
             self.arm(session, until);
@@ -165,16 +165,16 @@ impl Context {
     }
 
     /// When a head whose first byte may come now must be complete; 0: never.
-    pub(super) fn head_deadline(&self) -> Millis {
+    pub(crate) fn head_deadline(&self) -> Millis {
         self.limits.handshake_timeout.map_or(0, |timeout| self.now + millis(timeout))
     }
 
     /// When the user must have decided about a request that it is asked about now; 0: never.
-    pub(super) fn decision_deadline(&self) -> Millis {
+    pub(crate) fn decision_deadline(&self) -> Millis {
         self.limits.request_timeout.map_or(0, |timeout| self.now + millis(timeout))
     }
 
-    pub(super) fn report_panic(&mut self, panic: &(dyn Any + Send)) {
+    pub(crate) fn report_panic(&mut self, panic: &(dyn Any + Send)) {
         let text = panic
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
@@ -184,17 +184,17 @@ impl Context {
     }
 
     /// Says something for the log.
-    pub(super) fn notice(&mut self, notice: Notice) {
+    pub(crate) fn notice(&mut self, notice: Notice) {
         self.effects.push_back(Effect::Notice(notice));
     }
 
     /// What this shard tells of itself, beside its counts.
-    pub(super) fn figures(&self) -> &ShardFigures {
+    pub(crate) fn figures(&self) -> &ShardFigures {
         &self.server.shard_figures()[usize::from(self.number)]
     }
 
     /// The kernel takes no more from this session, or it does again.
-    pub(super) fn set_blocked(&self, session: &mut Session, blocked: bool) {
+    pub(crate) fn set_blocked(&self, session: &mut Session, blocked: bool) {
         if std::mem::replace(&mut session.connection.blocked, blocked) != blocked
             && let Some(link) = &session.link
         {
@@ -206,7 +206,7 @@ impl Context {
         }
     }
 
-    pub(super) fn publish(&mut self) {
+    pub(crate) fn publish(&mut self) {
         if self.counts != self.published {
             self.published = self.counts;
             self.server.counters(self.number).publish(&self.counts);
@@ -216,6 +216,6 @@ impl Context {
 }
 
 /// A duration in the shard's unit; at least one, so that 0 can mean "none".
-pub(super) fn millis(duration: std::time::Duration) -> Millis {
+pub(crate) fn millis(duration: std::time::Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX / 4).max(1)
 }

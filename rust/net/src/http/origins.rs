@@ -4,7 +4,7 @@
 const SAME_ORIGIN: &str = "same-origin";
 
 /// RFC 6454 §4: scheme and host compare in lower case, and so are origins written.
-pub(super) fn may_connect(allowed: &[String], origin: &str, host: &str) -> bool {
+pub(crate) fn may_connect(allowed: &[String], origin: &str, host: &str) -> bool {
     allowed.iter().any(|allowed| match allowed.as_str() {
         SAME_ORIGIN => is_same_host(origin, host),
         allowed => allowed.eq_ignore_ascii_case(origin),
@@ -13,7 +13,7 @@ pub(super) fn may_connect(allowed: &[String], origin: &str, host: &str) -> bool 
 
 /// The page comes from the host and port that it connects to. The schemes are not compared: behind a proxy that ends TLS
 /// ours is not the one that the page sees.
-pub(super) fn is_same_host(origin: &str, host: &str) -> bool {
+pub(crate) fn is_same_host(origin: &str, host: &str) -> bool {
     let (authority, default_port) = match origin.split_once("://") {
         Some((scheme, authority)) if scheme.eq_ignore_ascii_case("http") => (authority, ":80"),
         Some((scheme, authority)) if scheme.eq_ignore_ascii_case("https") => (authority, ":443"),

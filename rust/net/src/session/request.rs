@@ -3,13 +3,12 @@
 use hubbub_proto::comet::{Query, QueryError, Transport};
 use hubbub_proto::engineio::{self, ErrorCode};
 use hubbub_proto::head::Head;
-
-use super::origins::{is_same_host, may_connect};
 use hubbub_proto::session::Dialect;
 
 use crate::command::Answer;
 use crate::config::settings::{Cors, Endpoint, EngineIo, Open, Service, Transports};
 use crate::http::exchange::Fields;
+use crate::http::origins::{is_same_host, may_connect};
 use crate::id::SessionId;
 use crate::metrics::Reason;
 use crate::pubsub::position::Since;
@@ -17,10 +16,10 @@ use crate::session::Plan;
 use crate::session::carrier::Carrier;
 use crate::session::lasting::{Secret, read_sid};
 
-pub(super) const NO_ORIGIN: &str = "This origin may not connect.";
+pub(crate) const NO_ORIGIN: &str = "This origin may not connect.";
 
 /// What is asked for.
-pub(super) enum Wish {
+pub(crate) enum Wish {
     /// A new session.
     Open,
     /// A session that is there to go on with this connection.
@@ -42,21 +41,21 @@ pub(super) enum Wish {
 }
 
 /// A session, as a client names it.
-pub(super) struct Named {
-    pub(super) id: SessionId,
-    pub(super) secret: Secret,
+pub(crate) struct Named {
+    pub(crate) id: SessionId,
+    pub(crate) secret: Secret,
     /// The messages that the client has.
-    pub(super) cursor: Option<u64>,
+    pub(crate) cursor: Option<u64>,
     /// If it is not there any more, another one will do.
-    pub(super) or_new: bool,
+    pub(crate) or_new: bool,
 }
 
 /// Why it cannot be had.
-pub(super) type Refusal = (Reason, Answer);
+pub(crate) type Refusal = (Reason, Answer);
 
 impl Wish {
     /// The session that it is about.
-    pub(super) fn named(&self) -> Option<&Named> {
+    pub(crate) fn named(&self) -> Option<&Named> {
         match self {
             Wish::Resume(named) | Wish::Poll { named, .. } | Wish::Post(named) => Some(named),
             Wish::EngineIo { named, .. } => named.as_ref(),
@@ -66,7 +65,7 @@ impl Wish {
 }
 
 /// Reads a request to such an endpoint; gives what it asks for and how a session would open.
-pub(super) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Result<(Wish, Plan), Refusal> {
+pub(crate) fn read(head: &Head<'_>, upgrade: bool, endpoint: &Endpoint) -> Result<(Wish, Plan), Refusal> {
     let engineio = match &endpoint.service {
         Service::EngineIo(settings) => Some(&**settings),
         _ => None,
@@ -190,7 +189,7 @@ fn read_engineio(head: &Head<'_>, settings: &EngineIo, fields: Fields) -> (Wish,
 }
 
 /// The reference answers requests with JSON and handshakes in words.
-pub(super) fn refuse_engineio((code, message): (ErrorCode, &str), upgrade: bool, fields: &Fields) -> Answer {
+pub(crate) fn refuse_engineio((code, message): (ErrorCode, &str), upgrade: bool, fields: &Fields) -> Answer {
     let mut answer = match upgrade {
         true => Answer::plain(code.status(), message),
         false => Answer {
@@ -269,19 +268,19 @@ fn allow(fields: &mut Fields, head: &Head<'_>, cors: Option<&Cors>) {
 }
 
 /// The answer to a preflight.
-pub(super) fn preflight(fields: Fields) -> Answer {
+pub(crate) fn preflight(fields: Fields) -> Answer {
     Answer { status: 204, fields, body: bytes::Bytes::new() }
 }
 
 /// What is said where there is no such session.
-pub(super) const UNKNOWN: &str = "No session has this sid, or none with this cursor: it has ended, or was never there.";
+pub(crate) const UNKNOWN: &str = "No session has this sid, or none with this cursor: it has ended, or was never there.";
 
 /// There is no such session.
-pub(super) fn unknown() -> Refusal {
+pub(crate) fn unknown() -> Refusal {
     (Reason::NotFound, Answer::plain(404, UNKNOWN))
 }
 
-pub(super) fn refuse<T>(status: u16, text: &str) -> Result<T, Refusal> {
+pub(crate) fn refuse<T>(status: u16, text: &str) -> Result<T, Refusal> {
     Err((Reason::Handshake, Answer::plain(status, text)))
 }
 

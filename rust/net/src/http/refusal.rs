@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hubbub_proto::response::{Connection, FieldLines, Framing, ResponseLine};
 
-use super::context::Context;
 use crate::command::Answer;
+use crate::context::Context;
 use crate::handler::Notice;
 use crate::http::exchange::{Piece, Reply};
 use crate::http::request_line::RequestLine;
@@ -13,12 +13,12 @@ use crate::metrics::Reason;
 use crate::session::{Phase, Session};
 
 /// Why a request was refused, where the user has said so.
-pub(super) const BY_THE_PROGRAM: &[u8] = b"refused by the program";
+pub(crate) const BY_THE_PROGRAM: &[u8] = b"refused by the program";
 
 impl Context {
     /// Sends an HTTP response; the connection ends after it, so nothing after the head is ever taken for
     /// another request.
-    pub(super) fn refuse_request(
+    pub(crate) fn refuse_request(
         &mut self,
         session: &mut Session,
         answer: &Answer,
@@ -56,7 +56,7 @@ impl Context {
     }
 
     /// The user answers a request that it was asked about.
-    pub(super) fn answer_asked(
+    pub(crate) fn answer_asked(
         &mut self,
         session: &mut Session,
         reply: &Reply,
@@ -90,7 +90,7 @@ impl Context {
     }
 
     /// Appends a response's head.
-    pub(super) fn write_head(&mut self, session: &mut Session, reply: &Reply, framing: Framing, after: Connection) {
+    pub(crate) fn write_head(&mut self, session: &mut Session, reply: &Reply, framing: Framing, after: Connection) {
         let date = self.date.now();
         let server = self.server.settings().server_field.as_deref();
         let line = ResponseLine { status: reply.status, framing, connection: after, date: Some(&date), server };
@@ -99,7 +99,7 @@ impl Context {
     }
 
     /// For the counters and the access log.
-    pub(super) fn note_answer(
+    pub(crate) fn note_answer(
         &mut self,
         session: &Session,
         status: u16,

@@ -2,16 +2,15 @@
 
 use hubbub_proto::body::BodyError;
 
-use super::Shard;
-use super::context::{Context, millis};
-use super::exchange::DRAIN_BYTES;
 use crate::command::Answer;
+use crate::context::{Context, millis};
 use crate::effect::Effect;
 use crate::http::exchange::{Answering, Exchange, Purpose};
+use crate::http::response::DRAIN_BYTES;
 use crate::metrics::Reason;
 use crate::session::{Phase, Session};
 
-pub(super) const TOO_LARGE: &str = "The request body is too large.";
+pub(crate) const TOO_LARGE: &str = "The request body is too large.";
 
 /// Why a request's body is not taken.
 enum Refused {
@@ -19,18 +18,9 @@ enum Refused {
     Malformed(BodyError),
 }
 
-impl Shard {
-    /// The body stood still for too long.
-    pub(super) fn body_expired(&mut self, slot: u32) {
-        let Some(session) = self.sessions.at(slot) else { return };
-        self.cx.counts.message_timeouts += 1;
-        self.cx.break_off(session, 408, Reason::Timeout, "The request body did not arrive in time.");
-    }
-}
-
 impl Context {
     /// Sees to it that an exchange is looked at when it has stood still for too long.
-    pub(super) fn watch_exchange(&mut self, session: &mut Session) {
+    pub(crate) fn watch_exchange(&mut self, session: &mut Session) {
         let Some(timeout) = self.limits.message_timeout else { return };
         if let Phase::Exchange(exchange) = &session.phase {
             let at = exchange.progress + millis(timeout);
@@ -39,7 +29,7 @@ impl Context {
     }
 
     /// Takes in bytes of a request's body.
-    pub(super) fn receive_body(&mut self, session: &mut Session, bytes: &[u8]) {
+    pub(crate) fn receive_body(&mut self, session: &mut Session, bytes: &[u8]) {
         let Phase::Exchange(exchange) = &mut session.phase else { return };
         let max = match exchange.purpose {
             Purpose::Post(_) => self.limits.max_post_bytes(),
@@ -96,7 +86,7 @@ impl Context {
     }
 
     /// The request cannot be read to its end: says so if nothing has been said yet, and ends the connection.
-    pub(super) fn break_off(&mut self, session: &mut Session, status: u16, reason: Reason, text: &str) {
+    pub(crate) fn break_off(&mut self, session: &mut Session, status: u16, reason: Reason, text: &str) {
         let Phase::Exchange(exchange) = &mut session.phase else { return };
         if exchange.answering == Answering::Waiting {
             let request_line = std::mem::take(&mut exchange.request_line);

@@ -2,7 +2,7 @@
 
 use hubbub_proto::head::Head;
 
-use super::context::Context;
+use crate::context::Context;
 use crate::handler::Notice;
 use crate::http::request_line::printable;
 use crate::metrics::Reason;
@@ -15,7 +15,7 @@ const MOST: usize = 100;
 
 impl Context {
     /// Tells what the request that was looked at suggests, once.
-    pub(super) fn tell_advice(&mut self) {
+    pub(crate) fn tell_advice(&mut self) {
         if let Some(advice) = self.advice.take()
             && self.told_advice.len() < MOST
             && !self.told_advice.contains(&advice)
@@ -26,7 +26,7 @@ impl Context {
     }
 
     /// Looks at a request that opens no session because of this reason.
-    pub(super) fn advise(&mut self, reason: Reason, head: &Head<'_>) {
+    pub(crate) fn advise(&mut self, reason: Reason, head: &Head<'_>) {
         self.advice = match reason {
             Reason::Origin => Some(format!(
                 "a page of {} may not connect; the host that it asked for is {}. A proxy has to hand on Host as it comes, \
@@ -43,7 +43,7 @@ impl Context {
     }
 
     /// Looks at a request that is no handshake.
-    pub(super) fn advise_on_upgrade(&mut self, head: &Head<'_>) {
+    pub(crate) fn advise_on_upgrade(&mut self, head: &Head<'_>) {
         // PERF: the names are told apart by their lengths first.
         let is_key =
             |name: &str| name.len() == "sec-websocket-key".len() && name.eq_ignore_ascii_case("sec-websocket-key");

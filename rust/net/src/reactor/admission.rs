@@ -3,11 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use hubbub_proto::head::Head;
-use hubbub_proto::proxy::{self, Announced};
+use hubbub_proto::proxy::{self};
 
 use super::Shard;
-use super::context::Context;
 use crate::command::Answer;
 use crate::handler::Notice;
 use crate::http::request_line::RequestLine;
@@ -15,12 +13,11 @@ use crate::id::SessionId;
 use crate::io::peer::Peer;
 use crate::metrics::Reason;
 use crate::places::Household;
+use crate::session::address::TOO_MANY;
 use crate::session::{Phase, Session, Sessions};
 
 /// So many new sessions on polls are noted before those that have spoken or gone are forgotten.
 const SWEEP: usize = 1024;
-
-pub(super) const TOO_MANY: &str = "Too many connections from this address.";
 
 impl Shard {
     /// Where every connection begins with a PROXY header, only proxies may connect.
@@ -157,56 +154,4 @@ fn is_silent(sessions: &mut Sessions, id: SessionId) -> bool {
     let Some(session) = sessions.get(id) else { return false };
     let is_in_a_room = || session.link.as_ref().is_some_and(|link| !link.lock_rooms().is_empty());
     session.lasting().is_some_and(|lasting| lasting.polls_from.is_some() && !lasting.has_spoken) && !is_in_a_room()
-}
-
-impl Context {
-    /// Finds out whom a request comes from, and takes that client's place. `Err`: what to answer instead.
-    pub(super) fn identify(&mut self, session: &mut Session, head: &Head<'_>) -> Result<(), (Reason, Answer)> {
-        let Phase::Handshake(handshake) = &mut session.phase else { return Ok(()) };
-        if let Err(contradiction) = handshake.peer.heed(head, &self.server.settings().proxies.trusted) {
-            self.counts.proxy_refused += 1;
-            return Err((Reason::Forwarding, Answer::plain(400, contradiction.0)));
-        }
-        if self.seat(session) { Ok(()) } else { Err((Reason::Connections, Answer::plain(429, TOO_MANY))) }
-    }
-
-    /// Takes a place for the session's client. `false`: it has all that it may have.
-    pub(super) fn seat(&mut self, session: &mut Session) -> bool {
-        let Some(places) = self.server.places() else { return true };
-        let Some(client) = session.origin().and_then(Peer::client) else { return true };
-        let household = Household::of(client.ip());
-        if session.place == Some(household) {
-            return true;
-        }
-        // A proxy's connection has brought another client's request.
-        if let Some(before) = session.place.take() {
-            places.leave(before);
-        }
-        if !places.take(household) {
-            self.counts.address_refused += 1;
-            return false;
-        }
-        session.place = Some(household);
-        true
-    }
-
-    /// Gives the session's place back.
-    pub(super) fn unseat(&mut self, session: &mut Session) {
-        if let Some(household) = session.lasting_mut().and_then(|lasting| lasting.polls_from.take()) {
-            self.server.polling_places().leave(household);
-        }
-        if let (Some(places), Some(household)) = (self.server.places(), session.place.take()) {
-            places.leave(household);
-        }
-    }
-}
-
-impl Session {
-    fn announce(&mut self, announced: Announced) {
-        let Phase::Handshake(handshake) = &mut self.phase else { return };
-        handshake.awaits_proxy = false;
-        if let Announced::Client(client) = announced {
-            handshake.peer.announce(client);
-        }
-    }
 }

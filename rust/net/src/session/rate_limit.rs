@@ -2,8 +2,8 @@
 
 use hubbub_proto::close::CloseCode;
 
-use super::context::Context;
 use crate::config::settings::RatePolicy;
+use crate::context::Context;
 use crate::session::Session;
 use crate::timers::Millis;
 
@@ -12,7 +12,7 @@ const TOO_FAST: &str = "more messages than messages_per_second allows";
 impl Context {
     /// Counts messages that a read has brought. Like the inbox, the rate is judged after a read: what came in it is
     /// handed on, and is waited for afterwards.
-    pub(super) fn pace(&mut self, session: &mut Session, messages: u32) {
+    pub(crate) fn pace(&mut self, session: &mut Session, messages: u32) {
         let Some(rate) = self.limits.message_rate.filter(|_| messages > 0 && session.is_open()) else { return };
         let now = self.nanos();
         let full_at = &mut session.rare.get_or_insert_default().full_at;
@@ -34,7 +34,7 @@ impl Context {
     }
 
     /// Reads a session on that has waited for long enough. Gives when to look again, if it has not.
-    pub(super) fn release(&mut self, session: &mut Session) -> Option<Millis> {
+    pub(crate) fn release(&mut self, session: &mut Session) -> Option<Millis> {
         if !session.throttled {
             return None;
         }
@@ -54,12 +54,12 @@ impl Context {
     }
 
     /// The moment of the last look at the clock.
-    pub(super) fn nanos(&self) -> u64 {
+    pub(crate) fn nanos(&self) -> u64 {
         self.micros.saturating_mul(1000)
     }
 }
 
 /// The first millisecond in which this moment has passed.
-pub(super) fn up_to_millis(nanos: u64) -> Millis {
+pub(crate) fn up_to_millis(nanos: u64) -> Millis {
     nanos.div_ceil(1_000_000)
 }

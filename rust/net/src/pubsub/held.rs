@@ -6,7 +6,7 @@ use crate::pubsub::broadcast::Broadcast;
 
 /// What was broadcast to everyone since the user began to get to know a session.
 #[derive(Default)]
-pub(super) struct Held {
-    pub(super) broadcasts: Vec<Arc<Broadcast>>,
-    pub(super) bytes: usize,
+pub(crate) struct Held {
+    pub(crate) broadcasts: Vec<Arc<Broadcast>>,
+    pub(crate) bytes: usize,
 }

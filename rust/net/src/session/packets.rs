@@ -9,11 +9,10 @@ use hubbub_proto::engineio::{PacketType, Sid, open};
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::message::{Kind, Payload};
 use hubbub_proto::response::{Connection, Framing};
-
-use super::context::{Context, millis};
 use hubbub_proto::session::Dialect;
 
 use crate::command::Answer;
+use crate::context::{Context, millis};
 use crate::http::exchange::{Fields, Piece, Reply};
 use crate::pubsub::broadcast::Broadcast;
 use crate::pubsub::position::Since;
@@ -29,7 +28,7 @@ impl Context {
     // ---- the beginning
 
     /// Writes the head of the response that opens the session, or keeps its fields for the first answer.
-    pub(super) fn write_opening(
+    pub(crate) fn write_opening(
         &mut self,
         session: &mut Session,
         plan: &Plan,
@@ -77,7 +76,7 @@ impl Context {
     }
 
     /// Tells a client what it needs to know of its session.
-    pub(super) fn announce(&mut self, session: &mut Session, recovered: bool, may_upgrade: bool) {
+    pub(crate) fn announce(&mut self, session: &mut Session, recovered: bool, may_upgrade: bool) {
         let id = session.id;
         let Some(lasting) = session.lasting() else { return };
         let (sid, terms) = (lasting.sid(id), lasting.terms);
@@ -100,7 +99,7 @@ impl Context {
     }
 
     /// Says something of the protocol's own.
-    pub(super) fn signal(&mut self, session: &mut Session, write: impl FnOnce(Carrier, &mut Vec<u8>)) {
+    pub(crate) fn signal(&mut self, session: &mut Session, write: impl FnOnce(Carrier, &mut Vec<u8>)) {
         let carrier = session.carrier;
         if session.is_away() {
             if let Some(lasting) = session.lasting_mut() {
@@ -113,7 +112,7 @@ impl Context {
     }
 
     /// Says why the session ends, behind everything else.
-    pub(super) fn say_end(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
+    pub(crate) fn say_end(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
         let mut json = Vec::new();
         // Engine.IO has no words for it.
         if session.lasting().is_none_or(Lasting::resumes) {
@@ -128,7 +127,7 @@ impl Context {
     }
 
     /// Says again why the session has ended, on a connection that has come too late to hear of it.
-    pub(super) fn say_why(&mut self, session: &mut Session) {
+    pub(crate) fn say_why(&mut self, session: &mut Session) {
         let ended = session.lasting_mut().and_then(|lasting| lasting.ended.take());
         if let Some((code, reason)) = ended {
             self.say_goodbye(session, code, &reason);
@@ -138,7 +137,7 @@ impl Context {
     // ---- what was missed
 
     /// Tells an event stream its place, so that nothing is missed before the first broadcast.
-    pub(super) fn write_place(&mut self, session: &mut Session) {
+    pub(crate) fn write_place(&mut self, session: &mut Session) {
         if self.limits.history_messages > 0 || self.server.directory().remembers() {
             let place = Since { epoch: self.server.epoch(), offset: self.histories.newest }.text();
             session
@@ -150,7 +149,7 @@ impl Context {
 
     /// Gives an event stream what its rooms remember of the time in which it was away, of all that it has joined together in
     /// one row, and what was said meanwhile in those that it has joined before.
-    pub(super) fn catch_up(&mut self, session: &mut Session) {
+    pub(crate) fn catch_up(&mut self, session: &mut Session) {
         let Some(rare) = session.rare.as_mut() else { return };
         let Some(since) = rare.since else { return };
         let names = std::mem::take(&mut rare.missed);
@@ -200,7 +199,7 @@ impl Context {
     // ---- messages out
 
     /// Appends a message of one session's.
-    pub(super) fn carry(&mut self, session: &mut Session, kind: Kind, payload: &Piece<'_>) {
+    pub(crate) fn carry(&mut self, session: &mut Session, kind: Kind, payload: &Piece<'_>) {
         let bytes = match payload {
             Piece::Borrowed(bytes) => bytes,
             Piece::Shared(bytes) => &bytes[..],
@@ -219,7 +218,7 @@ impl Context {
     }
 
     /// Keeps a message for a session that may change connections.
-    pub(super) fn keep(&mut self, session: &mut Session, entry: Entry) {
+    pub(crate) fn keep(&mut self, session: &mut Session, entry: Entry) {
         let (away, unwritten, now) = (session.is_away(), session.connection.outbox.len(), self.now);
         let most = self.limits.resume_bytes + unwritten;
         match session.lasting_mut() {
@@ -230,7 +229,7 @@ impl Context {
     }
 
     /// The same, for a broadcast.
-    pub(super) fn keep_broadcast(&mut self, session: &mut Session, broadcast: &Arc<Broadcast>) {
+    pub(crate) fn keep_broadcast(&mut self, session: &mut Session, broadcast: &Arc<Broadcast>) {
         if session.lasting().is_some() {
             self.keep(session, Entry::Broadcast(broadcast.clone()));
         }
@@ -239,7 +238,7 @@ impl Context {
     // ---- packets in
 
     /// A WebSocket of packets has brought a text message. Gives the message for the user that it carries, if any.
-    pub(super) fn heed_packet<'a>(
+    pub(crate) fn heed_packet<'a>(
         &mut self,
         session: &mut Session,
         mut payload: Payload<'a>,
@@ -267,7 +266,7 @@ impl Context {
     }
 
     /// Does what a packet asks for that is no message. `false`: what comes behind it is not taken any more.
-    pub(super) fn heed_control(&mut self, session: &mut Session, packet: Packet<'_>) -> bool {
+    pub(crate) fn heed_control(&mut self, session: &mut Session, packet: Packet<'_>) -> bool {
         let strict = session.lasting().is_some_and(|lasting| lasting.dialect() == Dialect::EngineIo);
         match packet {
             Packet::Pong => self.heed_heartbeat(session),
@@ -297,7 +296,7 @@ impl Context {
         true
     }
 
-    pub(super) fn heed_heartbeat(&mut self, session: &mut Session) {
+    pub(crate) fn heed_heartbeat(&mut self, session: &mut Session) {
         if std::mem::take(&mut session.awaits_pong)
             && let Some(link) = &session.link
         {
@@ -308,7 +307,7 @@ impl Context {
     // ---- signs of life
 
     /// From one ping to the next, and how long an answer may take.
-    pub(super) fn heartbeat(&self, session: &Session) -> (Option<Millis>, Option<Millis>) {
+    pub(crate) fn heartbeat(&self, session: &Session) -> (Option<Millis>, Option<Millis>) {
         let (interval, timeout) = match session.lasting() {
             Some(lasting) => (lasting.terms.ping_interval, lasting.terms.ping_timeout),
             None => (self.limits.ping_interval, self.limits.ping_timeout),
@@ -317,7 +316,7 @@ impl Context {
     }
 
     /// Sends a stream's sign of life when it is due. `None`: the client has taken nothing since the last one.
-    pub(super) fn keep_stream_alive(&mut self, session: &mut Session) -> Option<Option<Millis>> {
+    pub(crate) fn keep_stream_alive(&mut self, session: &mut Session) -> Option<Option<Millis>> {
         let Some(interval) = self.heartbeat(session).0 else { return Some(None) };
         let due = session.ping_micros / 1000 + interval;
         if due > self.now {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use hubbub_proto::head::Head;
 use rustix::io::Errno;
 
-use super::context::Context;
 use crate::command::Answer;
 use crate::config::routes::rest;
 use crate::config::settings::Service;
+use crate::context::Context;
 use crate::handler::Notice;
 use crate::http::exchange::{Answering, Content, Exchange, Piece, Source};
 use crate::http::files::{ALLOW, FileAnswer, FileContent, Found, read_at};
@@ -20,7 +20,7 @@ use crate::session::link::Link;
 use crate::session::{Phase, Session};
 use crate::timers::Millis;
 
-pub(super) const NOTHING: &str = "Nothing is served here.";
+pub(crate) const NOTHING: &str = "Nothing is served here.";
 
 /// A file that has to be read is read in pieces of this size.
 const PIECE_BYTES: usize = 64 << 10;
@@ -28,7 +28,7 @@ const PIECE_BYTES: usize = 64 << 10;
 const TURN_BYTES: usize = 512 << 10;
 
 /// Who serves a request.
-pub(super) enum Route {
+pub(crate) enum Route {
     /// An endpoint.
     Endpoint {
         number: usize,
@@ -44,7 +44,7 @@ pub(super) enum Route {
 
 impl Context {
     /// Asks one endpoint after the other. A folder passes on what it does not have, and what is neither GET nor HEAD.
-    pub(super) fn route(&mut self, head: &Head<'_>, upgrade: bool) -> Route {
+    pub(crate) fn route(&mut self, head: &Head<'_>, upgrade: bool) -> Route {
         let endpoints = &self.server.settings().endpoints;
         let reading = matches!(head.method, "GET" | "HEAD");
         let mut missed = false;
@@ -82,7 +82,7 @@ impl Context {
     }
 
     /// Sends what a folder answers. The user hears nothing of it.
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         session: &mut Session,
         answer: FileAnswer,
@@ -117,7 +117,7 @@ impl Context {
     }
 
     /// Lets the rest of the response be a part of a file.
-    pub(super) fn send_source(&mut self, session: &mut Session, source: Source) {
+    pub(crate) fn send_source(&mut self, session: &mut Session, source: Source) {
         let Some(exchange) = session.exchange() else { return };
         match exchange.answering {
             Answering::Sending(Content::Discarded) => {
@@ -132,7 +132,7 @@ impl Context {
     }
 
     /// Writes what waits, and sends on in the file that follows it.
-    pub(super) fn flush_file(&mut self, session: &mut Session) {
+    pub(crate) fn flush_file(&mut self, session: &mut Session) {
         self.top_up(session);
         match session.connection.stream.takes_files() && session.sends_file() {
             true => self.write_by(session, Stream::send_before_file),
@@ -232,7 +232,7 @@ impl Session {
     }
 
     /// A file is still to be sent.
-    pub(super) fn sends_file(&self) -> bool {
+    pub(crate) fn sends_file(&self) -> bool {
         matches!(&self.phase, Phase::Exchange(exchange) if exchange.file.is_some())
     }
 
