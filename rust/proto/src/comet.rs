@@ -149,7 +149,7 @@ pub fn text_packet(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// What a client has to say, in the body of a POST or in a text frame.
+/// What a client has to say in the body of a POST.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Packet<'a> {
     /// `4`, `b`, `t`: a message.
@@ -193,23 +193,6 @@ impl fmt::Display for BodyError {
 }
 
 impl std::error::Error for BodyError {}
-
-/// What a text frame of a WebSocket that carries packets says. A `1` has no code there; a Close frame may have one.
-///
-/// # Errors
-/// It is no packet.
-pub fn frame(text: &str) -> Result<Packet<'_>, PacketError> {
-    Ok(match engineio::Packet::parse(text)? {
-        engineio::Packet::Binary(bytes) => Packet::Message(Kind::Binary, bytes),
-        engineio::Packet::Text { kind, data } => match kind {
-            PacketType::Message => Packet::Message(Kind::Text, Cow::Borrowed(data.as_bytes())),
-            PacketType::Close => Packet::Close { code: CloseCode::NORMAL, reason: String::new() },
-            PacketType::Ping => Packet::Ping,
-            PacketType::Pong => Packet::Pong,
-            PacketType::Open | PacketType::Upgrade | PacketType::Noop => Packet::Nothing,
-        },
-    })
-}
 
 /// The packets of a body.
 ///
