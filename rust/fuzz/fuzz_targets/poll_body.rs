@@ -5,7 +5,8 @@
 use hubbub_proto::comet::{self, BodyError};
 use hubbub_proto::engineio::payload::{PayloadError, SEPARATOR};
 use hubbub_proto::engineio::{Query, Transport, admit};
-use hubbub_proto::message::Kind;
+use hubbub_proto::message::{Kind, Payload};
+use hubbub_proto::session::{Dialect, Meaning, PostError, read_post, read_text};
 use libfuzzer_sys::fuzz_target;
 
 const MAX_PACKETS: usize = 20;
@@ -28,8 +29,8 @@ fuzz_target!(|data: &[u8]| {
         },
         Err(error) => panic!("no error of a whole body: {error}"),
     }
+    mean(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = comet::frame(text);
     let _ = comet::Query::parse(text);
     if let Ok(query) = Query::parse(text) {
         assert!(query.sid.is_none_or(|sid| sid.as_str().is_ascii()));
@@ -69,4 +70,37 @@ fn written(packet: &Result<comet::Packet<'_>, BodyError>, part: &[u8]) {
         Err(_) => return,
     }
     assert_eq!(out, part);
+}
+
+/// What a client's packets mean: nothing of a body is taken that one bad packet voids, and only Engine.IO forbids pings.
+fn mean(data: &[u8]) {
+    for (dialect, max_payload) in [(Dialect::Comet, 30), (Dialect::EngineIo, 30), (Dialect::EngineIo, usize::MAX)] {
+        match read_post(dialect, data, max_payload) {
+            Ok(packets) => {
+                assert!(dialect == Dialect::Comet || data.len() <= max_payload);
+                assert_eq!(packets.len(), data.split(|byte| *byte == SEPARATOR).count());
+                for packet in packets {
+                    assert!(!matches!(packet, Meaning::Message(_, payload) if payload.as_slice().len() > max_payload));
+                }
+            }
+            Err(error) => assert_eq!(
+                error.failure(dialect).is_some(),
+                match error {
+                    PostError::BodyTooBig => false,
+                    PostError::Malformed(_) => dialect == Dialect::EngineIo,
+                    PostError::MessageTooBig => true,
+                }
+            ),
+        }
+        let borrowed = read_text(dialect, Payload::Borrowed(data));
+        match (&borrowed, read_text(dialect, Payload::Owned(data.to_vec()))) {
+            (Meaning::Message(kind, a), Meaning::Message(other, b)) => {
+                assert_eq!((*kind, a.as_slice()), (other, b.as_slice()));
+            }
+            (borrowed, owned) => assert_eq!(*borrowed, owned),
+        }
+        let wants = data.first().is_some_and(|byte| (b'0'..=b'6').contains(byte));
+        let is_ping = dialect == Dialect::EngineIo && data.first() == Some(&b'2');
+        assert!(!wants || matches!(borrowed, Meaning::Fail(_)) == is_ping);
+    }
 }

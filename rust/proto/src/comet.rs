@@ -149,7 +149,7 @@ pub fn text_packet(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// What a client has to say, in the body of a POST or in a text frame.
+/// What a client has to say in the body of a POST.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Packet<'a> {
     /// `4`, `b`, `t`: a message.
@@ -194,23 +194,6 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
-/// What a text frame of a WebSocket that carries packets says. A `1` has no code there; a Close frame may have one.
-///
-/// # Errors
-/// It is no packet.
-pub fn frame(text: &str) -> Result<Packet<'_>, PacketError> {
-    Ok(match engineio::Packet::parse(text)? {
-        engineio::Packet::Binary(bytes) => Packet::Message(Kind::Binary, bytes),
-        engineio::Packet::Text { kind, data } => match kind {
-            PacketType::Message => Packet::Message(Kind::Text, Cow::Borrowed(data.as_bytes())),
-            PacketType::Close => Packet::Close { code: CloseCode::NORMAL, reason: String::new() },
-            PacketType::Ping => Packet::Ping,
-            PacketType::Pong => Packet::Pong,
-            PacketType::Open | PacketType::Upgrade | PacketType::Noop => Packet::Nothing,
-        },
-    })
-}
-
 /// The packets of a body.
 ///
 /// # Errors
@@ -230,22 +213,21 @@ pub fn packets(
 }
 
 fn packet(text: &str) -> Result<Packet<'_>, BodyError> {
-    let decode = |base64: &str| STANDARD.decode(base64).map_err(|_| BodyError::Packet(PacketError::Base64));
-    let mut chars = text.chars();
-    let (kind, data) = (chars.next().ok_or(BodyError::Packet(PacketError::Empty))?, chars.as_str());
+    if let Some(base64) = text.strip_prefix('t') {
+        let bytes = STANDARD.decode(base64).map_err(|_| BodyError::Packet(PacketError::Base64))?;
+        simdutf8::basic::from_utf8(&bytes).map_err(|_| BodyError::Payload(PayloadError::Utf8))?;
+        return Ok(Packet::Message(Kind::Text, Cow::Owned(bytes)));
+    }
+    let (kind, data) = match engineio::Packet::parse(text).map_err(BodyError::Packet)? {
+        engineio::Packet::Binary(bytes) => return Ok(Packet::Message(Kind::Binary, bytes)),
+        engineio::Packet::Text { kind, data } => (kind, data),
+    };
     Ok(match kind {
-        '4' => Packet::Message(Kind::Text, Cow::Borrowed(data.as_bytes())),
-        'b' => Packet::Message(Kind::Binary, Cow::Owned(decode(data)?)),
-        't' => {
-            let bytes = decode(data)?;
-            simdutf8::basic::from_utf8(&bytes).map_err(|_| BodyError::Payload(PayloadError::Utf8))?;
-            Packet::Message(Kind::Text, Cow::Owned(bytes))
-        }
-        '1' => read_close(data).ok_or(BodyError::Close)?,
-        '3' => Packet::Pong,
-        '2' => Packet::Ping,
-        '0' | '5' | '6' => Packet::Nothing,
-        _ => return Err(BodyError::Packet(PacketError::Type)),
+        PacketType::Message => Packet::Message(Kind::Text, Cow::Borrowed(data.as_bytes())),
+        PacketType::Close => read_close(data).ok_or(BodyError::Close)?,
+        PacketType::Pong => Packet::Pong,
+        PacketType::Ping => Packet::Ping,
+        PacketType::Open | PacketType::Upgrade | PacketType::Noop => Packet::Nothing,
     })
 }
 

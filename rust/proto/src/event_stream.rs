@@ -36,6 +36,32 @@ impl fmt::Display for EventError {
 
 impl std::error::Error for EventError {}
 
+/// The place behind a broadcast, as clients say it: `Last-Event-ID`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Since {
+    /// The life of the server that has numbered it.
+    pub epoch: u32,
+    /// The broadcast's number in that life.
+    pub offset: u64,
+}
+
+impl Since {
+    /// Reads what [`Since::text`] has written. `None`: it is something else, which is a client's right.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (epoch, offset) = text.split_once('-')?;
+        // Numbers of Rust's may have a sign.
+        if epoch.len() != 8 || epoch.starts_with('+') || offset.starts_with('+') {
+            return None;
+        }
+        Some(Since { epoch: u32::from_str_radix(epoch, 16).ok()?, offset: offset.parse().ok()? })
+    }
+
+    /// Eight hexadecimal digits, a hyphen, and a number.
+    pub fn text(self) -> String {
+        format!("{:08x}-{}", self.epoch, self.offset)
+    }
+}
+
 /// Appends the event's block.
 ///
 /// # Errors

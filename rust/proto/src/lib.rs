@@ -2,7 +2,9 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | [`session`] | a session by polling: what packets mean, which request is answered, when the transport changes |
 //! | [`socketio`] | packets of Socket.IO, which Engine.IO carries as messages |
+//! | [`comet`] | what is asked of an endpoint that any transport may carry |
 //! | [`engineio`] | packets of Engine.IO, over polling and WebSocket |
 //! | [`client`] | the client's end of a connection: a request as it is sent, and what answers it |
 //! | [`handshake`] | the opening handshake of WebSocket, both halves |
@@ -13,8 +15,6 @@
 //! | [`forwarded`] | what the proxies on a request's way have written into its head |
 //! | [`head`] | the head of an HTTP/1.1 request or response |
 //! | [`event_stream`] | events to the blocks of an event stream |
-//! | [`comet`] | what is asked of an endpoint that any transport may carry |
-//! | [`session`] | a session by polling: which request waits, which is answered, when the transport changes |
 //! | [`script`] | text for a script inside a page |
 //! | [`message`] | bytes to messages: frames, fragments, text, limits |
 //! | [`deflate`] | permessage-deflate: messages deflated and inflated |

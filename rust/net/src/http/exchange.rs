@@ -4,6 +4,7 @@ use std::fs::File;
 
 use bytes::Bytes;
 use hubbub_proto::body::BodyReader;
+use hubbub_proto::engineio::Secret;
 use hubbub_proto::head::Head;
 use hubbub_proto::response::FieldLines;
 use hubbub_proto::session::Dialect;
@@ -11,7 +12,6 @@ use hubbub_proto::session::Dialect;
 use crate::http::request_line::RequestLine;
 use crate::id::SessionId;
 use crate::io::peer::Peer;
-use crate::session::lasting::Secret;
 use crate::timers::Millis;
 
 /// The head of a response.

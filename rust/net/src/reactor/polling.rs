@@ -1,9 +1,7 @@
 //! Sessions by polls: what waits for the client goes out with its next GET, and a POST brings what it sends.
 
-use hubbub_proto::close::CloseCode;
-use hubbub_proto::comet::{self, Packet};
-use hubbub_proto::engineio::ErrorCode;
-use hubbub_proto::session::{Dialect, Part, Polled};
+use hubbub_proto::engineio::{ErrorCode, Secret};
+use hubbub_proto::session::{Dialect, Meaning, Part, Polled, read_post};
 
 use super::Shard;
 use crate::context::millis;
@@ -13,12 +11,9 @@ use crate::id::SessionId;
 use crate::metrics::Reason;
 use crate::reactor::calls::plain;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::{Lasting, Secret};
+use crate::session::lasting::Lasting;
 use crate::session::request::UNKNOWN;
 use crate::session::{Phase, Session};
-
-/// The most packets in one POST.
-const MAX_PACKETS: usize = 4096;
 
 impl Shard {
     /// A poll has come for a session; its connection waits.
@@ -193,40 +188,24 @@ impl Shard {
         let (open, has_last_words) = (session.is_open(), session.has_last_words());
         let Some(lasting) = session.lasting() else { return };
         let (dialect, terms) = (lasting.dialect(), lasting.terms);
-        let strict = dialect == Dialect::EngineIo;
         if !open {
             // A client of Engine.IO gives up at the first error, and would never fetch the last words.
-            return match strict && has_last_words {
+            return match dialect == Dialect::EngineIo && has_last_words {
                 true => self.answer_own(connection, 200, b"ok".to_vec(), Vec::new()),
                 false => self.say_unknown(connection, dialect),
             };
         }
-        if strict && body.len() > terms.max_payload {
-            self.cx.counts.violations += 1;
-            self.say(connection, 413, "The body is larger than maxPayload.");
-            return;
-        }
-        let packets: Result<Vec<_>, _> = comet::packets(body, MAX_PACKETS).and_then(Iterator::collect);
-        let packets = match packets {
+        let packets = match read_post(dialect, body, terms.max_payload) {
             Ok(packets) => packets,
             Err(error) => {
                 self.cx.counts.violations += 1;
-                if strict {
-                    self.cx.fail(session, CloseCode::PROTOCOL_ERROR, "parse error");
+                if let Some((code, reason)) = error.failure(dialect) {
+                    self.cx.fail(session, code, reason);
                 }
-                self.say(connection, 400, &format!("Bad request: {error}."));
+                self.say(connection, error.status(), &error.to_string());
                 return;
             }
         };
-        if packets
-            .iter()
-            .any(|packet| matches!(packet, Packet::Message(_, payload) if payload.len() > terms.max_payload))
-        {
-            self.cx.counts.violations += 1;
-            self.cx.fail(session, CloseCode::MESSAGE_TOO_BIG, "the message is too big");
-            self.say(connection, 413, "The message is too big.");
-            return;
-        }
         session.pinged = false;
         if let Some(lasting) = session.lasting_mut() {
             lasting.has_spoken = true;
@@ -239,13 +218,13 @@ impl Shard {
         let (mut messages, mut bytes) = (0, 0);
         for packet in packets {
             match packet {
-                Packet::Message(kind, payload) => {
+                Meaning::Message(kind, payload) => {
                     messages += 1;
-                    bytes += payload.len();
-                    self.cx.effects.push_back(Effect::Message(id, kind, payload.into_owned()));
+                    bytes += payload.as_slice().len();
+                    self.cx.effects.push_back(Effect::Message(id, kind, payload.into_vec()));
                 }
-                packet => {
-                    if !self.cx.heed_control(session, packet) {
+                meaning => {
+                    if !self.cx.heed_control(session, meaning) {
                         break;
                     }
                 }

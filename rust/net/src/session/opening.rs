@@ -250,7 +250,7 @@ impl Context {
         if let Some((name, attributes)) = engineio.and_then(|settings| settings.cookie.as_ref())
             && let Some(lasting) = session.lasting()
         {
-            fields.push(("Set-Cookie".into(), format!("{name}={}{attributes}", lasting.sid(session.id))));
+            fields.push(("Set-Cookie".into(), format!("{name}={}{attributes}", lasting.sid(session.id).as_str())));
         }
         let may_upgrade = engineio.is_some_and(|settings| settings.upgrades && settings.websocket)
             && plan.carrier == Carrier::Polling;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hubbub_proto::close::CloseCode;
-use hubbub_proto::comet::{self, Packet};
-use hubbub_proto::engineio::{PacketType, Sid, open};
+use hubbub_proto::comet;
+use hubbub_proto::engineio::{PacketType, open};
 use hubbub_proto::handshake::server as handshake;
 use hubbub_proto::message::{Kind, Payload};
 use hubbub_proto::response::{Connection, Framing};
-use hubbub_proto::session::Dialect;
+use hubbub_proto::session::{Dialect, Meaning, read_text};
 
 use crate::command::Answer;
 use crate::context::{Context, millis};
@@ -86,11 +86,16 @@ impl Context {
         let mut json = Vec::new();
         match lasting.dialect() {
             Dialect::Comet => {
-                comet::open(&mut json, &comet::Open { sid: &sid, recovered, ping_interval, ping_timeout, max_payload });
+                comet::open(
+                    &mut json,
+                    &comet::Open { sid: sid.as_str(), recovered, ping_interval, ping_timeout, max_payload },
+                );
             }
             Dialect::EngineIo => {
-                let Some(sid) = &Sid::new(&sid) else { return };
-                open::encode(&mut json, &open::Open { sid, may_upgrade, ping_interval, ping_timeout, max_payload });
+                open::encode(
+                    &mut json,
+                    &open::Open { sid: &sid, may_upgrade, ping_interval, ping_timeout, max_payload },
+                );
                 // The carrier has its own way to say that it is an open packet.
                 json.remove(0);
             }
@@ -238,39 +243,24 @@ impl Context {
     // ---- packets in
 
     /// A WebSocket of packets has brought a text message. Gives the message for the user that it carries, if any.
-    pub(crate) fn heed_packet<'a>(
-        &mut self,
-        session: &mut Session,
-        mut payload: Payload<'a>,
-    ) -> Option<(Kind, Payload<'a>)> {
-        // PERF: what most of them are; their bytes stay where they are.
-        if payload.as_slice().first() == Some(&(PacketType::Message as u8)) {
-            match &mut payload {
-                Payload::Borrowed(bytes) => *bytes = &bytes[1..],
-                Payload::Owned(bytes) => drop(bytes.remove(0)),
-            }
-            return Some((Kind::Text, payload));
-        }
-        // INVARIANT: the reader has seen to it that it is UTF-8.
-        match comet::frame(std::str::from_utf8(payload.as_slice()).unwrap_or_default()) {
-            Ok(Packet::Message(kind, bytes)) => return Some((kind, Payload::Owned(bytes.into_owned()))),
-            Ok(packet) => {
-                self.heed_control(session, packet);
-            }
-            Err(_) => {
-                self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "parse error");
-            }
-        }
+    pub(crate) fn heed_packet<'a>(&mut self, session: &mut Session, text: Payload<'a>) -> Option<(Kind, Payload<'a>)> {
+        let dialect = session.lasting().map_or(Dialect::Comet, Lasting::dialect);
+        match read_text(dialect, text) {
+            Meaning::Message(kind, payload) => return Some((kind, payload)),
+            meaning => self.heed_control(session, meaning),
+        };
         None
     }
 
     /// Does what a packet asks for that is no message. `false`: what comes behind it is not taken any more.
-    pub(crate) fn heed_control(&mut self, session: &mut Session, packet: Packet<'_>) -> bool {
-        let strict = session.lasting().is_some_and(|lasting| lasting.dialect() == Dialect::EngineIo);
-        match packet {
-            Packet::Pong => self.heed_heartbeat(session),
-            Packet::Close { code, reason } if strict && session.is_away() => {
+    pub(crate) fn heed_control(&mut self, session: &mut Session, meaning: Meaning<'_>) -> bool {
+        match meaning {
+            Meaning::Message(..) | Meaning::Nothing => return true,
+            Meaning::Heartbeat => {
+                self.heed_heartbeat(session);
+                return true;
+            }
+            Meaning::Close { code, reason, forfeits: true } => {
                 if let Some(lasting) = session.lasting_mut() {
                     lasting.forfeited = true;
                 }
@@ -280,20 +270,14 @@ impl Context {
                 if session.lasting().is_some_and(|lasting| lasting.requests.poll().is_some()) {
                     self.signal(session, |_, out| out.push(PacketType::Noop as u8));
                 }
-                return false;
             }
-            Packet::Close { code, reason } => {
-                self.heed_close(session, code, reason);
-                return false;
-            }
-            Packet::Ping if strict => {
+            Meaning::Close { code, reason, .. } => self.heed_close(session, code, reason),
+            Meaning::Fail(reason) => {
                 self.counts.violations += 1;
-                self.fail(session, CloseCode::PROTOCOL_ERROR, "transport error");
-                return false;
+                self.fail(session, CloseCode::PROTOCOL_ERROR, reason);
             }
-            Packet::Ping | Packet::Nothing | Packet::Message(..) => {}
         }
-        true
+        false
     }
 
     pub(crate) fn heed_heartbeat(&mut self, session: &mut Session) {

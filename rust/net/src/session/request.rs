@@ -1,7 +1,7 @@
 //! What a request asks of an endpoint whose sessions are not opened by WebSocket handshakes alone.
 
 use hubbub_proto::comet::{Query, QueryError, Transport};
-use hubbub_proto::engineio::{self, ErrorCode};
+use hubbub_proto::engineio::{self, ErrorCode, Secret};
 use hubbub_proto::head::Head;
 use hubbub_proto::session::Dialect;
 
@@ -14,7 +14,7 @@ use crate::metrics::Reason;
 use crate::pubsub::position::Since;
 use crate::session::Plan;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::{Secret, read_sid};
+use crate::session::lasting::read_sid;
 
 pub(crate) const NO_ORIGIN: &str = "This origin may not connect.";
 

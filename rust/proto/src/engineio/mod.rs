@@ -19,4 +19,4 @@ pub mod sid;
 pub use error_code::ErrorCode;
 pub use packet::{Packet, PacketError, PacketType};
 pub use query::{Query, Request, Transport, admit};
-pub use sid::Sid;
+pub use sid::{Secret, Sid};

@@ -2,17 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::Dialect;
 use super::stage::{Action, Stage};
 use crate::engineio::{Packet, PacketError};
-
-/// Whose rules a session follows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Dialect {
-    /// hubbub's own: a client says which messages it has, and may come again by any transport.
-    Comet,
-    /// Engine.IO 4: what a poll was given is gone, and a WebSocket that is lost was the session.
-    EngineIo,
-}
 
 /// The connections that have a part in a session beside the one that carries it. `K` names a connection.
 ///

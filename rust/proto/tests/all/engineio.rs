@@ -304,6 +304,17 @@ fn payloads_are_read_and_written_as_by_the_reference() {
     }
 }
 
+#[test]
+fn an_id_of_this_servers_is_read_as_it_was_made_and_no_other_is() {
+    let secret = *b"0123456789abcdef";
+    let sid = Sid::of(77 << 40 | 5, &secret);
+    assert_eq!((sid.read(), sid.as_str().len()), (Some((77 << 40 | 5, secret)), 32));
+    assert_eq!(Sid::new(sid.as_str()), Some(sid));
+    for other in ["abcdefghijklmnop", "abcdefghijklmnopqrstuvwxyz01234"] {
+        assert_eq!(Sid::new(other).unwrap().read(), None, "{other}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -1,6 +1,6 @@
 //! Event streams, read back as the HTML standard tells browsers to: row 47 of the list of attacks.
 
-use hubbub_proto::event_stream::{Event, EventError, comment, encode};
+use hubbub_proto::event_stream::{Event, EventError, Since, comment, encode};
 use proptest::prelude::*;
 
 /// What a browser makes of an event stream: (type, data, last event id) of each event that it hands out.
@@ -104,5 +104,24 @@ proptest! {
             (kind.to_owned(), text, id.clone()),
             ("message".to_owned(), "after".to_owned(), id),
         ]);
+    }
+}
+
+#[test]
+fn a_place_is_read_as_it_was_written_and_nothing_else_is() {
+    let since = Since { epoch: 0xdead_beef, offset: 12 };
+    assert_eq!(Since::parse(&since.text()), Some(since));
+    for garbage in [
+        "",
+        "-",
+        "deadbeef-",
+        "deadbeef--1",
+        "deadbeef-+1",
+        "+eadbeef-1",
+        "xyz-1",
+        "1-1",
+        "deadbeef-99999999999999999999",
+    ] {
+        assert_eq!(Since::parse(garbage), None, "{garbage}");
     }
 }
