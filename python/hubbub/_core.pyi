@@ -19,7 +19,7 @@ __all__ = [
     "Done",
     "Draining",
     "Exchange",
-    "Guest",
+    "EmbeddedClient",
     "Load",
     "MsgpackDecoder",
     "Opening",
@@ -288,7 +288,7 @@ class Server:
         call_later: Callable[..., object],
         park: Callable[[Any], Generator[Any, Any, Any]] | None,
     ) -> None: ...
-    def let_in(self, client: tuple[str, int] | None, secure: bool) -> int: ...
+    def connect_embedded(self, client: tuple[str, int] | None, secure: bool) -> int: ...
     def fileno(self) -> int: ...
     def turn(self) -> None: ...
     def tick(self) -> None: ...
@@ -394,7 +394,7 @@ class Exchange:
     def opening(self) -> Opening: ...
 
 @final
-class Guest:
+class EmbeddedClient:
     """One connection to the hub, from its client's end: ASGI's events to bytes and back."""
 
     def __new__(

@@ -1,7 +1,7 @@
 """The hub as an ASGI 3 application, for another server to host.
 
 There is one implementation of sessions and rooms, the network's. So the host's clients are let in to a server that
-listens nowhere, each by one end of a socket pair; at the other end stands a `_core.Guest`, which makes bytes of the
+listens nowhere, each by one end of a socket pair; at the other end stands a `_core.EmbeddedClient`, which makes bytes of the
 host's events and events of the server's bytes. This module carries both.
 """
 
@@ -85,7 +85,7 @@ class Hosted:
     async def _start(self) -> Serving:
         self._hub._check_over()
         bridge = current_bridge()
-        serving = Serving(self._hub, bridge, ("guests", _BACKLOG), 0, self._access_log, None)
+        serving = Serving(self._hub, bridge, ("embedded", _BACKLOG), 0, self._access_log, None)
         self._settled = settled = bridge.flag()
         try:
             await self._hub._begin(serving)
@@ -128,12 +128,12 @@ class Hosted:
             await self.__aexit__(None, None, None)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _let_in(self, scope: MutableMapping[str, Any]) -> _Wire:
+    async def _connect(self, scope: MutableMapping[str, Any]) -> _Wire:
         serving = await self._started()
         client = scope.get("client")
         address = (str(client[0]), int(client[1] or 0)) if client else None
         secure = scope.get("scheme") in ("https", "wss")
-        fd = serving.server.let_in(address, secure)
+        fd = serving.server.connect_embedded(address, secure)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
         return _Wire(sock, serving.bridge, self._hub.limits.close_timeout)
 
@@ -149,20 +149,20 @@ class Hosted:
                 # RFC 9112 §6.3: without these fields there is none, even if the host, httpx say, has yet to find out.
                 body = {**body, "more_body": False}
         try:
-            guest = _guest(scope, scope["method"], False)
-            request = guest.request(bytes(body.get("body", b"")), not body.get("more_body", False))
-            wire = await self._let_in(scope)
+            client = _client(scope, scope["method"], False)
+            request = client.request(bytes(body.get("body", b"")), not body.get("more_body", False))
+            wire = await self._connect(scope)
         except (ConnectionRefusedError, ValueError) as error:
             await _refuse("http.response", send, error)
             return
         async with wire:
-            wire.start(partial(_upload, wire, guest, wire.put(request), body, receive))
+            wire.start(partial(_upload, wire, client, wire.put(request), body, receive))
             async for data in wire:
-                for event in guest.feed(data):
+                for event in client.feed(data):
                     await wire.tell(send, event)
-                if guest.complete:
+                if client.complete:
                     return
-                if guest.continued:
+                if client.continued:
                     wire.wanted.set()
         if not wire.gone:
             # What the host has sent so far must not pass for the whole.
@@ -175,9 +175,9 @@ class Hosted:
             return
         tells = "websocket.http.response" in (scope.get("extensions") or {})
         try:
-            guest = _guest(scope, "GET", True)
-            request = guest.request(b"", True)
-            wire = await self._let_in(scope)
+            client = _client(scope, "GET", True)
+            request = client.request(b"", True)
+            wire = await self._connect(scope)
         except (ConnectionRefusedError, ValueError) as error:
             if tells:
                 await _refuse("websocket.http.response", send, error)
@@ -186,12 +186,12 @@ class Hosted:
             return
         async with wire:
             rest = wire.put(request)
-            async with wire.listening(partial(_listen, wire, guest, rest, receive)):
-                farewell = await _speak(wire, guest, send)
-            await _part(wire, guest, receive, send, farewell, tells)
+            async with wire.listening(partial(_listen, wire, client, rest, receive)):
+                farewell = await _speak(wire, client, send)
+            await _part(wire, client, receive, send, farewell, tells)
 
 
-async def _upload(wire: _Wire, guest: _core.Guest, rest: bytes, body: Event, receive: Receive) -> None:
+async def _upload(wire: _Wire, client: _core.EmbeddedClient, rest: bytes, body: Event, receive: Receive) -> None:
     """Takes the rest of a request to the hub, and drops the connection when the client has gone."""
     await wire.send(rest)
     if "type" not in body:
@@ -202,25 +202,25 @@ async def _upload(wire: _Wire, guest: _core.Guest, rest: bytes, body: Event, rec
         if body["type"] == "http.disconnect":
             wire.drop()
             return
-        await wire.send(guest.content(bytes(body.get("body", b"")), not body.get("more_body", False)))
+        await wire.send(client.content(bytes(body.get("body", b"")), not body.get("more_body", False)))
     while (await receive())["type"] != "http.disconnect":
         pass
     wire.drop()
 
 
-async def _listen(wire: _Wire, guest: _core.Guest, rest: bytes, receive: Receive) -> None:
+async def _listen(wire: _Wire, client: _core.EmbeddedClient, rest: bytes, receive: Receive) -> None:
     """Takes to the hub the rest of the request, and what the client says."""
     await wire.send(rest)
     while True:
         event = await receive()
         if event["type"] == "websocket.receive":
             data = event.get("bytes")
-            await wire.send(guest.message(event["text"] if data is None else data))
+            await wire.send(client.message(event["text"] if data is None else data))
             continue
         wire.gone = True
         code, reason = event.get("code") or 1005, event.get("reason")
         # uvicorn says 1005 of a client that is lost, too; of one that has sent a Close frame it names the reason.
-        frame = None if code == 1005 and reason is None else guest.close(code, reason or "")
+        frame = None if code == 1005 and reason is None else client.close(code, reason or "")
         if frame is None:
             wire.drop()
         else:
@@ -228,15 +228,15 @@ async def _listen(wire: _Wire, guest: _core.Guest, rest: bytes, receive: Receive
         return
 
 
-async def _speak(wire: _Wire, guest: _core.Guest, send: Send) -> list[Event]:
+async def _speak(wire: _Wire, client: _core.EmbeddedClient, send: Send) -> list[Event]:
     """Takes to the client what the hub says, up to its farewell, and gives that: its Close frame, or its refusal."""
     async for data in wire:
-        events: list[Event] = [*guest.feed(data)]
+        events: list[Event] = [*client.feed(data)]
         for at, event in enumerate(events):
             if event["type"] not in ("websocket.accept", "websocket.send"):
                 return events[at:]
             await wire.tell(send, event)
-        if replies := guest.replies():
+        if replies := client.replies():
             # Not from here: were the hub's end full, nobody would empty this one meanwhile.
             wire.start(partial(wire.send, replies))
     # The hub has dropped the connection. A host can only close it.
@@ -244,21 +244,21 @@ async def _speak(wire: _Wire, guest: _core.Guest, send: Send) -> list[Event]:
 
 
 async def _part(
-    wire: _Wire, guest: _core.Guest, receive: Receive, send: Send, farewell: list[Event], tells: bool
+    wire: _Wire, client: _core.EmbeddedClient, receive: Receive, send: Send, farewell: list[Event], tells: bool
 ) -> None:
     event = farewell[0]
     if event["type"] == "websocket.close":
         if not wire.gone:
             await _close(wire, event, receive, send)
         # Hosts do not tell, or not truly, whether and how the client has answered. It is taken to have done as it must.
-        await wire.end(guest.close(event["code"], event["reason"]) or b"")
+        await wire.end(client.close(event["code"], event["reason"]) or b"")
     elif not tells:
         await wire.tell(send, {"type": "websocket.close"})
     else:
         for event in farewell:
             await wire.tell(send, event)
-        while not guest.complete and (data := await wire.receive()):
-            for event in guest.feed(data):
+        while not client.complete and (data := await wire.receive()):
+            for event in client.feed(data):
                 await wire.tell(send, event)
         # uvicorn knows in the loop's next turn only that it has answered, and would say that it has not.
         await wire.wait(wire.flag(), 0)
@@ -404,14 +404,16 @@ class _Wire:
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
-def _guest(scope: MutableMapping[str, Any], method: str, upgrade: bool) -> _core.Guest:
+def _client(scope: MutableMapping[str, Any], method: str, upgrade: bool) -> _core.EmbeddedClient:
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
     if upgrade and not any(name.lower() == b"sec-websocket-protocol" for name, _ in headers):
         # Some hosts tell it apart from the fields.
         headers += [(b"sec-websocket-protocol", name.encode("latin-1")) for name in scope.get("subprotocols") or ()]
     server = scope.get("server")
     host = f"{server[0]}:{server[1]}" if server and server[1] else "localhost"
-    return _core.Guest(method, _target(scope), headers, host.encode("latin-1", "replace"), _is_http1(scope), upgrade)
+    return _core.EmbeddedClient(
+        method, _target(scope), headers, host.encode("latin-1", "replace"), _is_http1(scope), upgrade
+    )
 
 
 def _has_body(scope: MutableMapping[str, Any]) -> bool:

@@ -83,7 +83,7 @@ class Serving:
         self.spoken = _guarded(hub._on_broadcast)
         self.access = AccessLog.if_wanted(access_log)
         #: A host says itself what it is.
-        self.server_field = None if bind[0] == "guests" else hub._server_header
+        self.server_field = None if bind[0] == "embedded" else hub._server_header
         #: The shards are running, or have been.
         self._driven = False
         #: It is on its way to the end: sessions are being closed.

@@ -10,12 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hubbub_proto::close::CloseCode;
 
+use crate::address_limit::AddressBlock;
 use crate::http::exchange::{Piece, Reply};
 use crate::id::SessionId;
 use crate::io::peer::Peer;
 use crate::io::socket::Socket;
 use crate::io::stream::Stream;
-use crate::places::Household;
 use crate::pubsub::broadcast::Broadcast;
 use crate::pubsub::space::Space;
 use crate::session::compression::Form;
@@ -66,7 +66,7 @@ pub enum Command {
     Adopt(Socket, Peer),
     /// A connection that asks for a session of this shard.
     Move(Box<Moved>),
-    /// There is room for further connections, or a guest to be let in.
+    /// There is room for further connections, or an embedded client waits.
     Accept,
     /// Take no further connections; drop those whose request has not come.
     StopAccepting,
@@ -124,7 +124,7 @@ impl Command {
 pub struct Moved {
     pub(crate) stream: Stream,
     pub(crate) peer: Peer,
-    pub(crate) place: Option<Household>,
+    pub(crate) place: Option<AddressBlock>,
     pub(crate) received: Vec<u8>,
     /// It counts among the handshakes under way.
     pub(crate) pending: bool,

@@ -14,7 +14,7 @@ use crate::handler::Notice;
 use crate::http::date::Date;
 use crate::http::files::Folders;
 use crate::io::outbox::Pool;
-use crate::log_limit::Quota;
+use crate::log_limit::LogLimit;
 use crate::metrics::ShardFigures;
 use crate::metrics::counters::Counts;
 use crate::pubsub::held::Held;
@@ -23,7 +23,7 @@ use crate::server::Server;
 use crate::session::Session;
 use crate::session::compression::Codecs;
 use crate::timers::{Millis, Wheel};
-use crate::tls_handshakes::Shaking;
+use crate::tls_handshakes::TlsHandshakes;
 
 pub(crate) struct Context {
     pub(crate) number: u8,
@@ -37,9 +37,9 @@ pub(crate) struct Context {
     /// Sessions to be read, each once.
     pub(crate) ready: Vec<u32>,
     /// Of these, the ones that are in their TLS handshake.
-    pub(crate) shaking: Shaking,
+    pub(crate) tls_handshakes: TlsHandshakes,
     /// For the log: TLS that failed.
-    pub(crate) tls_lines: Quota,
+    pub(crate) tls_lines: LogLimit,
     pub(crate) pool: Pool,
     /// Buffers of large messages that the user has done with.
     pub(crate) spare: Vec<Vec<u8>>,
@@ -102,8 +102,8 @@ impl Context {
             timers: Wheel::new(),
             dirty: Vec::new(),
             ready: Vec::new(),
-            shaking: Shaking::default(),
-            tls_lines: Quota::default(),
+            tls_handshakes: TlsHandshakes::default(),
+            tls_lines: LogLimit::default(),
             told_advice: Vec::new(),
             pool: Pool::default(),
             spare: Vec::new(),
@@ -141,7 +141,7 @@ impl Context {
         if !session.in_ready {
             session.in_ready = true;
             if session.pending && session.connection.stream.is_handshaking() {
-                self.shaking.push(session.slot());
+                self.tls_handshakes.push(session.slot());
             } else {
                 self.ready.push(session.slot());
             }

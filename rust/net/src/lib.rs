@@ -12,7 +12,7 @@
 //! | `config` | settings, limits, endpoints and their routes |
 //! | [`command`](Command), [`handler`](Handler) | what others ask of a shard, what a shard tells its user |
 //! | `io` | sockets, TLS on them, what waits to be written, and who is at the other end |
-//! | `places`, [`rate`](Rate), `timers`, [`id`](SessionId) | connections from one address, so many things in a second, deadlines, names of sessions |
+//! | `address_limit`, [`rate`](Rate), `timers`, [`id`](SessionId) | connections from one address, so many things in a second, deadlines, names of sessions |
 //!
 //! A shard is driven either by a thread of its own ([`Shard::run`]) or, a turn at a time, by somebody's
 //! event loop that watches its descriptor ([`Shard::turn`] and [`Shard::flush`]).
@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on should say so by failing"))]
 
+mod address_limit;
 mod command;
 mod config;
 mod context;
@@ -30,7 +31,6 @@ mod id;
 mod io;
 mod log_limit;
 mod metrics;
-mod places;
 mod pubsub;
 mod rate;
 mod reactor;

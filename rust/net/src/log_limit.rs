@@ -7,14 +7,14 @@ const LINES: u32 = 10;
 const SECOND: Millis = 1000;
 
 #[derive(Default)]
-pub(crate) struct Quota {
+pub(crate) struct LogLimit {
     /// When the second began.
     since: Millis,
     lines: u32,
     left_out: u64,
 }
 
-impl Quota {
+impl LogLimit {
     /// Whether a line may be written now. If not, it is counted.
     pub(crate) fn may_write(&mut self, now: Millis) -> bool {
         // A second with lines left out ends with `take_left_out`, so that they are told before the next line.
@@ -49,8 +49,8 @@ mod tests {
 
     #[test]
     fn a_second_has_ten_lines_and_says_how_many_more_there_were() {
-        let mut quota = Quota::default();
-        let written = |quota: &mut Quota, now| (0..25).filter(|_| quota.may_write(now)).count();
+        let mut quota = LogLimit::default();
+        let written = |quota: &mut LogLimit, now| (0..25).filter(|_| quota.may_write(now)).count();
         assert_eq!(written(&mut quota, 5000), 10);
         assert_eq!(written(&mut quota, 5999), 0);
         assert_eq!((quota.due(), quota.take_left_out(5999)), (Some(6000), None));
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn seconds_with_few_lines_have_nothing_to_add() {
-        let mut quota = Quota::default();
+        let mut quota = LogLimit::default();
         for now in (0..100_000).step_by(100) {
             assert!(quota.may_write(now), "{now}");
             assert_eq!(quota.due(), None);

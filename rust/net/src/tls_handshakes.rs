@@ -10,13 +10,13 @@ const MOST: Duration = Duration::from_millis(4);
 
 /// Sessions in their TLS handshake that have something to read, each once, in the order in which they came.
 #[derive(Default)]
-pub(crate) struct Shaking {
+pub(crate) struct TlsHandshakes {
     pub(crate) waiting: VecDeque<u32>,
     /// When the last share was spent.
     pub(crate) spent: Option<Instant>,
 }
 
-impl Shaking {
+impl TlsHandshakes {
     pub(crate) fn push(&mut self, slot: u32) {
         self.waiting.push_back(slot);
     }
@@ -38,8 +38,9 @@ mod tests {
     #[test]
     fn the_share_is_what_the_rest_has_taken_within_bounds() {
         let now = Instant::now();
-        let after = |spent: Duration| Shaking { spent: now.checked_sub(spent), ..Shaking::default() }.share(now);
-        assert_eq!(Shaking::default().share(now), MOST);
+        let after =
+            |spent: Duration| TlsHandshakes { spent: now.checked_sub(spent), ..TlsHandshakes::default() }.share(now);
+        assert_eq!(TlsHandshakes::default().share(now), MOST);
         assert_eq!(after(Duration::ZERO), LEAST);
         assert_eq!(after(2 * LEAST), 2 * LEAST);
         assert_eq!(after(100 * MOST), MOST);

@@ -5,7 +5,7 @@
 //! | `server.rs`, `server/driving.rs` | `Server`: started, driven and stopped by `hubbub.hub`; its turns in the event loop |
 //! | `session.rs` | `Session`: the base of `hubbub.WebSocket` |
 //! | `exchange.rs` | `Exchange`: an HTTP request and its response, as ASGI has them |
-//! | `guest.rs` | `Guest`: a connection's client's end, for a hub that another server hosts |
+//! | `embedded.rs` | `EmbeddedClient`: a connection's client's end, for a hub that another server hosts |
 //! | `scope.rs` | a request as ASGI describes it |
 //! | `opening.rs` | `Opening`, `Pending`: a request, and the answer to it |
 //! | `waiting.rs` | what `await` meets: `Recv`, `Wait`, `Done`, and the `Waiter` that stands for a future |
@@ -30,11 +30,11 @@ mod contexts;
 mod core;
 mod delivery;
 mod dispatch;
+mod embedded;
 mod errors;
 mod events;
 mod exchange;
 mod figures;
-mod guest;
 mod home;
 mod inbox;
 mod json;
@@ -59,9 +59,9 @@ mod _core {
     #[pymodule_export]
     use crate::delivery::Delivery;
     #[pymodule_export]
-    use crate::exchange::{Draining, Exchange, Receiving};
+    use crate::embedded::EmbeddedClient;
     #[pymodule_export]
-    use crate::guest::Guest;
+    use crate::exchange::{Draining, Exchange, Receiving};
     #[pymodule_export]
     use crate::opening::{Opening, Pending};
     #[pymodule_export]

@@ -135,13 +135,13 @@ impl Server {
 
     /// Lets in a client that another server has accepted: gives the descriptor of a stream socket, the caller's, that
     /// speaks for it. `client` is `(host, port)`; a host that is no address is left out.
-    fn let_in(&self, client: Option<(String, u16)>, secure: bool) -> PyResult<i32> {
+    fn connect_embedded(&self, client: Option<(String, u16)>, secure: bool) -> PyResult<i32> {
         let address = client.and_then(|(host, port)| {
             // Not what follows a scope's `%`: it means something to the host's sockets only.
             let host: IpAddr = host.split('%').next()?.parse().ok()?;
             Some(SocketAddr::new(host, port))
         });
-        self.core.server.let_in(address, secure).map(IntoRawFd::into_raw_fd).map_err(errors::os)
+        self.core.server.connect_embedded(address, secure).map(IntoRawFd::into_raw_fd).map_err(errors::os)
     }
 
     /// The descriptor that is readable when `turn` has something to do.

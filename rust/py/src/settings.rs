@@ -195,7 +195,7 @@ fn compression(setting: &Bound<'_, PyAny>) -> PyResult<Option<Compression>> {
     }))
 }
 
-/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog, mode, group)`, `("fd", number)` or `("guests", backlog)`.
+/// Reads `("tcp", host, port, backlog, reuse_port)`, `("unix", path, backlog, mode, group)`, `("fd", number)` or `("embedded", backlog)`.
 pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
     let kind: String = bind.get_item(0)?.extract()?;
     match kind.as_str() {
@@ -212,7 +212,7 @@ pub(crate) fn bind(bind: &Bound<'_, PyAny>) -> PyResult<Bind> {
             group: bind.get_item(4)?.extract()?,
         }),
         "fd" => Ok(Bind::Descriptor(adopt(bind.get_item(1)?.extract()?)?)),
-        "guests" => Ok(Bind::Guests { backlog: bind.get_item(1)?.extract()? }),
+        "embedded" => Ok(Bind::Embedded { backlog: bind.get_item(1)?.extract()? }),
         other => Err(errors::wrong_setting(format!("unknown kind of address {other:?}"))),
     }
 }

@@ -399,8 +399,8 @@ pub enum Bind {
     },
     /// A listening socket that somebody else has opened.
     Descriptor(OwnedFd),
-    /// No address: the program lets in whom another server has accepted ([`Server::let_in`](crate::Server::let_in)).
-    Guests {
+    /// No address: the program connects the clients that another server has accepted ([`Server::connect_embedded`](crate::Server::connect_embedded)).
+    Embedded {
         /// Connections that may wait to be accepted.
         backlog: usize,
     },

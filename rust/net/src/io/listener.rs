@@ -24,19 +24,19 @@ pub(crate) enum Listener {
         _name: Option<UnlinkOnDrop>,
     },
     /// Whom another server has accepted.
-    Guests(Receiver<Guest>),
+    Embedded(Receiver<EmbeddedClient>),
 }
 
 /// Our end of a connection that another server's client has come by, and what is known of that client.
-pub(crate) type Guest = (UnixStream, Peer);
+pub(crate) type EmbeddedClient = (UnixStream, Peer);
 
 impl Listener {
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
             Listener::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
-            // Whoever lets a guest in wakes the shard.
-            Listener::Guests(_) => Ok(()),
+            // Whoever connects an embedded client wakes the shard.
+            Listener::Embedded(_) => Ok(()),
         }
     }
 
@@ -63,7 +63,7 @@ impl Listener {
                 Ok((Socket::Tcp(stream), Peer::new(Some(peer))))
             }
             Listener::Unix { listener, .. } => Ok((Socket::Unix(listener.accept()?.0), Peer::Unix)),
-            Listener::Guests(guests) => match guests.try_recv() {
+            Listener::Embedded(embedded) => match embedded.try_recv() {
                 Ok((stream, peer)) => Ok((Socket::Unix(stream), peer)),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => Err(io::ErrorKind::WouldBlock.into()),
             },
@@ -80,10 +80,10 @@ pub enum Address {
     Unix(Option<PathBuf>),
 }
 
-/// Opens the listening sockets of one `Bind`. Guests need none.
+/// Opens the listening sockets of one `Bind`. Embedded clients need none.
 pub(crate) fn listen(bind: Bind) -> io::Result<Vec<(Listener, Address)>> {
     match bind {
-        Bind::Guests { .. } => Ok(Vec::new()),
+        Bind::Embedded { .. } => Ok(Vec::new()),
         Bind::Tcp { host, port, backlog, reuse_port } => listen_tcp(&host, port, backlog, reuse_port),
         Bind::Unix { path, backlog, mode, group } => Ok(vec![listen_unix(path, backlog, mode, group)?]),
         Bind::Descriptor(fd) => Ok(vec![inherit(fd)?]),

@@ -88,7 +88,7 @@ impl Peer {
     }
 
     /// A client that another server has accepted: what that server says of it is true.
-    pub(crate) fn guest(client: Option<SocketAddr>, secure: bool) -> Peer {
+    pub(crate) fn embedded(client: Option<SocketAddr>, secure: bool) -> Peer {
         let hosted = Some(secure);
         Peer::Proxied(Box::new(Proxied { end: client, hosted, ..Proxied::default() }))
     }
@@ -143,7 +143,7 @@ impl Peer {
 
     /// Believes what stands in a request's head, as far as it comes from trusted proxies. What an earlier request of the
     /// same connection said is forgotten.
-    pub(crate) fn heed(&mut self, head: &Head<'_>, trust: &Trust) -> Result<(), Contradiction> {
+    pub(crate) fn believe(&mut self, head: &Head<'_>, trust: &Trust) -> Result<(), Contradiction> {
         if let Peer::Proxied(proxied) = self {
             (proxied.forwarded, proxied.secure) = (None, None);
         }
@@ -234,7 +234,7 @@ mod tests {
         let head = Head::parse(head.as_bytes(), &HeadLimits::default()).unwrap();
         let end = (end != "unix").then(|| end.parse().unwrap());
         let mut peer = Peer::new(end);
-        peer.heed(&head, &trust(names)).map_err(|contradiction| contradiction.0)?;
+        peer.believe(&head, &trust(names)).map_err(|contradiction| contradiction.0)?;
         assert_eq!(peer.sender(), end);
         Ok((peer.client().map_or("unix".into(), |client| client.to_string()), peer.secure()))
     }
@@ -369,16 +369,17 @@ mod tests {
         let mut peer = Peer::new(Some("10.0.0.1:5".parse().unwrap()));
         peer.announce("10.0.0.2:6".parse().unwrap());
         let head = |list: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {list}\r\n\r\n");
-        let mut heed = |list: &str| {
+        let mut believe = |list: &str| {
             let head = head(list);
-            peer.heed(&Head::parse(head.as_bytes(), &HeadLimits::default()).unwrap(), &trust(&["10.0.0.0/8"])).unwrap();
+            peer.believe(&Head::parse(head.as_bytes(), &HeadLimits::default()).unwrap(), &trust(&["10.0.0.0/8"]))
+                .unwrap();
             peer.clone()
         };
         let client = |peer: &Peer| peer.client().unwrap().to_string();
-        assert_eq!(client(&heed("192.0.2.9")), "192.0.2.9:0");
-        assert_eq!(client(&heed("192.0.2.8")), "192.0.2.8:0");
+        assert_eq!(client(&believe("192.0.2.9")), "192.0.2.9:0");
+        assert_eq!(client(&believe("192.0.2.8")), "192.0.2.8:0");
         // The next request on the same connection says nothing.
-        assert_eq!(client(&heed("")), "10.0.0.2:6");
+        assert_eq!(client(&believe("")), "10.0.0.2:6");
         assert_eq!(peer.proxy(), Some("10.0.0.1:5".parse().unwrap()));
     }
 

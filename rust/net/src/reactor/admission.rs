@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use hubbub_proto::proxy::{self};
 
 use super::Shard;
+use crate::address_limit::AddressBlock;
 use crate::command::Answer;
 use crate::handler::Notice;
 use crate::http::request_line::RequestLine;
 use crate::id::SessionId;
 use crate::io::peer::Peer;
 use crate::metrics::Reason;
-use crate::places::Household;
 use crate::session::address::TOO_MANY;
 use crate::session::{Phase, Session, Sessions};
 
@@ -36,7 +36,7 @@ impl Shard {
         let Some(session) = self.sessions.at(slot) else { return };
         match &mut session.phase {
             Phase::Handshake(handshake) if self.cx.server.settings().proxies.protocol => handshake.awaits_proxy = true,
-            _ => self.seat_sender(slot),
+            _ => self.admit_sender(slot),
         }
     }
 
@@ -71,7 +71,7 @@ impl Shard {
             Ok(Some((len, announced))) if session.connection.stream.peek_off(&mut room[..len]) => {
                 self.cx.counts.bytes_in += len as u64;
                 session.announce(announced);
-                self.seat_sender(slot);
+                self.admit_sender(slot);
                 return self.sessions.at(slot).is_some();
             }
             Ok(Some(_)) => "the connection is lost".into(),
@@ -84,13 +84,13 @@ impl Shard {
     }
 
     /// Takes a place for the connection, unless it comes from a trusted proxy: the request will say who its client is.
-    fn seat_sender(&mut self, slot: u32) {
+    fn admit_sender(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
         let trusted = &self.cx.server.settings().proxies.trusted;
-        if self.cx.server.places().is_none() || session.origin().is_none_or(|peer| trusted.has(peer.sender())) {
+        if self.cx.server.address_limit().is_none() || session.origin().is_none_or(|peer| trusted.has(peer.sender())) {
             return;
         }
-        if self.cx.seat(session) {
+        if self.cx.count_address(session) {
             return;
         }
         if session.connection.stream.is_secure() {
@@ -107,30 +107,30 @@ impl Shard {
 impl Shard {
     /// Takes a place among the sessions on polls for a new one, if need be that of the oldest from its address whose client
     /// has said nothing. `false`: there is none.
-    pub(super) fn seat_polling(&mut self, id: SessionId) -> bool {
+    pub(super) fn admit_polling_session(&mut self, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else { return false };
         let Some(client) = session.origin().and_then(Peer::client) else { return true };
-        let household = Household::of(client.ip());
-        while !self.cx.server.polling_places().take(household) {
-            let Some(silent) = self.oldest_silent(household) else {
+        let address_block = AddressBlock::of(client.ip());
+        while !self.cx.server.polling_address_limit().take(address_block) {
+            let Some(silent) = self.oldest_silent(address_block) else {
                 self.cx.counts.address_refused += 1;
                 return false;
             };
             self.cx.counts.polls_evicted += 1;
             self.drop_session(silent.slot() as u32, Some(TOO_MANY));
         }
-        let Some(lasting) = self.sessions.get(id).and_then(Session::lasting_mut) else {
-            self.cx.server.polling_places().leave(household);
+        let Some(resumable) = self.sessions.get(id).and_then(Session::resumable_mut) else {
+            self.cx.server.polling_address_limit().leave(address_block);
             return false;
         };
-        lasting.polls_from = Some(household);
-        self.silent.entry(household).or_default().push_back(id);
+        resumable.polls_from = Some(address_block);
+        self.silent.entry(address_block).or_default().push_back(id);
         self.sweep_silent();
         true
     }
 
-    fn oldest_silent(&mut self, household: Household) -> Option<SessionId> {
-        let (silent, sessions) = (self.silent.get_mut(&household)?, &mut self.sessions);
+    fn oldest_silent(&mut self, address_block: AddressBlock) -> Option<SessionId> {
+        let (silent, sessions) = (self.silent.get_mut(&address_block)?, &mut self.sessions);
         std::iter::from_fn(|| silent.pop_front()).find(|id| is_silent(sessions, *id))
     }
 
@@ -153,5 +153,6 @@ impl Shard {
 fn is_silent(sessions: &mut Sessions, id: SessionId) -> bool {
     let Some(session) = sessions.get(id) else { return false };
     let is_in_a_room = || session.link.as_ref().is_some_and(|link| !link.lock_rooms().is_empty());
-    session.lasting().is_some_and(|lasting| lasting.polls_from.is_some() && !lasting.has_spoken) && !is_in_a_room()
+    session.resumable().is_some_and(|resumable| resumable.polls_from.is_some() && !resumable.has_spoken)
+        && !is_in_a_room()
 }

@@ -16,10 +16,10 @@ use crate::metrics::Reason;
 use crate::server::Full;
 use crate::session::address::TOO_MANY;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::{Lasting, Terms};
 use crate::session::link::Link;
 use crate::session::pending::{Call, New};
 use crate::session::request::{NO_ORIGIN, Named, Wish, preflight, refuse_engineio, unknown};
+use crate::session::resumable::{Resumable, Terms};
 use crate::session::{Deciding, Phase, Plan, Session};
 
 /// What a client is told that speaks Engine.IO 3.
@@ -68,7 +68,7 @@ impl Shard {
                 let upgrade = opening.agreed.is_some();
                 let stage = named
                     .as_ref()
-                    .and_then(|named| self.find(named)?.lasting().map(|lasting| lasting.requests.stage()));
+                    .and_then(|named| self.find(named)?.resumable().map(|resumable| resumable.requests.stage()));
                 match (admit(&query, &method, upgrade, stage.map(Stage::transport)), named) {
                     (Ok(engineio::Request::Open(_)), _) => self.begin_session(slot, opening, rest),
                     (Ok(engineio::Request::Poll), Some(named)) if self.is_polled(named.id) => {
@@ -175,7 +175,7 @@ impl Shard {
         let (slot, rest, exchange) = if plan.carrier == Carrier::Polling {
             // The session is not the connection: that one only waits for the first answer.
             let terms = self.cx.terms(request.endpoint);
-            match self.seat_away(slot, &plan, terms, exchange, request_line.clone(), rest) {
+            match self.begin_polling_session(slot, &plan, terms, exchange, request_line.clone(), rest) {
                 Some(away) => (away, Vec::new(), None),
                 None => return,
             }
@@ -207,7 +207,7 @@ impl Shard {
 
     /// Makes a session without a connection of its own; the one at `slot` waits for its first answer.
     #[allow(clippy::too_many_arguments, reason = "all that a session and its first poll begin with")]
-    fn seat_away(
+    fn begin_polling_session(
         &mut self,
         slot: u32,
         plan: &Plan,
@@ -217,13 +217,13 @@ impl Shard {
         rest: Vec<u8>,
     ) -> Option<u32> {
         let now = self.cx.now;
-        let lasting = plan.dialect.and_then(|dialect| Lasting::new(dialect, terms));
+        let resumable = plan.dialect.and_then(|dialect| Resumable::new(dialect, terms));
         let peer = self.sessions.at(slot)?.whence();
         // Handshakes under way do not matter: this one is about to end.
         let room = self.cx.server.room_for_connection() != Err(Full::Sessions);
-        let away = match (lasting, exchange) {
-            (Some(lasting), Some(exchange)) if room => {
-                let id = self.sessions.insert(|id| Session::away(id, peer, lasting, now)).map(|session| session.id);
+        let away = match (resumable, exchange) {
+            (Some(resumable), Some(exchange)) if room => {
+                let id = self.sessions.insert(|id| Session::away(id, peer, resumable, now)).map(|session| session.id);
                 id.map(|id| (id, exchange))
             }
             _ => None,
@@ -246,15 +246,15 @@ impl Shard {
         let poll = session.id;
         let away = self.sessions.get(id)?;
         // It counts beside its connections: otherwise one of them could open any number.
-        if !self.cx.seat(away) || !self.seat_polling(id) {
+        if !self.cx.count_address(away) || !self.admit_polling_session(id) {
             let fields = plan.fields.clone();
             self.drop_session(id.slot() as u32, None);
             self.answer_own(poll, 429, format!("{TOO_MANY}\n").into_bytes(), fields);
             return None;
         }
         let away = self.sessions.get(id)?;
-        if let Some(lasting) = away.lasting_mut() {
-            lasting.requests.handle_poll(poll);
+        if let Some(resumable) = away.resumable_mut() {
+            resumable.requests.handle_poll(poll);
         }
         away.until = self.cx.head_deadline();
         self.cx.arm_until(away);
@@ -293,7 +293,7 @@ impl Session {
     /// The client can be given all that it has not got.
     fn knows_up_to(&mut self, named: &Named) -> bool {
         let cursor = named.cursor;
-        self.lasting_mut().is_some_and(|lasting| cursor.is_none_or(|cursor| lasting.acknowledge(cursor).is_ok()))
+        self.resumable_mut().is_some_and(|resumable| cursor.is_none_or(|cursor| resumable.acknowledge(cursor).is_ok()))
     }
 }
 

@@ -53,7 +53,7 @@ impl Shard {
         session.connection.outbox.clear(&mut self.cx.pool);
         self.cx.set_blocked(&mut session, false);
         self.cx.handshake_over(&mut session);
-        self.cx.unseat(&mut session);
+        self.cx.uncount_address(&mut session);
         drop(session);
         self.cx.server.connection_ends();
     }
@@ -86,8 +86,9 @@ impl Shard {
         for slot in self.sessions.occupied() {
             let Some(session) = self.sessions.at(slot) else { continue };
             let (id, target) = (session.id, session.is_candidate_of());
-            let awaited =
-                target.and_then(|id| self.sessions.get(id)?.lasting()).is_some_and(|lasting| lasting.holds_output());
+            let awaited = target
+                .and_then(|id| self.sessions.get(id)?.resumable())
+                .is_some_and(|resumable| resumable.holds_output());
             let Some(session) = self.sessions.at(slot) else { continue };
             match session.phase {
                 Phase::Open => self.close(id, code, reason),
@@ -98,7 +99,7 @@ impl Shard {
                 // Exchanges have the grace to come to their end; the connection ends with them.
                 Phase::Handshake(_) | Phase::Exchange(_) | Phase::Closing | Phase::Lingering => {}
             }
-            self.forsake(slot);
+            self.drop_unless_awaited(slot);
         }
     }
 }

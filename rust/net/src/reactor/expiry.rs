@@ -42,7 +42,8 @@ impl Shard {
             Look::Lose(cause) => self.lose_connection(slot, cause),
             Look::Drop(cause) => self.drop_session(slot, cause),
         }
-        if let Some(id) = self.sessions.at(slot).filter(|session| session.lasting().is_some()).map(|session| session.id)
+        if let Some(id) =
+            self.sessions.at(slot).filter(|session| session.resumable().is_some()).map(|session| session.id)
         {
             self.answer_posts(id);
         }

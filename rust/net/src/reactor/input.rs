@@ -198,7 +198,7 @@ impl Context {
         // What was noted before it is told before it.
         self.perform(handler);
         let id = session.id;
-        if let Some((kind, payload)) = self.heed(session, event, handed)? {
+        if let Some((kind, payload)) = self.handle_event(session, event, handed)? {
             handler.message(id, kind, payload);
         }
         Ok(())

@@ -38,12 +38,12 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 
 use self::accept::Acceptor;
+use crate::address_limit::AddressBlock;
 use crate::command::{Command, CommandBatch, Parcel, ShardHandle, Waker};
 use crate::context::Context;
 use crate::handler::{Handler, Notice};
 use crate::id::SessionId;
 use crate::io::listener::Listener;
-use crate::places::Household;
 use crate::pubsub::rooms::Rooms;
 use crate::pubsub::space::Space;
 use crate::server::Server;
@@ -81,7 +81,7 @@ pub struct Shard {
     unseen: usize,
     due: Vec<Entry>,
     /// Sessions on polls whose clients have not sent a message, by address, the oldest first; others may be among them.
-    silent: HashMap<Household, VecDeque<SessionId>>,
+    silent: HashMap<AddressBlock, VecDeque<SessionId>>,
     /// New ones since the others were looked for.
     unswept: usize,
     state: State,
@@ -107,26 +107,26 @@ pub struct Turn {
 }
 
 /// A poll and its way in: what must exist before the shards can know each other.
-pub(crate) struct Seed {
+pub(crate) struct ShardBuilder {
     poll: Poll,
     handle: ShardHandle,
     commands: Receiver<CommandBatch>,
 }
 
-impl Seed {
+impl ShardBuilder {
     /// `most`: what may be posted and not obeyed, before those who can wait do.
     pub(crate) fn new(most: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
         let (sender, commands) = channel();
-        Ok(Seed { poll, handle: ShardHandle::new(sender, waker, most), commands })
+        Ok(ShardBuilder { poll, handle: ShardHandle::new(sender, waker, most), commands })
     }
 
     pub(crate) fn handle(&self) -> ShardHandle {
         self.handle.clone()
     }
 
-    pub(crate) fn grow(self, number: u8, server: Arc<Server>, mut listeners: Vec<Listener>) -> io::Result<Shard> {
+    pub(crate) fn build(self, number: u8, server: Arc<Server>, mut listeners: Vec<Listener>) -> io::Result<Shard> {
         for (at, listener) in listeners.iter_mut().enumerate() {
             listener.register(self.poll.registry(), Token(LISTENERS + at))?;
         }
@@ -191,7 +191,7 @@ impl Shard {
     /// What is to be sent stays in the outboxes until [`Shard::flush`].
     pub fn turn(&mut self, handler: &mut impl Handler, timeout: Option<Duration>) -> io::Result<Turn> {
         // First, so that what comes in meanwhile is read, handled and answered right after it.
-        self.shake_hands(handler);
+        self.continue_tls_handshakes(handler);
         // What has come by this moment is among what the poll finds, however long this process is stopped in it.
         self.cx.turn += 1;
         self.cx.look_at_clock();
@@ -280,7 +280,7 @@ impl Shard {
 
     /// Something waits to be read or accepted: take a further turn without waiting.
     pub fn has_ready(&self) -> bool {
-        !self.cx.ready.is_empty() || !self.cx.shaking.is_empty() || self.acceptor.is_ready()
+        !self.cx.ready.is_empty() || !self.cx.tls_handshakes.is_empty() || self.acceptor.is_ready()
     }
 
     fn note_readiness(&mut self) -> bool {
@@ -422,7 +422,7 @@ impl Shard {
             link.take_posted(len, session.backlog());
         }
         if session.is_open() && session.broke.is_some() {
-            self.cx.execute(session);
+            self.cx.fail_if_handled(session);
         }
     }
 
@@ -505,7 +505,7 @@ impl Shard {
     fn resume(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(id) else { return };
         if session.is_open() && session.broke.is_some() {
-            self.cx.execute(session);
+            self.cx.fail_if_handled(session);
             return;
         }
         session.paused = false;

@@ -139,7 +139,7 @@ impl Shard {
     /// Answers the request of a session that has no connection of its own, and forgets it.
     fn turn_away(&mut self, id: SessionId, answer: Answer, why: &[u8]) {
         let Some(session) = self.sessions.get(id) else { return };
-        let poll = session.lasting_mut().and_then(|lasting| lasting.requests.take_poll());
+        let poll = session.resumable_mut().and_then(|resumable| resumable.requests.take_poll());
         self.drop_session(id.slot() as u32, None);
         if let Some(poll) = poll {
             self.explain(poll, why);

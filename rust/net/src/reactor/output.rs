@@ -228,7 +228,7 @@ impl Shard {
     fn give_what_waits(&mut self, slot: u32) {
         if self.sessions.at(slot).is_some_and(|session| session.is_away()) {
             self.serve_poll(slot);
-            self.forsake(slot);
+            self.drop_unless_awaited(slot);
         }
     }
 }

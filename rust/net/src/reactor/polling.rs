@@ -11,8 +11,8 @@ use crate::id::SessionId;
 use crate::metrics::Reason;
 use crate::reactor::calls::plain;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::Lasting;
 use crate::session::request::UNKNOWN;
+use crate::session::resumable::Resumable;
 use crate::session::{Phase, Session};
 
 impl Shard {
@@ -21,16 +21,16 @@ impl Shard {
         let Some(connection) = self.sessions.at(slot).map(|session| session.id) else { return };
         if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
             // Whoever polls has given up its other connection.
-            self.part(id.slot() as u32);
+            self.detach(id.slot() as u32);
         }
         let Some(session) = self.sessions.get(id) else { return };
         session.last_received = self.cx.now;
-        let Some(lasting) = session.lasting_mut() else { return };
-        lasting.keeps = cursor.is_some();
+        let Some(resumable) = session.resumable_mut() else { return };
+        resumable.keeps = cursor.is_some();
         // INVARIANT: a poll that overlaps was refused before it came here.
-        let Polled::Waits(overtaken) = lasting.requests.handle_poll(connection) else { return };
-        if (lasting.holds_output() || at_once) && !lasting.has_news_now() {
-            lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
+        let Polled::Waits(overtaken) = resumable.requests.handle_poll(connection) else { return };
+        if (resumable.holds_output() || at_once) && !resumable.has_news_now() {
+            resumable.signal(|out| Carrier::Polling.write_heartbeat(out));
         }
         self.cx.mark_dirty(session);
         if let Some(interval) = self.cx.heartbeat(session).0 {
@@ -47,43 +47,45 @@ impl Shard {
 
     /// A poll waits for this session.
     pub(super) fn is_polled(&mut self, id: SessionId) -> bool {
-        let poll = self.sessions.get(id).and_then(|session| session.lasting()?.requests.poll());
+        let poll = self.sessions.get(id).and_then(|session| session.resumable()?.requests.poll());
         poll.and_then(|poll| self.sessions.get(poll)).is_some_and(|session| session.waits_for_answer())
     }
 
     /// Answers the poll that waits for a session, if there is something to say.
     pub(super) fn serve_poll(&mut self, slot: u32) {
-        let Some(poll) = self.sessions.at(slot).and_then(|session| session.lasting()?.requests.poll()) else { return };
+        let Some(poll) = self.sessions.at(slot).and_then(|session| session.resumable()?.requests.poll()) else {
+            return;
+        };
         let waits = self.sessions.get(poll).is_some_and(|session| session.waits_for_answer());
         let now = self.cx.now;
         let Some(session) = self.sessions.at(slot) else { return };
         let timeout = millis(self.cx.limits.session_timeout);
-        let Some(lasting) = session.lasting_mut() else { return };
-        if waits && !lasting.has_news_now() {
+        let Some(resumable) = session.resumable_mut() else { return };
+        if waits && !resumable.has_news_now() {
             return;
         }
-        lasting.requests.take_poll();
-        if lasting.resumes() {
+        resumable.requests.take_poll();
+        if resumable.resumes() {
             session.last_received = now;
             self.cx.arm(session, now + timeout);
         }
         if !waits {
             return;
         }
-        let Some(lasting) = session.lasting_mut() else { return };
-        let body = lasting.payload();
-        let opening = std::mem::take(&mut lasting.fields);
+        let Some(resumable) = session.resumable_mut() else { return };
+        let body = resumable.payload();
+        let opening = std::mem::take(&mut resumable.fields);
         self.answer_own(poll, 200, body, opening);
-        self.forsake(slot);
+        self.drop_unless_awaited(slot);
     }
 
     /// A session that has ended does not wait for somebody to ask why when the server stops, nor for a client that may not.
-    pub(super) fn forsake(&mut self, slot: u32) {
+    pub(super) fn drop_unless_awaited(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
         let ended = matches!(session.phase, Phase::Lingering) && !session.ends_by_upgrade();
         let draining = self.cx.draining;
-        let waits = |lasting: &Lasting| lasting.requests.poll().is_some() || !(draining || lasting.forfeited);
-        if ended && session.lasting().is_some_and(|lasting| !waits(lasting)) {
+        let waits = |resumable: &Resumable| resumable.requests.poll().is_some() || !(draining || resumable.forfeited);
+        if ended && session.resumable().is_some_and(|resumable| !waits(resumable)) {
             self.drop_session(slot, None);
         }
     }
@@ -98,13 +100,13 @@ impl Shard {
         let now = self.cx.now;
         let timeout = millis(self.cx.limits.session_timeout);
         let Some(session) = self.sessions.get(polled).filter(|session| session.is_open()) else { return };
-        let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.requests.poll() == Some(id)) else {
+        let Some(resumable) = session.resumable_mut().filter(|resumable| resumable.requests.poll() == Some(id)) else {
             return;
         };
-        lasting.requests.take_poll();
-        lasting.signal(|out| Carrier::Polling.write_heartbeat(out));
-        let (body, opening) = (lasting.take_signals(), std::mem::take(&mut lasting.fields));
-        if lasting.resumes() {
+        resumable.requests.take_poll();
+        resumable.signal(|out| Carrier::Polling.write_heartbeat(out));
+        let (body, opening) = (resumable.take_signals(), std::mem::take(&mut resumable.fields));
+        if resumable.resumes() {
             session.last_received = now;
             self.cx.arm(session, now + timeout);
         }
@@ -160,8 +162,8 @@ impl Shard {
         };
         let (named, secret, dialect) = (post.session, post.secret, post.dialect);
         let session = self.sessions.get(named).filter(|session| session.is_known_by(&secret));
-        match session.and_then(Session::lasting_mut) {
-            Some(lasting) => lasting.requests.handle_post(id),
+        match session.and_then(Session::resumable_mut) {
+            Some(resumable) => resumable.requests.handle_post(id),
             None => return self.say_unknown(id, dialect),
         }
         self.answer_posts(named);
@@ -170,7 +172,7 @@ impl Shard {
     /// Takes in what was posted, one after the other, and says so, unless the session is not to be read for now.
     pub(super) fn answer_posts(&mut self, id: SessionId) {
         while let Some(session) = self.sessions.get(id).filter(|session| !session.is_held_back())
-            && let Some(connection) = session.lasting_mut().and_then(|lasting| lasting.requests.next_post())
+            && let Some(connection) = session.resumable_mut().and_then(|resumable| resumable.requests.next_post())
         {
             let Some(waiting) = self.sessions.get(connection).filter(|session| session.waits_for_answer()) else {
                 continue;
@@ -186,8 +188,8 @@ impl Shard {
     fn hand_on(&mut self, connection: SessionId, id: SessionId, body: &[u8]) {
         let Some(session) = self.sessions.get(id) else { return };
         let (open, has_last_words) = (session.is_open(), session.has_last_words());
-        let Some(lasting) = session.lasting() else { return };
-        let (dialect, terms) = (lasting.dialect(), lasting.terms);
+        let Some(resumable) = session.resumable() else { return };
+        let (dialect, terms) = (resumable.dialect(), resumable.terms);
         if !open {
             // A client of Engine.IO gives up at the first error, and would never fetch the last words.
             return match dialect == Dialect::EngineIo && has_last_words {
@@ -207,11 +209,11 @@ impl Shard {
             }
         };
         session.pinged = false;
-        if let Some(lasting) = session.lasting_mut() {
-            lasting.has_spoken = true;
-            lasting.requests.hold_post(connection);
+        if let Some(resumable) = session.resumable_mut() {
+            resumable.has_spoken = true;
+            resumable.requests.hold_post(connection);
             // How long a poll has waited is counted from its beginning.
-            if lasting.requests.poll().is_none() {
+            if resumable.requests.poll().is_none() {
                 session.last_received = self.cx.now;
             }
         }
@@ -224,7 +226,7 @@ impl Shard {
                     self.cx.effects.push_back(Effect::Message(id, kind, payload.into_vec()));
                 }
                 meaning => {
-                    if !self.cx.heed_control(session, meaning) {
+                    if !self.cx.handle_control(session, meaning) {
                         break;
                     }
                 }
@@ -238,16 +240,16 @@ impl Shard {
                 session.paused = true;
                 self.cx.counts.inbox_pauses += 1;
             }
-            self.cx.pace(session, messages);
+            self.cx.limit_rate(session, messages);
         }
     }
 
     /// Somebody has gone who was to be told: a session's requests, or a request's session.
     pub(super) fn forget(&mut self, session: &mut Session) {
         let id = session.id;
-        if let Some(lasting) = session.lasting_mut() {
-            let dialect = lasting.dialect();
-            for connection in lasting.requests.end() {
+        if let Some(resumable) = session.resumable_mut() {
+            let dialect = resumable.dialect();
+            for connection in resumable.requests.end() {
                 match dialect {
                     Dialect::Comet => self.say(connection, 404, "The session has ended."),
                     Dialect::EngineIo => self.say_unknown(connection, dialect),
@@ -264,7 +266,7 @@ impl Shard {
             _ => return,
         };
         let Some(session) = self.sessions.get(target) else { return };
-        match session.lasting_mut().map(|lasting| lasting.requests.handle_gone(id)) {
+        match session.resumable_mut().map(|resumable| resumable.requests.handle_gone(id)) {
             Some(Part::Candidate) => self.candidate_gone(target),
             Some(Part::Poll) => {
                 session.last_received = self.cx.now;
@@ -279,7 +281,7 @@ impl Shard {
 impl Session {
     /// Whoever says this is its client.
     pub(super) fn is_known_by(&self, secret: &Secret) -> bool {
-        self.lasting().is_some_and(|lasting| lasting.knows(secret))
+        self.resumable().is_some_and(|resumable| resumable.knows(secret))
     }
 
     /// It is a request that has not been answered.

@@ -17,16 +17,16 @@ impl Shard {
     /// The connection is lost. A session that outlives its connections waits for the next one.
     pub(super) fn lose_connection(&mut self, slot: u32, cause: &str) {
         let Some(session) = self.sessions.at(slot) else { return };
-        let waits = session.is_open() && session.lasting().is_some_and(|lasting| lasting.resumes());
+        let waits = session.is_open() && session.resumable().is_some_and(|resumable| resumable.resumes());
         if waits && self.state == State::Running && !self.cx.draining {
-            self.part(slot);
+            self.detach(slot);
         } else {
             self.drop_session(slot, Some(cause));
         }
     }
 
     /// Takes a session's connection away; the session stays.
-    pub(super) fn part(&mut self, slot: u32) {
+    pub(super) fn detach(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot) else { return };
         self.cx.set_blocked(session, false);
         let mut former = std::mem::replace(&mut session.connection, Connection::absent());
@@ -56,8 +56,8 @@ impl Shard {
         self.cx.announce(session, true, false);
         self.cx.replay(session);
         let (limit, unwritten) = (self.cx.limits.resume_bytes, session.connection.outbox.len());
-        if let Some(lasting) = session.lasting_mut() {
-            lasting.shrink(limit + unwritten);
+        if let Some(resumable) = session.resumable_mut() {
+            resumable.shrink(limit + unwritten);
         }
         session.ping_micros = self.cx.micros;
         if !session.is_open() {
@@ -81,15 +81,15 @@ impl Shard {
         self.cx.handshake_over(&mut former);
         self.cx.server.connection_ends();
         if self.sessions.get(id).is_some_and(|session| !session.is_away()) {
-            self.part(id.slot() as u32);
+            self.detach(id.slot() as u32);
         }
         let Some(session) = self.sessions.get(id) else {
-            self.cx.unseat(&mut former);
+            self.cx.uncount_address(&mut former);
             former.connection.outbox.clear(&mut self.cx.pool);
             return None;
         };
         // The client may have come from elsewhere.
-        self.cx.unseat(session);
+        self.cx.uncount_address(session);
         session.place = former.place.take();
         session.connection = former.connection;
         // A failed registration shows as a session that is never ready; its deadline ends it.
@@ -103,7 +103,7 @@ impl Shard {
         }
         self.cx.mark_dirty(session);
         self.cx.mark_ready(session);
-        Some(session.lasting_mut().and_then(|lasting| lasting.requests.take_poll()))
+        Some(session.resumable_mut().and_then(|resumable| resumable.requests.take_poll()))
     }
 
     /// Gives a connection, with what it has received, to the shard whose session it asks for.

@@ -10,15 +10,15 @@ use crate::handler::Handler;
 
 impl Shard {
     /// Takes handshakes a step further, until this turn's share is spent. The others wait for the next turn.
-    pub(super) fn shake_hands(&mut self, handler: &mut impl Handler) {
-        if self.cx.shaking.is_empty() {
+    pub(super) fn continue_tls_handshakes(&mut self, handler: &mut impl Handler) {
+        if self.cx.tls_handshakes.is_empty() {
             return;
         }
         let mut now = Instant::now();
-        let until = now + self.cx.shaking.share(now);
+        let until = now + self.cx.tls_handshakes.share(now);
         // Who has more to read after its step stands behind the others, and waits for the next turn.
-        for _ in 0..self.cx.shaking.waiting.len() {
-            let Some(slot) = self.cx.shaking.waiting.pop_front() else { break };
+        for _ in 0..self.cx.tls_handshakes.waiting.len() {
+            let Some(slot) = self.cx.tls_handshakes.waiting.pop_front() else { break };
             if let Some(session) = self.sessions.at(slot) {
                 session.in_ready = false;
                 self.guard(slot, |shard| shard.read(slot, handler));
@@ -29,6 +29,6 @@ impl Shard {
                 break;
             }
         }
-        self.cx.shaking.spent = Some(now);
+        self.cx.tls_handshakes.spent = Some(now);
     }
 }

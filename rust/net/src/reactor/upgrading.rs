@@ -15,8 +15,8 @@ use crate::metrics::Reason;
 use crate::session::Phase;
 use crate::session::carrier::Carrier;
 use crate::session::input::PONG_BACKLOG;
-use crate::session::lasting::Lasting;
 use crate::session::pending::New;
+use crate::session::resumable::Resumable;
 
 impl Shard {
     /// A WebSocket was opened for a session that is on polls.
@@ -125,7 +125,7 @@ impl Shard {
     /// The requests of a session that a WebSocket may still take over.
     fn upgraded(&mut self, id: SessionId) -> Option<&mut Requests<SessionId>> {
         let session = self.sessions.get(id).filter(|session| session.is_open() || session.ends_by_upgrade())?;
-        Some(&mut session.lasting_mut()?.requests)
+        Some(&mut session.resumable_mut()?.requests)
     }
 
     /// Ends a poll that waits, so that the client can go on.
@@ -160,20 +160,20 @@ impl Shard {
         session.until = self.cx.now + millis(self.cx.limits.close_timeout);
         self.cx.arm_until(session);
         self.cx.mark_dirty(session);
-        self.forsake(slot);
+        self.drop_unless_awaited(slot);
     }
 
     /// The WebSocket carries the session from here on, or its last words if it has ended.
     fn switch(&mut self, slot: u32, id: SessionId, rest: Vec<u8>) {
         let Some(poll) = self.take_connection(slot, id, Carrier::Packets) else { return };
         let Some(session) = self.sessions.get(id) else { return };
-        if session.lasting_mut().is_some_and(Lasting::take_ping) {
+        if session.resumable_mut().is_some_and(Resumable::take_ping) {
             // No poll has come for it, and the client counts on it.
             self.cx.signal(session, |carrier, out| carrier.write_heartbeat(out));
         }
         self.cx.replay(session);
-        if let Some(lasting) = session.lasting_mut() {
-            lasting.forget_given();
+        if let Some(resumable) = session.resumable_mut() {
+            resumable.forget_given();
         }
         if !session.is_open() {
             self.cx.say_why(session);

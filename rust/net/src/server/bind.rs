@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::mpsc::sync_channel;
 
 use super::Server;
+use crate::address_limit::AddressLimit;
 use crate::config::routes::Routes;
 use crate::config::settings::{Bind, Settings};
 use crate::io::listener::{self, Listener};
 use crate::metrics::counters::Counters;
 use crate::metrics::{ShardFigures, Times};
-use crate::places::Places;
 use crate::pubsub::directory::Directory;
 use crate::pubsub::space::Space;
-use crate::reactor::{Seed, Shard};
+use crate::reactor::{Shard, ShardBuilder};
 
 /// As many as a session's id has room for.
 const MAX_SHARDS: usize = 1 << 8;
@@ -31,12 +31,12 @@ impl Server {
         let routes = Routes::new(&settings.endpoints).map_err(invalid)?;
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        let mut door = None;
+        let mut embedded = None;
         for bind in binds {
-            if let Bind::Guests { backlog } = bind {
-                let (sender, guests) = sync_channel(backlog);
-                door = Some(sender);
-                listeners.push(Listener::Guests(guests));
+            if let Bind::Embedded { backlog } = bind {
+                let (sender, clients) = sync_channel(backlog);
+                embedded = Some(sender);
+                listeners.push(Listener::Embedded(clients));
                 continue;
             }
             for (listener, address) in listener::listen(bind)? {
@@ -48,18 +48,18 @@ impl Server {
             }
         }
         let seeds = (0..settings.shards.max(1))
-            .map(|_| Seed::new(settings.limits.posted_bytes))
+            .map(|_| ShardBuilder::new(settings.limits.posted_bytes))
             .collect::<io::Result<Vec<_>>>()?;
         let max_sessions = settings.max_sessions.unwrap_or_else(descriptors_to_spare);
         let half = u32::try_from((max_sessions / 2).max(1)).unwrap_or(u32::MAX);
         let server = Arc::new(Server {
             max_sessions,
-            polling_places: Places::new(settings.polling_sessions_per_address.unwrap_or(half)),
-            places: settings.max_sessions_per_address.map(Places::new),
+            polling_address_limit: AddressLimit::new(settings.polling_sessions_per_address.unwrap_or(half)),
+            address_limit: settings.max_sessions_per_address.map(AddressLimit::new),
             counters: seeds.iter().map(|_| Counters::default()).collect(),
             figures: seeds.iter().map(|_| ShardFigures::default()).collect(),
             times: Times::default(),
-            handles: seeds.iter().map(Seed::handle).collect(),
+            handles: seeds.iter().map(ShardBuilder::handle).collect(),
             settings,
             routes,
             directory: Directory::default(),
@@ -70,11 +70,11 @@ impl Server {
             handshakes: AtomicUsize::new(0),
             accept_paused: AtomicBool::new(false),
             volatile_dropped: AtomicU64::new(0),
-            door,
+            embedded,
         });
         let mut shards = Vec::new();
         for (number, seed) in seeds.into_iter().enumerate() {
-            shards.push(seed.grow(number as u8, server.clone(), std::mem::take(&mut listeners))?);
+            shards.push(seed.build(number as u8, server.clone(), std::mem::take(&mut listeners))?);
         }
         Ok((server, shards))
     }

@@ -17,14 +17,14 @@ use std::sync::mpsc::SyncSender;
 
 use mio::net::UnixStream;
 
+use crate::address_limit::AddressLimit;
 use crate::command::{Command, ShardHandle};
 use crate::config::routes::Routes;
 use crate::config::settings::Settings;
-use crate::io::listener::{Address, Guest};
+use crate::io::listener::{Address, EmbeddedClient};
 use crate::io::peer::Peer;
 use crate::metrics::counters::{Counters, Counts};
 use crate::metrics::{ShardFigures, Times};
-use crate::places::Places;
 use crate::pubsub::directory::Directory;
 use crate::pubsub::space::Space;
 use crate::session::link::Link;
@@ -45,17 +45,17 @@ pub struct Server {
     figures: Vec<ShardFigures>,
     times: Times,
     max_sessions: usize,
-    places: Option<Places>,
-    /// Places of sessions on polls: what costs its client no connection.
-    polling_places: Places,
+    address_limit: Option<AddressLimit>,
+    /// AddressLimit of sessions on polls: what costs its client no connection.
+    polling_address_limit: AddressLimit,
     connections: AtomicUsize,
     handshakes: AtomicUsize,
     /// The listening shard waits to be told that there is room.
     accept_paused: AtomicBool,
     /// Of those that are counted outside of the shards.
     volatile_dropped: AtomicU64,
-    /// The door for whom another server has accepted, if there is to be one.
-    door: Option<SyncSender<Guest>>,
+    /// The way in for clients that another server has accepted, if there are to be any.
+    embedded: Option<SyncSender<EmbeddedClient>>,
 }
 
 impl Server {
@@ -69,17 +69,17 @@ impl Server {
         &self.addresses
     }
 
-    /// Lets in a client that another server has accepted, and gives the end that speaks for it: a stream socket that does
+    /// Takes in a client that another server has accepted, and gives the end that speaks for it: a stream socket that does
     /// not block. It is accepted as one that connects to a listener would be; until then it waits.
     ///
     /// # Errors
     /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused): as many wait as may, the server takes no further
-    /// connections, or was not [made](Bind::Guests) to let anyone in. Other errors: no descriptors are left.
-    pub fn let_in(&self, client: Option<SocketAddr>, secure: bool) -> io::Result<OwnedFd> {
+    /// connections, or was not [made](Bind::Embedded) to take anyone in. Other errors: no descriptors are left.
+    pub fn connect_embedded(&self, client: Option<SocketAddr>, secure: bool) -> io::Result<OwnedFd> {
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        let door = self.door.as_ref().ok_or_else(refused)?;
+        let embedded = self.embedded.as_ref().ok_or_else(refused)?;
         let (ours, theirs) = UnixStream::pair()?;
-        door.try_send((ours, Peer::guest(client, secure))).map_err(|_| refused())?;
+        embedded.try_send((ours, Peer::embedded(client, secure))).map_err(|_| refused())?;
         self.handles[0].post(Command::Accept);
         Ok(theirs.into())
     }
@@ -125,7 +125,7 @@ impl Server {
 
     /// Addresses that have connections, while those of each are counted (`max_sessions_per_address`).
     pub fn addresses_connected(&self) -> usize {
-        self.places.as_ref().map_or(0, Places::len)
+        self.address_limit.as_ref().map_or(0, AddressLimit::len)
     }
 
     /// The counts of all shards together.
@@ -160,12 +160,12 @@ impl Server {
 
     // ---- places for connections
 
-    pub(crate) fn places(&self) -> Option<&Places> {
-        self.places.as_ref()
+    pub(crate) fn address_limit(&self) -> Option<&AddressLimit> {
+        self.address_limit.as_ref()
     }
 
-    pub(crate) fn polling_places(&self) -> &Places {
-        &self.polling_places
+    pub(crate) fn polling_address_limit(&self) -> &AddressLimit {
+        &self.polling_address_limit
     }
 
     pub(crate) fn room_for_connection(&self) -> Result<(), Full> {

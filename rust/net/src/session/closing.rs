@@ -17,7 +17,7 @@ const HTTP_LINGER: Duration = Duration::from_secs(1);
 
 impl Context {
     /// The peer has sent its Close frame.
-    pub(crate) fn heed_close(&mut self, session: &mut Session, code: CloseCode, reason: String) {
+    pub(crate) fn handle_close(&mut self, session: &mut Session, code: CloseCode, reason: String) {
         if session.is_open() {
             // RFC 6455 §5.5.1: the answer typically echoes the status code that was received; a browser shows the
             // reason that it gets back.
@@ -31,16 +31,16 @@ impl Context {
     /// The peer has broken the protocol. Whole messages that came before are the user's, and so are the answers to
     /// them: the Close frame waits until they have been handled, though no longer than a peer's Close would be waited
     /// for. Meanwhile nothing is read.
-    pub(crate) fn condemn(&mut self, session: &mut Session, violation: Violation) {
+    pub(crate) fn fail_later(&mut self, session: &mut Session, violation: Violation) {
         self.counts.violations += 1;
         self.look_at_clock();
         session.broke = Some(violation);
         session.until = self.now + millis(self.limits.close_timeout);
-        self.execute(session);
+        self.fail_if_handled(session);
     }
 
     /// Fails a session that has broken the protocol, unless the user still has messages of it to handle.
-    pub(crate) fn execute(&mut self, session: &mut Session) {
+    pub(crate) fn fail_if_handled(&mut self, session: &mut Session) {
         let Some(violation) = session.broke else { return };
         let unhandled = session.link.as_ref().is_some_and(|link| link.tell_when_consumed());
         if session.is_open() && unhandled && session.until > self.now {
@@ -60,8 +60,8 @@ impl Context {
         if session.is_open() {
             self.say_goodbye(session, code, reason);
         }
-        if let Some(lasting) = session.lasting_mut().filter(|lasting| lasting.dialect() == Dialect::EngineIo) {
-            lasting.forfeited = true;
+        if let Some(resumable) = session.resumable_mut().filter(|resumable| resumable.dialect() == Dialect::EngineIo) {
+            resumable.forfeited = true;
         }
         let cause = format!("closed with {}: {reason}", code.0);
         self.tell_closed(session, Some(&cause));

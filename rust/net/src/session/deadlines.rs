@@ -7,7 +7,7 @@ use hubbub_proto::frame::{self, Opcode};
 use crate::context::{Context, millis};
 use crate::http::exchange::Exchange;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::Lasting;
+use crate::session::resumable::Resumable;
 use crate::session::{Phase, Session};
 use crate::timers::Millis;
 
@@ -71,10 +71,10 @@ impl Context {
     fn look_at_open(&mut self, session: &mut Session) -> Look {
         let mut next = self.release(session);
         if session.broke.is_some() {
-            self.execute(session);
+            self.fail_if_handled(session);
             return if session.is_open() { Look::At(session.until) } else { Look::Never };
         }
-        if session.is_away() && session.lasting().is_some_and(Lasting::resumes) {
+        if session.is_away() && session.resumable().is_some_and(Resumable::resumes) {
             return match self.look_at_away(session) {
                 Look::At(at) => soonest(next, Some(at)).map_or(Look::Never, Look::At),
                 Look::Never => next.map_or(Look::Never, Look::At),
@@ -99,7 +99,7 @@ impl Context {
             Ok(at) => next = soonest(next, at),
             Err(Silent) => {
                 self.counts.ping_timeouts += 1;
-                if session.lasting().is_some_and(Lasting::resumes) {
+                if session.resumable().is_some_and(Resumable::resumes) {
                     return Look::Lose("keepalive ping timeout");
                 }
                 self.fail(session, CloseCode::INTERNAL_ERROR, "keepalive ping timeout");
@@ -113,8 +113,8 @@ impl Context {
     /// does not come again is given up.
     fn look_at_away(&mut self, session: &mut Session) -> Look {
         let (now, last) = (self.now, session.last_received);
-        let Some(lasting) = session.lasting() else { return Look::Never };
-        if lasting.requests.poll().is_none() {
+        let Some(resumable) = session.resumable() else { return Look::Never };
+        if resumable.requests.poll().is_none() {
             let due = last + millis(self.limits.session_timeout);
             if due > now {
                 return Look::At(due);

@@ -27,8 +27,8 @@ impl Context {
     pub(crate) fn settle_input(&mut self, session: &mut Session, handed: &Handed, broken: Option<Violation>) {
         self.account(session, handed);
         match broken {
-            Some(violation) => self.condemn(session, violation),
-            None => self.pace(session, handed.messages),
+            Some(violation) => self.fail_later(session, violation),
+            None => self.limit_rate(session, handed.messages),
         }
     }
 
@@ -42,10 +42,12 @@ impl Context {
     /// The longest message of this session: an Engine.IO endpoint has a limit of its own.
     fn max_message_bytes(&self, session: &Session) -> Option<usize> {
         match session.carrier {
-            Carrier::Packets => match session.lasting().filter(|lasting| lasting.dialect() == Dialect::EngineIo) {
-                Some(lasting) => Some(lasting.terms.max_payload),
-                None => self.message_limits.max_message_bytes,
-            },
+            Carrier::Packets => {
+                match session.resumable().filter(|resumable| resumable.dialect() == Dialect::EngineIo) {
+                    Some(resumable) => Some(resumable.terms.max_payload),
+                    None => self.message_limits.max_message_bytes,
+                }
+            }
             _ => self.message_limits.max_message_bytes,
         }
     }
@@ -82,7 +84,7 @@ impl Context {
     }
 
     /// Does what an event asks for. Gives the message for the user that it brings.
-    pub(crate) fn heed<'a>(
+    pub(crate) fn handle_event<'a>(
         &'a mut self,
         session: &mut Session,
         event: Event<'a>,
@@ -92,7 +94,7 @@ impl Context {
             // After our Close frame the user has turned away: messages are discarded.
             Event::Message { .. } | Event::Compressed { .. } if !session.is_open() => None,
             Event::Message { kind: Kind::Text, payload } if session.carrier == Carrier::Packets => {
-                self.heed_packet(session, payload)
+                self.handle_packet(session, payload)
             }
             Event::Message { kind, payload } => {
                 let len = payload.as_slice().len();
@@ -111,11 +113,11 @@ impl Context {
                 None
             }
             Event::Pong(payload) => {
-                self.heed_pong(session, payload.as_slice());
+                self.handle_pong(session, payload.as_slice());
                 None
             }
             Event::Close { code, reason } => {
-                self.heed_close(session, code.unwrap_or(CloseCode::NO_STATUS_RECEIVED), reason);
+                self.handle_close(session, code.unwrap_or(CloseCode::NO_STATUS_RECEIVED), reason);
                 None
             }
         };
@@ -160,7 +162,7 @@ impl Context {
         self.mark_dirty(session);
     }
 
-    pub(crate) fn heed_pong(&mut self, session: &mut Session, payload: &[u8]) {
+    pub(crate) fn handle_pong(&mut self, session: &mut Session, payload: &[u8]) {
         let Some(link) = &session.link else { return };
         // Other traffic may have ended the wait for this pong before it came; it still tells the latency.
         let ours = session.awaits_pong && payload == session.ping_micros.to_be_bytes();

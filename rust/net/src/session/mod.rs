@@ -7,7 +7,6 @@ pub(crate) mod compression;
 pub(crate) mod connection;
 pub(crate) mod deadlines;
 pub(crate) mod input;
-pub(crate) mod lasting;
 pub(crate) mod link;
 pub(crate) mod opening;
 pub(crate) mod output;
@@ -15,6 +14,7 @@ pub(crate) mod packets;
 pub(crate) mod pending;
 pub(crate) mod rate_limit;
 pub(crate) mod request;
+pub(crate) mod resumable;
 pub(crate) mod transport;
 
 use std::net::SocketAddr;
@@ -27,6 +27,7 @@ use thin_vec::ThinVec;
 
 use hubbub_proto::session::Dialect;
 
+use crate::address_limit::AddressBlock;
 use crate::handler::Traffic;
 use crate::http::exchange::Exchange;
 use crate::http::request_line::RequestLine;
@@ -34,7 +35,6 @@ use crate::id::SessionId;
 use crate::io::outbox::Outbox;
 use crate::io::peer::Peer;
 use crate::io::stream::Stream;
-use crate::places::Household;
 use crate::pubsub::broadcast::Broadcast;
 use crate::pubsub::position::Since;
 use crate::pubsub::rooms::{Membership, Memberships};
@@ -42,8 +42,8 @@ use crate::rate::FullAt;
 use crate::session::carrier::Carrier;
 use crate::session::compression::Packing;
 use crate::session::connection::Connection;
-use crate::session::lasting::Lasting;
 use crate::session::link::Link;
+use crate::session::resumable::Resumable;
 use crate::timers::Millis;
 
 /// Where a connection stands.
@@ -124,7 +124,7 @@ pub(crate) struct Session {
     pub(crate) memberships: ThinVec<Membership>,
     pub(crate) rare: Option<Box<Rare>>,
     /// Whose place it has, where places are counted.
-    pub(crate) place: Option<Household>,
+    pub(crate) place: Option<AddressBlock>,
     /// When the phase ends if nothing else ends it, or the wait of a session that `broke` the protocol; 0: never.
     pub(crate) until: Millis,
     pub(crate) last_received: Millis,
@@ -168,7 +168,7 @@ pub(crate) struct Rare {
     pub(crate) full_at: FullAt,
     pub(crate) farewell: Farewell,
     /// What outlives its connections.
-    pub(crate) lasting: Option<Box<Lasting>>,
+    pub(crate) resumable: Option<Box<Resumable>>,
     /// On an event stream: what the client has seen before it came.
     pub(crate) since: Option<Since>,
     /// Where that place is in this server's life: the newest broadcast that its client has been told, of those that rooms remember.
@@ -226,12 +226,12 @@ impl Session {
     }
 
     /// A session that has no connection of its own.
-    pub(crate) fn away(id: SessionId, peer: Peer, lasting: Lasting, now: Millis) -> Self {
+    pub(crate) fn away(id: SessionId, peer: Peer, resumable: Resumable, now: Millis) -> Self {
         let mut session = Session::new(Stream::Away, id, peer, now);
         session.connection = Connection::absent();
         session.pending = false;
         session.carrier = Carrier::Polling;
-        session.rare.get_or_insert_default().lasting = Some(Box::new(lasting));
+        session.rare.get_or_insert_default().resumable = Some(Box::new(resumable));
         session
     }
 
@@ -242,7 +242,7 @@ impl Session {
 
     /// Its messages are the program's own, not packets of a protocol that is spoken by it.
     pub(crate) fn is_the_hubs(&self) -> bool {
-        self.lasting().is_none_or(|lasting| lasting.dialect() != Dialect::EngineIo)
+        self.resumable().is_none_or(|resumable| resumable.dialect() != Dialect::EngineIo)
     }
 
     /// It is still to be told what it has missed.
@@ -266,17 +266,17 @@ impl Session {
         self.connection.is_absent()
     }
 
-    pub(crate) fn lasting(&self) -> Option<&Lasting> {
-        self.rare.as_ref()?.lasting.as_deref()
+    pub(crate) fn resumable(&self) -> Option<&Resumable> {
+        self.rare.as_ref()?.resumable.as_deref()
     }
 
-    pub(crate) fn lasting_mut(&mut self) -> Option<&mut Lasting> {
-        self.rare.as_mut()?.lasting.as_deref_mut()
+    pub(crate) fn resumable_mut(&mut self) -> Option<&mut Resumable> {
+        self.rare.as_mut()?.resumable.as_deref_mut()
     }
 
     /// The outbox, and what outlives connections.
-    pub(crate) fn outbox_and_lasting(&mut self) -> Option<(&mut Outbox, &mut Lasting)> {
-        Some((&mut self.connection.outbox, self.rare.as_mut()?.lasting.as_deref_mut()?))
+    pub(crate) fn outbox_and_resumable(&mut self) -> Option<(&mut Outbox, &mut Resumable)> {
+        Some((&mut self.connection.outbox, self.rare.as_mut()?.resumable.as_deref_mut()?))
     }
 
     /// The session that this WebSocket is to carry.
@@ -290,13 +290,13 @@ impl Session {
     /// It has ended, and its client, which has no connection just now, may still fetch the last words.
     pub(crate) fn has_last_words(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.lasting().is_some_and(|lasting| !lasting.forfeited && lasting.has_news())
+        ends && self.resumable().is_some_and(|resumable| !resumable.forfeited && resumable.has_news())
     }
 
     /// It has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.
     pub(crate) fn ends_by_upgrade(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.lasting().is_some_and(|lasting| lasting.ended.is_some() && lasting.holds_output())
+        ends && self.resumable().is_some_and(|resumable| resumable.ended.is_some() && resumable.holds_output())
     }
 
     /// What is sent now is likely to leave at once: the client takes what it is given.
@@ -306,7 +306,7 @@ impl Session {
 
     /// Bytes that wait for its client.
     pub(crate) fn backlog(&self) -> usize {
-        if self.is_away() { self.lasting().map_or(0, Lasting::bytes) } else { self.connection.outbox.len() }
+        if self.is_away() { self.resumable().map_or(0, Resumable::bytes) } else { self.connection.outbox.len() }
     }
 
     /// What that keeps in memory, more or less.

@@ -21,11 +21,11 @@ use crate::io::peer::Peer;
 use crate::metrics::Reason;
 use crate::session::carrier::Carrier;
 use crate::session::compression::Packing;
-use crate::session::lasting::Lasting;
-use crate::session::lasting::Terms;
 use crate::session::link::Link;
 use crate::session::pending::{Agreed, Call, New};
 use crate::session::request::{self, NO_ORIGIN, Wish};
+use crate::session::resumable::Resumable;
+use crate::session::resumable::Terms;
 use crate::session::{Phase, Plan, Session, Tally};
 
 const NO_BODY: &str = "No request body is taken here.";
@@ -238,9 +238,10 @@ impl Context {
         fields.extend_from_slice(&plan.fields);
         let endpoint = request.as_ref().map_or(plan.endpoint, |request| request.endpoint);
         if let Some(dialect) = plan.dialect
-            && session.lasting().is_none()
+            && session.resumable().is_none()
         {
-            session.rare.get_or_insert_default().lasting = Lasting::new(dialect, self.terms(endpoint)).map(Box::new);
+            session.rare.get_or_insert_default().resumable =
+                Resumable::new(dialect, self.terms(endpoint)).map(Box::new);
         }
         let service = self.server.settings().endpoints.get(endpoint as usize).map(|endpoint| &endpoint.service);
         let engineio = match service {
@@ -248,9 +249,9 @@ impl Context {
             _ => None,
         };
         if let Some((name, attributes)) = engineio.and_then(|settings| settings.cookie.as_ref())
-            && let Some(lasting) = session.lasting()
+            && let Some(resumable) = session.resumable()
         {
-            fields.push(("Set-Cookie".into(), format!("{name}={}{attributes}", lasting.sid(session.id).as_str())));
+            fields.push(("Set-Cookie".into(), format!("{name}={}{attributes}", resumable.sid(session.id).as_str())));
         }
         let may_upgrade = engineio.is_some_and(|settings| settings.upgrades && settings.websocket)
             && plan.carrier == Carrier::Polling;
@@ -264,10 +265,10 @@ impl Context {
         link.set_carrier(plan.carrier);
         if plan.dialect.is_some() {
             self.announce(session, false, may_upgrade);
-            if let Some(lasting) = session.lasting_mut()
+            if let Some(resumable) = session.resumable_mut()
                 && plan.carrier == Carrier::Packets
             {
-                lasting.requests.begin_on_websocket();
+                resumable.requests.begin_on_websocket();
             }
         } else if plan.carrier == Carrier::Events {
             match plan.since {

@@ -160,7 +160,7 @@ impl Context {
                 let (outbox, pool) = (&mut session.connection.outbox, &mut self.pool);
                 match broadcast.policy {
                     Policy::DropOldest
-                        if is_plain || session.rare.as_ref().is_none_or(|rare| rare.lasting.is_none()) =>
+                        if is_plain || session.rare.as_ref().is_none_or(|rare| rare.resumable.is_none()) =>
                     {
                         outbox.push_broadcast(pool, frame.clone());
                     }
@@ -182,10 +182,10 @@ impl Context {
     fn drop_oldest(&mut self, session: &mut Session, wanted: usize) -> usize {
         let limit = self.limits.outbox_bytes;
         let away = session.is_away();
-        match session.lasting_mut() {
+        match session.resumable_mut() {
             None => session.connection.outbox.drop_oldest(&mut self.pool, wanted, limit),
             Some(_) if !away => 0,
-            Some(lasting) => lasting.drop_oldest(wanted, limit),
+            Some(resumable) => resumable.drop_oldest(wanted, limit),
         }
     }
 
@@ -230,7 +230,7 @@ impl Context {
     /// The client is on polls, and what waits for it was sent only just now: there was no time to ask for it. A WebSocket has
     /// the kernel's buffers for what a program says at once.
     pub(crate) fn may_still_ask(&self, session: &Session, len: usize) -> bool {
-        let waits = session.lasting().is_some_and(|lasting| lasting.has_waited_at_most(POLL_TIME, self.now));
+        let waits = session.resumable().is_some_and(|resumable| resumable.has_waited_at_most(POLL_TIME, self.now));
         session.is_away() && waits && session.backlog() + len <= POLL_OUTBOXES * self.limits.outbox_bytes
     }
 

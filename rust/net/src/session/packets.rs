@@ -17,7 +17,7 @@ use crate::http::exchange::{Fields, Piece, Reply};
 use crate::pubsub::broadcast::Broadcast;
 use crate::pubsub::position::Since;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::{Entry, Lasting};
+use crate::session::resumable::{Entry, Resumable};
 use crate::session::{Plan, Session};
 use crate::timers::Millis;
 
@@ -51,8 +51,8 @@ impl Context {
                 session.connection.outbox.gather(&mut self.pool, |out| out.extend_from_slice(preamble.as_bytes()));
             }
             Carrier::Polling => {
-                if let Some(lasting) = session.lasting_mut() {
-                    lasting.fields = fields.clone();
+                if let Some(resumable) = session.resumable_mut() {
+                    resumable.fields = fields.clone();
                 }
             }
         }
@@ -78,13 +78,13 @@ impl Context {
     /// Tells a client what it needs to know of its session.
     pub(crate) fn announce(&mut self, session: &mut Session, recovered: bool, may_upgrade: bool) {
         let id = session.id;
-        let Some(lasting) = session.lasting() else { return };
-        let (sid, terms) = (lasting.sid(id), lasting.terms);
+        let Some(resumable) = session.resumable() else { return };
+        let (sid, terms) = (resumable.sid(id), resumable.terms);
         let in_millis = |duration: Option<Duration>| duration.map_or(0, |duration| duration.as_millis() as u64);
         let (ping_interval, ping_timeout) = (in_millis(terms.ping_interval), in_millis(terms.ping_timeout));
         let max_payload = terms.max_payload as u64;
         let mut json = Vec::new();
-        match lasting.dialect() {
+        match resumable.dialect() {
             Dialect::Comet => {
                 comet::open(
                     &mut json,
@@ -107,8 +107,8 @@ impl Context {
     pub(crate) fn signal(&mut self, session: &mut Session, write: impl FnOnce(Carrier, &mut Vec<u8>)) {
         let carrier = session.carrier;
         if session.is_away() {
-            if let Some(lasting) = session.lasting_mut() {
-                lasting.signal(|out| write(carrier, out));
+            if let Some(resumable) = session.resumable_mut() {
+                resumable.signal(|out| write(carrier, out));
             }
         } else {
             session.connection.outbox.gather(&mut self.pool, |out| write(carrier, out));
@@ -120,20 +120,20 @@ impl Context {
     pub(crate) fn say_end(&mut self, session: &mut Session, code: CloseCode, reason: &str) {
         let mut json = Vec::new();
         // Engine.IO has no words for it.
-        if session.lasting().is_none_or(Lasting::resumes) {
+        if session.resumable().is_none_or(Resumable::resumes) {
             comet::close(&mut json, code.0, reason);
         }
         let carrier = session.carrier;
         if !session.is_away() {
             session.connection.outbox.gather(&mut self.pool, |out| carrier.write_close(out, &json));
-        } else if let Some(lasting) = session.lasting_mut() {
-            lasting.end(code, reason, |out| carrier.write_close(out, &json));
+        } else if let Some(resumable) = session.resumable_mut() {
+            resumable.end(code, reason, |out| carrier.write_close(out, &json));
         }
     }
 
     /// Says again why the session has ended, on a connection that has come too late to hear of it.
     pub(crate) fn say_why(&mut self, session: &mut Session) {
-        let ended = session.lasting_mut().and_then(|lasting| lasting.ended.take());
+        let ended = session.resumable_mut().and_then(|resumable| resumable.ended.take());
         if let Some((code, reason)) = ended {
             self.say_goodbye(session, code, &reason);
         }
@@ -213,7 +213,7 @@ impl Context {
         if !session.is_away() {
             session.connection.outbox.gather(&mut self.pool, |out| carrier.write(out, kind, bytes));
         }
-        if session.lasting().is_some() {
+        if session.resumable().is_some() {
             let kept = match payload {
                 Piece::Borrowed(bytes) => bytes::Bytes::copy_from_slice(bytes),
                 Piece::Shared(bytes) => bytes.clone(),
@@ -226,16 +226,16 @@ impl Context {
     pub(crate) fn keep(&mut self, session: &mut Session, entry: Entry) {
         let (away, unwritten, now) = (session.is_away(), session.connection.outbox.len(), self.now);
         let most = self.limits.resume_bytes + unwritten;
-        match session.lasting_mut() {
-            Some(lasting) if away => lasting.queue(entry, now),
-            Some(lasting) if lasting.resumes() => lasting.remember(entry, most),
+        match session.resumable_mut() {
+            Some(resumable) if away => resumable.queue(entry, now),
+            Some(resumable) if resumable.resumes() => resumable.remember(entry, most),
             _ => {}
         }
     }
 
     /// The same, for a broadcast.
     pub(crate) fn keep_broadcast(&mut self, session: &mut Session, broadcast: &Arc<Broadcast>) {
-        if session.lasting().is_some() {
+        if session.resumable().is_some() {
             self.keep(session, Entry::Broadcast(broadcast.clone()));
         }
     }
@@ -243,35 +243,39 @@ impl Context {
     // ---- packets in
 
     /// A WebSocket of packets has brought a text message. Gives the message for the user that it carries, if any.
-    pub(crate) fn heed_packet<'a>(&mut self, session: &mut Session, text: Payload<'a>) -> Option<(Kind, Payload<'a>)> {
-        let dialect = session.lasting().map_or(Dialect::Comet, Lasting::dialect);
+    pub(crate) fn handle_packet<'a>(
+        &mut self,
+        session: &mut Session,
+        text: Payload<'a>,
+    ) -> Option<(Kind, Payload<'a>)> {
+        let dialect = session.resumable().map_or(Dialect::Comet, Resumable::dialect);
         match read_text(dialect, text) {
             Meaning::Message(kind, payload) => return Some((kind, payload)),
-            meaning => self.heed_control(session, meaning),
+            meaning => self.handle_control(session, meaning),
         };
         None
     }
 
     /// Does what a packet asks for that is no message. `false`: what comes behind it is not taken any more.
-    pub(crate) fn heed_control(&mut self, session: &mut Session, meaning: Meaning<'_>) -> bool {
+    pub(crate) fn handle_control(&mut self, session: &mut Session, meaning: Meaning<'_>) -> bool {
         match meaning {
             Meaning::Message(..) | Meaning::Nothing => return true,
             Meaning::Heartbeat => {
-                self.heed_heartbeat(session);
+                self.handle_heartbeat(session);
                 return true;
             }
             Meaning::Close { code, reason, forfeits: true } => {
-                if let Some(lasting) = session.lasting_mut() {
-                    lasting.forfeited = true;
+                if let Some(resumable) = session.resumable_mut() {
+                    resumable.forfeited = true;
                 }
                 session.rare.get_or_insert_default().farewell.received = Some((code, reason));
                 self.tell_closed(session, None);
                 self.linger(session);
-                if session.lasting().is_some_and(|lasting| lasting.requests.poll().is_some()) {
+                if session.resumable().is_some_and(|resumable| resumable.requests.poll().is_some()) {
                     self.signal(session, |_, out| out.push(PacketType::Noop as u8));
                 }
             }
-            Meaning::Close { code, reason, .. } => self.heed_close(session, code, reason),
+            Meaning::Close { code, reason, .. } => self.handle_close(session, code, reason),
             Meaning::Fail(reason) => {
                 self.counts.violations += 1;
                 self.fail(session, CloseCode::PROTOCOL_ERROR, reason);
@@ -280,7 +284,7 @@ impl Context {
         false
     }
 
-    pub(crate) fn heed_heartbeat(&mut self, session: &mut Session) {
+    pub(crate) fn handle_heartbeat(&mut self, session: &mut Session) {
         if std::mem::take(&mut session.awaits_pong)
             && let Some(link) = &session.link
         {
@@ -292,8 +296,8 @@ impl Context {
 
     /// From one ping to the next, and how long an answer may take.
     pub(crate) fn heartbeat(&self, session: &Session) -> (Option<Millis>, Option<Millis>) {
-        let (interval, timeout) = match session.lasting() {
-            Some(lasting) => (lasting.terms.ping_interval, lasting.terms.ping_timeout),
+        let (interval, timeout) = match session.resumable() {
+            Some(resumable) => (resumable.terms.ping_interval, resumable.terms.ping_timeout),
             None => (self.limits.ping_interval, self.limits.ping_timeout),
         };
         (interval.map(millis), timeout.map(millis))

@@ -12,7 +12,7 @@ const TOO_FAST: &str = "more messages than messages_per_second allows";
 impl Context {
     /// Counts messages that a read has brought. Like the inbox, the rate is judged after a read: what came in it is
     /// handed on, and is waited for afterwards.
-    pub(crate) fn pace(&mut self, session: &mut Session, messages: u32) {
+    pub(crate) fn limit_rate(&mut self, session: &mut Session, messages: u32) {
         let Some(rate) = self.limits.message_rate.filter(|_| messages > 0 && session.is_open()) else { return };
         let now = self.nanos();
         let full_at = &mut session.rare.get_or_insert_default().full_at;

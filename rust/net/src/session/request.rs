@@ -14,7 +14,7 @@ use crate::metrics::Reason;
 use crate::pubsub::position::Since;
 use crate::session::Plan;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::read_sid;
+use crate::session::resumable::read_sid;
 
 pub(crate) const NO_ORIGIN: &str = "This origin may not connect.";
 

@@ -8,8 +8,8 @@ impl Context {
     /// Gives a session's new connection all that its client has not got.
     pub(crate) fn replay(&mut self, session: &mut Session) {
         let carrier = session.carrier;
-        if let Some((outbox, lasting)) = session.outbox_and_lasting() {
-            outbox.gather(&mut self.pool, |out| lasting.replay(carrier, out));
+        if let Some((outbox, resumable)) = session.outbox_and_resumable() {
+            outbox.gather(&mut self.pool, |out| resumable.replay(carrier, out));
         }
     }
 

@@ -298,7 +298,7 @@ fn requests_for_a_session_of_another_shard_take_their_connection_there() {
             assert_eq!(house.message(link.id()).1, b"moved");
             patron.expect("moved");
         }
-        // Places for handshakes are given back, however often a connection has moved.
+        // AddressLimit for handshakes are given back, however often a connection has moved.
         for _ in 0..20 {
             house.guest();
         }

@@ -168,7 +168,7 @@ impl Patron {
                 // What was missed may come with it.
                 let open = packets.next().and_then(|packet| packet.strip_prefix('0')).map(str::to_owned);
                 let open = open.unwrap_or_else(|| panic!("no open packet: {response:?}"));
-                packets.for_each(|packet| patron.heed_packet(packet));
+                packets.for_each(|packet| patron.handle_packet(packet));
                 patron.line = Line::Polls(visitor, false);
                 open
             }
@@ -203,7 +203,7 @@ impl Patron {
                 self.recovered = false;
             } else {
                 self.recovered = true;
-                response.body.split('\u{1e}').for_each(|packet| self.heed_packet(packet));
+                response.body.split('\u{1e}').for_each(|packet| self.handle_packet(packet));
                 self.heard.retain(|heard| *heard != Heard::Beat);
             }
             return Ok(());
@@ -317,7 +317,7 @@ impl Patron {
                 Line::Polls(..) => {
                     let response = self.poll();
                     match response.status {
-                        200 => response.body.split('\u{1e}').for_each(|packet| self.heed_packet(packet)),
+                        200 => response.body.split('\u{1e}').for_each(|packet| self.handle_packet(packet)),
                         status => self.heard.push_back(Heard::Status(status)),
                     }
                 }
@@ -348,7 +348,7 @@ impl Patron {
         visitor.client.raw(&request);
     }
 
-    fn heed_packet(&mut self, packet: &str) {
+    fn handle_packet(&mut self, packet: &str) {
         let (kind, data) = packet.split_at(1);
         self.heard.push_back(match kind {
             "4" => Heard::Text(data.into()),

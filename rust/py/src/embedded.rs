@@ -24,7 +24,7 @@ const MASK: [u8; 4] = [0; 4];
 
 /// One connection to the hub, from its client's end.
 #[pyclass(frozen, module = "hubbub._core")]
-pub struct Guest {
+pub struct EmbeddedClient {
     method: String,
     target: PyBackedBytes,
     fields: Vec<(PyBackedBytes, PyBackedBytes)>,
@@ -47,7 +47,7 @@ struct State {
     replies: Vec<u8>,
 }
 
-impl Guest {
+impl EmbeddedClient {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -77,7 +77,7 @@ fn is_one_of(name: &[u8], names: &[&[u8]]) -> bool {
 }
 
 #[pymethods]
-impl Guest {
+impl EmbeddedClient {
     /// `headers` are pairs of bytes; `host` is for requests that have no Host field.
     #[new]
     fn new(
@@ -91,7 +91,7 @@ impl Guest {
         let reader = Reader::new(&method);
         let state =
             State { reader: Some(reader), chunked: false, continued: false, closed: false, replies: Vec::new() };
-        Guest { method, target, fields: headers, host, http1, upgrade, state: Mutex::new(state) }
+        EmbeddedClient { method, target, fields: headers, host, http1, upgrade, state: Mutex::new(state) }
     }
 
     /// The request, with the beginning of its body; `last`: that is all of it.
@@ -209,7 +209,7 @@ impl Guest {
     }
 }
 
-impl Guest {
+impl EmbeddedClient {
     /// How the end of the body is told: all of it is here, or the client has told its length, or nobody knows it.
     fn framing(&self, body: &[u8], last: bool) -> Body {
         if last {

@@ -12,8 +12,8 @@ use hubbub_proto::engineio::{PacketType, Secret, Sid};
 use hubbub_proto::message::Kind;
 use hubbub_proto::session::{Dialect, Requests};
 
+use crate::address_limit::AddressBlock;
 use crate::id::SessionId;
-use crate::places::Household;
 use crate::pubsub::broadcast::Broadcast;
 use crate::session::carrier::{Carrier, join};
 use crate::timers::Millis;
@@ -29,7 +29,7 @@ pub(crate) struct Terms {
 
 /// What a session has that outlives its connections.
 #[derive(Debug)]
-pub(crate) struct Lasting {
+pub(crate) struct Resumable {
     secret: Secret,
     /// From one ping to the next, how long an answer may take, and the longest message.
     pub(crate) terms: Terms,
@@ -47,7 +47,7 @@ pub(crate) struct Lasting {
     /// The code and reason with which it has ended while its client was away.
     pub(crate) ended: Option<(CloseCode, String)>,
     /// Whose place it has among the sessions on polls, as long as it is one.
-    pub(crate) polls_from: Option<Household>,
+    pub(crate) polls_from: Option<AddressBlock>,
     /// Its client has sent a message.
     pub(crate) has_spoken: bool,
     /// It has ended by its client's fault, or silence: there is nothing for it to come back to.
@@ -94,11 +94,11 @@ impl Entry {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gap;
 
-impl Lasting {
+impl Resumable {
     pub(crate) fn new(dialect: Dialect, terms: Terms) -> Option<Self> {
         let mut secret = Secret::default();
         getrandom::fill(&mut secret).ok()?;
-        Some(Lasting {
+        Some(Resumable {
             secret,
             terms,
             requests: Requests::new(dialect),
@@ -304,119 +304,119 @@ pub(crate) fn read_sid(sid: &Sid) -> Option<(SessionId, Secret)> {
 mod tests {
     use super::*;
 
-    fn lasting() -> Lasting {
+    fn resumable() -> Resumable {
         let terms = Terms { ping_interval: None, ping_timeout: None, max_payload: 1 };
-        Lasting::new(Dialect::Comet, terms).unwrap()
+        Resumable::new(Dialect::Comet, terms).unwrap()
     }
 
     fn own(text: &str) -> Entry {
         Entry::Own(Kind::Text, Bytes::copy_from_slice(text.as_bytes()))
     }
 
-    fn payload(lasting: &mut Lasting, keep: bool) -> String {
-        lasting.keeps = keep;
-        String::from_utf8(lasting.payload()).unwrap().replace('\u{1e}', "|")
+    fn payload(resumable: &mut Resumable, keep: bool) -> String {
+        resumable.keeps = keep;
+        String::from_utf8(resumable.payload()).unwrap().replace('\u{1e}', "|")
     }
 
     #[test]
     fn what_is_not_acknowledged_comes_again() {
-        let mut lasting = lasting();
-        lasting.queue(own("a"), 0);
-        lasting.queue(own("b"), 0);
-        assert_eq!(payload(&mut lasting, true), "4a|4b");
-        assert_eq!(payload(&mut lasting, true), "4a|4b");
-        lasting.acknowledge(1).unwrap();
-        lasting.queue(own("c"), 0);
-        assert_eq!(payload(&mut lasting, true), "4b|4c");
-        lasting.acknowledge(3).unwrap();
-        assert!(!lasting.has_news());
-        assert_eq!(lasting.bytes(), 0);
+        let mut resumable = resumable();
+        resumable.queue(own("a"), 0);
+        resumable.queue(own("b"), 0);
+        assert_eq!(payload(&mut resumable, true), "4a|4b");
+        assert_eq!(payload(&mut resumable, true), "4a|4b");
+        resumable.acknowledge(1).unwrap();
+        resumable.queue(own("c"), 0);
+        assert_eq!(payload(&mut resumable, true), "4b|4c");
+        resumable.acknowledge(3).unwrap();
+        assert!(!resumable.has_news());
+        assert_eq!(resumable.bytes(), 0);
     }
 
     #[test]
     fn the_end_of_an_engineio_session_does_not_come_with_its_last_messages() {
         for (dialect, payloads) in [(Dialect::Comet, ["4a|1", "1"]), (Dialect::EngineIo, ["4a", "1"])] {
-            let mut lasting = Lasting { requests: Requests::new(dialect), ..lasting() };
-            lasting.queue(own("a"), 0);
-            lasting.end(CloseCode::NORMAL, "", |out| out.push(b'1'));
+            let mut resumable = Resumable { requests: Requests::new(dialect), ..resumable() };
+            resumable.queue(own("a"), 0);
+            resumable.end(CloseCode::NORMAL, "", |out| out.push(b'1'));
             for expected in payloads {
-                assert!(lasting.has_news());
-                assert_eq!(payload(&mut lasting, false), expected);
+                assert!(resumable.has_news());
+                assert_eq!(payload(&mut resumable, false), expected);
             }
         }
     }
 
     #[test]
     fn it_is_known_for_how_long_something_has_waited() {
-        let mut lasting = lasting();
-        assert!(lasting.has_waited_at_most(5, 100));
-        lasting.queue(own("a"), 100);
-        lasting.queue(own("b"), 104);
-        assert_eq!([105, 106].map(|now| lasting.has_waited_at_most(5, now)), [true, false]);
-        payload(&mut lasting, false);
-        lasting.queue(own("c"), 200);
-        assert!(lasting.has_waited_at_most(5, 205));
+        let mut resumable = resumable();
+        assert!(resumable.has_waited_at_most(5, 100));
+        resumable.queue(own("a"), 100);
+        resumable.queue(own("b"), 104);
+        assert_eq!([105, 106].map(|now| resumable.has_waited_at_most(5, now)), [true, false]);
+        payload(&mut resumable, false);
+        resumable.queue(own("c"), 200);
+        assert!(resumable.has_waited_at_most(5, 205));
     }
 
     #[test]
     fn a_cursor_that_cannot_be_is_a_gap() {
-        let mut lasting = lasting();
-        lasting.queue(own("a"), 0);
-        assert_eq!(lasting.acknowledge(1), Err(Gap), "it was given to nobody");
-        payload(&mut lasting, true);
-        lasting.acknowledge(1).unwrap();
-        assert_eq!(lasting.acknowledge(0), Err(Gap), "it is forgotten");
+        let mut resumable = resumable();
+        resumable.queue(own("a"), 0);
+        assert_eq!(resumable.acknowledge(1), Err(Gap), "it was given to nobody");
+        payload(&mut resumable, true);
+        resumable.acknowledge(1).unwrap();
+        assert_eq!(resumable.acknowledge(0), Err(Gap), "it is forgotten");
     }
 
     #[test]
     fn without_keeping_nothing_comes_twice() {
-        let mut lasting = lasting();
-        lasting.signal(|out| out.extend_from_slice(b"2"));
-        lasting.queue(own("a"), 0);
-        assert_eq!(payload(&mut lasting, false), "2|4a");
-        assert_eq!(payload(&mut lasting, false), "");
-        lasting.queue(own("b"), 0);
-        assert_eq!(payload(&mut lasting, false), "4b");
+        let mut resumable = resumable();
+        resumable.signal(|out| out.extend_from_slice(b"2"));
+        resumable.queue(own("a"), 0);
+        assert_eq!(payload(&mut resumable, false), "2|4a");
+        assert_eq!(payload(&mut resumable, false), "");
+        resumable.queue(own("b"), 0);
+        assert_eq!(payload(&mut resumable, false), "4b");
     }
 
     #[test]
     fn a_new_connection_gets_what_the_old_one_may_have_lost_and_what_came_since() {
-        let mut lasting = lasting();
+        let mut resumable = resumable();
         for text in ["a", "b", "c"] {
-            lasting.remember(own(text), 1 << 10);
+            resumable.remember(own(text), 1 << 10);
         }
-        lasting.queue(own("d"), 0);
-        lasting.acknowledge(2).unwrap();
+        resumable.queue(own("d"), 0);
+        resumable.acknowledge(2).unwrap();
         let mut out = Vec::new();
-        lasting.replay(Carrier::Events, &mut out);
+        resumable.replay(Carrier::Events, &mut out);
         assert_eq!(out, b"data: c\n\ndata: d\n\n");
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut lasting = lasting();
+        let mut resumable = resumable();
         for _ in 0..100 {
-            lasting.remember(own("0123456789"), 2 * (10 + size_of::<Entry>()) + 5);
+            resumable.remember(own("0123456789"), 2 * (10 + size_of::<Entry>()) + 5);
         }
-        assert_eq!(lasting.bytes(), 2 * (10 + size_of::<Entry>()));
-        assert_eq!(lasting.acknowledge(97), Err(Gap));
-        lasting.acknowledge(98).unwrap();
+        assert_eq!(resumable.bytes(), 2 * (10 + size_of::<Entry>()));
+        assert_eq!(resumable.acknowledge(97), Err(Gap));
+        resumable.acknowledge(98).unwrap();
     }
 
     #[test]
     fn empty_messages_are_bounded_too() {
-        let mut lasting = lasting();
+        let mut resumable = resumable();
         for _ in 0..10_000 {
-            lasting.remember(own(""), 1 << 10);
+            resumable.remember(own(""), 1 << 10);
         }
-        assert!(lasting.given.len() <= (1 << 10) / size_of::<Entry>());
-        lasting.queue(own(""), 0);
-        assert!(lasting.waiting_bytes > 0);
+        assert!(resumable.given.len() <= (1 << 10) / size_of::<Entry>());
+        resumable.queue(own(""), 0);
+        assert!(resumable.waiting_bytes > 0);
     }
 
     #[test]
     fn a_sid_names_one_session_and_proves_it() {
-        let (one, other) = (lasting(), lasting());
+        let (one, other) = (resumable(), resumable());
         let id = SessionId::new(3, 77, 5);
         let (named, secret) = read_sid(&one.sid(id)).unwrap();
         assert_eq!(named, id);

@@ -9,10 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What counts as one address: all of an IPv4 one, and the /64 network of an IPv6 one, which one customer has whole.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Household(NonZeroU64);
+pub(crate) struct AddressBlock(NonZeroU64);
 
-impl Household {
-    pub(crate) fn of(address: IpAddr) -> Household {
+impl AddressBlock {
+    pub(crate) fn of(address: IpAddr) -> AddressBlock {
         // INVARIANT: no IPv6 network is taken for an IPv4 address: what begins with 0000:ffff is reserved (RFC 4291 §4).
         const V4: u64 = 0x0000_ffff_0000_0000;
         let number = match address.to_canonical() {
@@ -20,27 +20,27 @@ impl Household {
             IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
         };
         // ::/64 has but the unspecified address and the loopback's: another number stands for it.
-        Household(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
+        AddressBlock(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
     }
 }
 
-/// The places that are taken.
+/// The connections that addresses have, and the most that each may have.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct AddressLimit {
     most: u32,
     /// INVARIANT: no entry is 0, so there are no more entries than connections.
-    taken: Mutex<HashMap<Household, u32>>,
+    taken: Mutex<HashMap<AddressBlock, u32>>,
 }
 
-impl Places {
-    pub(crate) fn new(most: u32) -> Places {
-        Places { most, taken: Mutex::default() }
+impl AddressLimit {
+    pub(crate) fn new(most: u32) -> AddressLimit {
+        AddressLimit { most, taken: Mutex::default() }
     }
 
     /// Takes a place. `false`: this address has all that it may have.
     #[must_use]
-    pub(crate) fn take(&self, household: Household) -> bool {
-        match self.lock().entry(household) {
+    pub(crate) fn take(&self, address_block: AddressBlock) -> bool {
+        match self.lock().entry(address_block) {
             Entry::Occupied(entry) if *entry.get() >= self.most => false,
             Entry::Occupied(entry) => {
                 *entry.into_mut() += 1;
@@ -55,9 +55,9 @@ impl Places {
     }
 
     /// Gives a place back.
-    pub(crate) fn leave(&self, household: Household) {
+    pub(crate) fn leave(&self, address_block: AddressBlock) {
         let mut taken = self.lock();
-        if let Entry::Occupied(mut entry) = taken.entry(household) {
+        if let Entry::Occupied(mut entry) = taken.entry(address_block) {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
                 entry.remove();
@@ -74,7 +74,7 @@ impl Places {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Household, u32>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AddressBlock, u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,8 +83,8 @@ impl Places {
 mod tests {
     use super::*;
 
-    fn household(address: &str) -> Household {
-        Household::of(address.parse().unwrap())
+    fn address_block(address: &str) -> AddressBlock {
+        AddressBlock::of(address.parse().unwrap())
     }
 
     #[test]
@@ -100,30 +100,30 @@ mod tests {
             ("::1", "::", true),
             ("::1", "127.0.0.1", false),
         ] {
-            assert_eq!(household(one) == household(other), same, "{one} and {other}");
+            assert_eq!(address_block(one) == address_block(other), same, "{one} and {other}");
         }
     }
 
     /// Row 13: who has gone is forgotten.
     #[test]
     fn places_are_taken_and_given_back_and_leave_nothing() {
-        let places = Places::new(2);
-        let [one, other] = ["192.0.2.1", "2001:db8::1"].map(household);
-        assert!(places.take(one) && places.take(one) && !places.take(one));
-        assert!(places.take(other));
-        places.leave(one);
-        assert!(places.take(one) && !places.take(one));
-        for household in [one, one, other] {
-            places.leave(household);
+        let address_limit = AddressLimit::new(2);
+        let [one, other] = ["192.0.2.1", "2001:db8::1"].map(address_block);
+        assert!(address_limit.take(one) && address_limit.take(one) && !address_limit.take(one));
+        assert!(address_limit.take(other));
+        address_limit.leave(one);
+        assert!(address_limit.take(one) && !address_limit.take(one));
+        for address_block in [one, one, other] {
+            address_limit.leave(address_block);
         }
-        assert_eq!(places.len(), 0);
+        assert_eq!(address_limit.len(), 0);
         for n in 0..100_000_u32 {
-            assert!(places.take(Household::of(IpAddr::V4(n.into()))));
+            assert!(address_limit.take(AddressBlock::of(IpAddr::V4(n.into()))));
         }
         for n in 0..100_000_u32 {
-            places.leave(Household::of(IpAddr::V4(n.into())));
+            address_limit.leave(AddressBlock::of(IpAddr::V4(n.into())));
         }
-        assert_eq!(places.len(), 0);
-        assert!(places.lock().capacity() <= 1024);
+        assert_eq!(address_limit.len(), 0);
+        assert!(address_limit.lock().capacity() <= 1024);
     }
 }

@@ -14,14 +14,14 @@ use hubbub_net::{Bind, Endpoint, Service, Settings};
 const ANYONE: Option<SocketAddr> = None;
 
 fn house(settings: Settings, backlog: usize) -> House {
-    House::at(vec![Bind::Guests { backlog }], settings, Manner::default())
+    House::at(vec![Bind::Embedded { backlog }], settings, Manner::default())
 }
 
 #[test]
 fn a_guest_is_a_session_like_any_other() {
-    let mut house = House::at(vec![Bind::Guests { backlog: 16 }], quiet(), Manner::echo());
+    let mut house = House::at(vec![Bind::Embedded { backlog: 16 }], quiet(), Manner::echo());
     assert!(house.server.addresses().is_empty());
-    let mut client = Client::at(house.server.let_in(ANYONE, false).unwrap());
+    let mut client = Client::at(house.server.connect_embedded(ANYONE, false).unwrap());
     client.shake_hands("/");
     let link = house.opened();
     client.text("hello");
@@ -38,7 +38,7 @@ fn the_host_says_who_a_guest_is_and_whether_it_speaks_tls() {
     for (client_is, secure) in [(Some("192.0.2.1:4711"), true), (Some("[2001:db8::1]:4711"), false), (None, true)] {
         let mut house = house(settings.clone(), 16);
         let client_is = client_is.map(|address| address.parse().unwrap());
-        let mut client = Client::at(house.server.let_in(client_is, secure).unwrap());
+        let mut client = Client::at(house.server.connect_embedded(client_is, secure).unwrap());
         client.raw(b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: ftp\r\n\r\n");
         let (link, request) = house.expect("the request", |event| match event {
             Event::Exchange(link, request) => Some((link.clone(), request.clone())),
@@ -51,21 +51,22 @@ fn the_host_says_who_a_guest_is_and_whether_it_speaks_tls() {
 #[test]
 fn more_guests_than_allowed_wait_and_more_than_may_wait_are_refused() {
     let mut house = house(Settings { max_sessions: Some(1), ..quiet() }, 2);
-    let mut inside = Client::at(house.server.let_in(ANYONE, false).unwrap());
+    let mut inside = Client::at(house.server.connect_embedded(ANYONE, false).unwrap());
     inside.shake_hands("/");
     let link = house.opened();
-    let mut waiting: Vec<Client> = (0..2).map(|_| Client::at(house.server.let_in(ANYONE, false).unwrap())).collect();
+    let mut waiting: Vec<Client> =
+        (0..2).map(|_| Client::at(house.server.connect_embedded(ANYONE, false).unwrap())).collect();
     for client in &mut waiting {
         let request = client.request("/", &[], &[]);
         client.raw(&request);
     }
-    assert_eq!(house.server.let_in(ANYONE, false).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(house.server.connect_embedded(ANYONE, false).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     drop(inside);
     house.closed(link.id());
     waiting[0].agreed(&[]);
     let link = house.opened();
     // One place to wait is free again.
-    let _third = Client::at(house.server.let_in(ANYONE, false).unwrap());
+    let _third = Client::at(house.server.connect_embedded(ANYONE, false).unwrap());
     drop(waiting.remove(0));
     house.closed(link.id());
     waiting[0].agreed(&[]);
@@ -75,12 +76,12 @@ fn more_guests_than_allowed_wait_and_more_than_may_wait_are_refused() {
 #[test]
 fn guests_have_their_places_by_address() {
     let mut house = house(Settings { max_sessions_per_address: Some(1), ..quiet() }, 16);
-    let mut first = Client::at(house.server.let_in("192.0.2.1:1".parse().ok(), false).unwrap());
+    let mut first = Client::at(house.server.connect_embedded("192.0.2.1:1".parse().ok(), false).unwrap());
     first.shake_hands("/");
     house.opened();
-    let mut second = Client::at(house.server.let_in("192.0.2.1:2".parse().ok(), false).unwrap());
+    let mut second = Client::at(house.server.connect_embedded("192.0.2.1:2".parse().ok(), false).unwrap());
     assert_eq!(second.answer().status, 429);
-    let mut other = Client::at(house.server.let_in("192.0.2.2:1".parse().ok(), false).unwrap());
+    let mut other = Client::at(house.server.connect_embedded("192.0.2.2:1".parse().ok(), false).unwrap());
     other.shake_hands("/");
     house.opened();
 }
@@ -88,12 +89,12 @@ fn guests_have_their_places_by_address() {
 #[test]
 fn nobody_is_let_in_where_there_is_no_door_or_it_is_shut() {
     let closed = House::open(quiet(), Manner::default());
-    assert_eq!(closed.server.let_in(ANYONE, false).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(closed.server.connect_embedded(ANYONE, false).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 
-    let mut turns = Turns::at(Bind::Guests { backlog: 4 }, quiet(), Manner::default());
-    let mut waiting = Client::at(turns.server.let_in(ANYONE, false).unwrap());
+    let mut turns = Turns::at(Bind::Embedded { backlog: 4 }, quiet(), Manner::default());
+    let mut waiting = Client::at(turns.server.connect_embedded(ANYONE, false).unwrap());
     turns.shard.obey(hubbub_net::Command::StopAccepting);
-    assert_eq!(turns.server.let_in(ANYONE, false).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(turns.server.connect_embedded(ANYONE, false).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     waiting.expect_end();
 }
 
@@ -103,7 +104,7 @@ fn a_guest_that_closes_is_lost_to_a_request_that_waits_for_its_answer() {
     let http = Endpoint { path: Some("/http".into()), service: Service::Http, ..Endpoint::default() };
     let mut house = house(serving(vec![asking, http]), 16);
     for target in ["/", "/http"] {
-        let mut client = Client::at(house.server.let_in(ANYONE, false).unwrap());
+        let mut client = Client::at(house.server.connect_embedded(ANYONE, false).unwrap());
         let request = client.request(target, &[], &[]);
         match target {
             "/" => client.raw(&request),
@@ -124,8 +125,8 @@ fn what_a_guest_has_said_before_it_closed_is_read_however_full_the_inbox_is() {
     let mut settings = quiet();
     settings.limits.inbox_messages = 2;
     let manner = Manner { consume: false, ..Manner::default() };
-    let mut house = House::at(vec![Bind::Guests { backlog: 16 }], settings, manner);
-    let mut client = Client::at(house.server.let_in(ANYONE, false).unwrap());
+    let mut house = House::at(vec![Bind::Embedded { backlog: 16 }], settings, manner);
+    let mut client = Client::at(house.server.connect_embedded(ANYONE, false).unwrap());
     client.shake_hands("/");
     let link = house.opened();
     for _ in 0..3 {
