@@ -11,7 +11,6 @@ use crate::id::SessionId;
 use crate::metrics::Reason;
 use crate::reactor::calls::plain;
 use crate::session::carrier::Carrier;
-use crate::session::lasting::Lasting;
 use crate::session::request::UNKNOWN;
 use crate::session::{Phase, Session};
 
@@ -80,10 +79,9 @@ impl Shard {
     /// A session that has ended does not wait for somebody to ask why when the server stops, nor for a client that may not.
     pub(super) fn forsake(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
-        let ended = matches!(session.phase, Phase::Lingering) && !session.ends_by_upgrade();
         let draining = self.cx.draining;
-        let waits = |lasting: &Lasting| lasting.requests.poll().is_some() || !(draining || lasting.forfeited);
-        if ended && session.lasting().is_some_and(|lasting| !waits(lasting)) {
+        let is_over = session.lasting().is_some_and(|lasting| lasting.requests.is_over(draining));
+        if is_over && matches!(session.phase, Phase::Lingering) {
             self.drop_session(slot, None);
         }
     }

@@ -290,13 +290,13 @@ impl Session {
     /// It has ended, and its client, which has no connection just now, may still fetch the last words.
     pub(crate) fn has_last_words(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.lasting().is_some_and(|lasting| !lasting.forfeited && lasting.has_news())
+        ends && self.lasting().is_some_and(|lasting| lasting.requests.may_be_asked() && lasting.has_news())
     }
 
     /// It has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.
     pub(crate) fn ends_by_upgrade(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.lasting().is_some_and(|lasting| lasting.ended.is_some() && lasting.holds_output())
+        ends && self.lasting().is_some_and(|lasting| lasting.requests.ends_by_upgrade())
     }
 
     /// What is sent now is likely to leave at once: the client takes what it is given.

@@ -262,7 +262,7 @@ impl Context {
             }
             Meaning::Close { code, reason, forfeits: true } => {
                 if let Some(lasting) = session.lasting_mut() {
-                    lasting.forfeited = true;
+                    lasting.requests.forfeit();
                 }
                 session.rare.get_or_insert_default().farewell.received = Some((code, reason));
                 self.tell_closed(session, None);
