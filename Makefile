@@ -32,7 +32,7 @@ PROJECTS := python/hubbub/projects
 CHAT := $(wildcard $(addprefix examples/chat/,*.py *.md *.txt .gitignore public/*))
 
 .DEFAULT_GOAL := help
-.PHONY: help run develop t check check-rust check-python test stages test-rust test-python test-alone test-matrix wheel
+.PHONY: help run develop t tables check check-rust check-python test stages test-rust test-python test-alone test-matrix wheel
 .PHONY: fuzz soak bench instructions conformance conformance-full browser clean
 
 help: ## Show this list
@@ -45,6 +45,9 @@ develop: $(DONE)/develop ## Build the extension quickly into .venv and python/hu
 
 t: $(DONE)/develop ## Run the tests T=tests/test_rooms.py::test_name against what make develop built
 	$(BIN)/python -m pytest -ra $(T)
+
+tables: $(DONE)/develop ## Write the guide's table of limits, from python/hubbub/limits.py
+	$(BIN)/python tests/support/tables.py
 
 check: ## Formatting, lints, types and stubs
 	@$(MAKE) check-rust check-python BUILD=develop
@@ -66,21 +69,22 @@ check-python: $(DONE)/$(BUILD)
 
 # Two stages at a time; then, on a machine that does nothing else, the tests that bound how long things may take.
 test: ## The checks and all tests: cargo's, Autobahn's, pytest's
-	@$(PYTHON) tests/again.py --forget
+	@rm -f .cache/unstable
 	@$(MAKE) --keep-going --jobs 2 --output-sync=target stages; stages=$$?; \
 		$(MAKE) test-alone; alone=$$?; \
-		$(PYTHON) tests/again.py --report; exit $$((stages + alone))
+		if [ -f .cache/unstable ]; then echo "Unstable tests that were run again:"; cat .cache/unstable; fi; \
+		exit $$((stages + alone))
 
 stages: $(DONE)/$(BUILD) check-rust test-rust check-python test-python instructions conformance
 
 test-rust: $(DONE)/venv
-	$(BIN)/python tests/again.py cargo test --quiet
+	cargo test --quiet
 
 test-python: $(DONE)/$(BUILD) $(DONE)/node browser
-	$(BIN)/python tests/again.py pytest -ra -n $(JOBS) --dist loadfile -m "not alone" tests
+	$(BIN)/python -m pytest -ra -n $(JOBS) --dist loadfile -m "not alone" tests
 
 test-alone: $(DONE)/$(BUILD)
-	$(BIN)/python tests/again.py pytest -ra -m alone tests
+	$(BIN)/python -m pytest -ra -m alone tests
 
 test-matrix: $(DONE)/$(BUILD) $(DONE)/node browser ## The tests on every event loop and in every thread mode (far longer)
 	$(BIN)/python -m pytest -ra -n $(JOBS) --dist loadfile --matrix -m "not alone" tests

@@ -21,6 +21,7 @@ import pytest
 
 from hubbub import _logs
 from support.server import Serve
+from support.unstable import AGAIN, Unstable
 
 #: Seconds for one test. What waits longer has failed, and says where.
 TEST_TIME = 20.0
@@ -36,6 +37,7 @@ FORM = re.compile(r"(?<=[\[-])(?:asyncio|uvloop|trio|inline|threaded)(?=[-\]])")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix", action="store_true", help="run each test in all of its forms, not in one of them")
+    parser.addoption(AGAIN, action="store_true", help="a failure of an unstable test is a failure")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -58,6 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     # An exception that nobody can catch, an unawaited coroutine, a socket left open: all fail the test.
     config.addinivalue_line("filterwarnings", "error")
+    config.pluginmanager.register(Unstable(config.rootpath), "unstable")
 
 
 @pytest.fixture(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import socket
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
-from hubbub import Headers, Hub, Limits, NotRunning, Room, WebSocket
+from hubbub import Headers, Hub, Limits, NotRunning, Room, Session, limits
+from hubbub.limits import LIMITS
 from support.server import Serve, until
 
+ROOT = Path(__file__).parents[1]
 REGISTER = ["on_connection", "on_message", "on_close", "on_request", "on_broadcast"]
 CALLED_WITH = {
     "on_connection": "(ws)",
@@ -153,100 +157,118 @@ def test_paths_that_cannot_be_served_raise_where_they_are_given(paths: list[str]
 # ---- limits
 
 
-OPTIONAL = {
-    "unsent_bytes",
-    "rooms_per_session",
-    "max_message_bytes",
-    "max_body_bytes",
-    "message_timeout",
-    "handshake_timeout",
-    "keep_alive_timeout",
-    "request_timeout",
-    "ping_interval",
-    "ping_timeout",
-    "slow_handler",
-    "max_sessions",
-    "max_sessions_per_address",
-    "polling_sessions_per_address",
-    "messages_per_second",
-    "messages_burst",
-    "handshakes_per_second",
-}
-SECONDS = {
-    "message_timeout",
-    "handshake_timeout",
-    "request_timeout",
-    "keep_alive_timeout",
-    "ping_interval",
-    "ping_timeout",
-    "close_timeout",
-    "slow_handler",
-    "session_timeout",
-    "history_timeout",
-}
-RATES = {"messages_per_second", "handshakes_per_second"}
-MAY_BE_ZERO = {"max_message_bytes", "max_body_bytes", "max_empty_fragments", "history_messages", "resume_bytes"}
-MAY_BE_ZERO |= {"request_timeout"}
-NAMES = [field.name for field in fields(Limits) if field.name not in ("outbox_policy", "rate_policy")]
-COUNTS = {"max_empty_fragments", "inbox_messages", "max_sessions", "max_handshakes"}
-COUNTS |= {
-    "polling_sessions_per_address",
-    "rooms_per_session",
-    "max_sessions_per_address",
-    "messages_burst",
-    "history_messages",
-    *RATES,
-}
-MOST = {name: 10_000 if name == "max_head_fields" else (1 << 32) - 1 if name in COUNTS else 1 << 40 for name in NAMES}
+OPTIONAL = [name for name, limit in LIMITS.items() if limit.optional]
+NUMBERS = {name: limit for name, limit in LIMITS.items() if limit.unit is not None}
+MOST = {name: limit.bounds[1] for name, limit in NUMBERS.items()}
+FRACTIONS = ("seconds", "per second")
+#: `field: value,` of a struct's default, and `field: type,` of the struct.
+DEFAULT = re.compile(r"^            (\w+): (.*),$", re.M)
+FIELD = re.compile(r"^    pub (\w+): (.*),$", re.M)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NUMBERS)
 def test_a_limit_takes_the_right_type_only(name: str) -> None:
-    what = "seconds" if name in SECONDS else "a number" if name in RATES else "a whole number"
     for wrong in ("1", b"1", [1], True, False, 1j):
-        with pytest.raises(TypeError, match=rf"^{name} is {what}"):
+        with pytest.raises(TypeError, match=rf"^{name} must be an? .*, got {re.escape(repr(wrong))}$"):
             Limits(**{name: wrong})
-    if name in SECONDS | RATES:
+    if NUMBERS[name].unit in FRACTIONS:
         assert getattr(Limits(**{name: 1}), name) == 1
         assert getattr(Limits(**{name: 0.25}), name) == 0.25
     else:
-        with pytest.raises(TypeError, match=f"{name} is a whole number"):
+        with pytest.raises(TypeError, match=f"^{name} must be an integer .*, got 1.5$"):
             Limits(**{name: 1.5})
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LIMITS)
 def test_none_is_no_limit_where_there_may_be_none(name: str) -> None:
-    if name in OPTIONAL:
+    if LIMITS[name].optional:
         assert getattr(Limits(**{name: None}), name) is None
     else:
-        with pytest.raises(TypeError, match=f"{name} is .*, not None"):
+        with pytest.raises((TypeError, ValueError), match=f"{name} must be .*, got None"):
             Limits(**{name: None})
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NUMBERS)
 def test_a_limit_out_of_range_is_refused(name: str) -> None:
-    wrong: list[float] = [-1, MOST[name] + 1]
-    if name not in MAY_BE_ZERO:
-        wrong.append(0)
-    if name in SECONDS | RATES:
+    least, most = NUMBERS[name].bounds
+    wrong: list[float] = [-1, 0 if least is None else least - 1, most + 1]
+    if NUMBERS[name].unit in FRACTIONS:
         wrong += [-0.1, math.inf, -math.inf, math.nan]
     for value in wrong:
         with pytest.raises(
-            ValueError,
-            match=rf"{name} is (a whole number|a number|seconds) (from [01]|greater than 0 up) to {MOST[name]}, not ",
+            ValueError, match=rf"^{name} must be an? .* (from \d+|above 0 and up) to {most}( or None)?, got "
         ):
             Limits(**{name: value})
+    if least is not None:
+        assert getattr(Limits(**{name: least}), name) == least
+    assert getattr(Limits(**{name: most}), name) == most
+
+
+def rust_limits() -> tuple[dict[str, str], dict[str, str]]:
+    """The types and the defaults of the limits in Rust, by the names that they have there."""
+    text = (ROOT / "rust" / "net" / "src" / "settings.rs").read_text()
+    types: dict[str, str] = {}
+    defaults: dict[str, str] = {}
+    for struct in ("Limits", "Settings"):
+        types.update(FIELD.findall(re.findall(rf"pub struct {struct} {{.*?^}}", text, re.M | re.S)[0]))
+        defaults.update(DEFAULT.findall(re.findall(rf"impl Default for {struct} {{.*?^}}", text, re.M | re.S)[0]))
+    return types, defaults
+
+
+def python_value(rust: str) -> object:
+    """What a default in Rust is in Python."""
+    some = re.fullmatch(r"Some\((.*)\)", rust)
+    if some:
+        return python_value(some[1])
+    seconds = re.fullmatch(r"Duration::from_secs\((\d+)\)", rust)
+    if seconds:
+        return float(seconds[1])
+    policy = re.fullmatch(r"(?:Rate)?Policy::(\w+)", rust)
+    if policy:
+        return re.sub(r"(?<!^)([A-Z])", r"_\1", policy[1]).lower()
+    number, _, shift = rust.partition(" << ")
+    return None if rust == "None" else int(number.replace("_", "")) << int(shift or 0)
+
+
+#: Limits that the network has by another name, as part of a rate, or not at all: the loop's side watches handlers.
+ELSEWHERE = {"messages_per_second": "message_rate", "handshakes_per_second": "handshake_rate"}
+NOT_IN_RUST = {"messages_burst", "slow_handler"}
+
+
+@pytest.mark.parametrize("name", sorted(LIMITS.keys() - NOT_IN_RUST))
+def test_a_limit_is_in_rust_what_it_is_in_python(name: str) -> None:
+    types, defaults = rust_limits()
+    there = ELSEWHERE.get(name, name)
+    assert python_value(defaults[there]) == getattr(Limits, name)
+    assert types[there].startswith("Option<") == LIMITS[name].optional
+    assert ("Duration" in types[there]) == (LIMITS[name].unit == "seconds")
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limits_annotation_is_what_its_check_allows(name: str) -> None:
+    limit, annotation = LIMITS[name], Limits.__annotations__[name]
+    assert annotation.endswith(" | None") == limit.optional
+    kind = {"bytes": "int", "count": "int", "seconds": "float", "per second": "float"}.get(limit.unit or "")
+    if kind is None:
+        assert limit.choices == get_args(getattr(limits, annotation))
+    else:
+        assert annotation.removesuffix(" | None") == kind
+
+
+def test_what_help_shows_of_the_limits_names_each() -> None:
+    for name, limit in LIMITS.items():
+        assert f"        {name}: {limit.help}\n" in (Limits.__doc__ or "")
 
 
 @pytest.mark.parametrize("policy", ["keep", "", "CLOSE", None, 7, b"drop"], ids=repr)
 def test_an_unknown_policy_is_refused(policy: Any) -> None:
-    with pytest.raises(ValueError, match='outbox_policy is "close", "drop" or "drop_oldest", not '):
+    with pytest.raises(ValueError, match='outbox_policy must be "close", "drop" or "drop_oldest", got '):
         Limits(outbox_policy=policy)
 
 
 @pytest.mark.parametrize("policy", ["drop", "", "PAUSE", None, 7, b"close"], ids=repr)
 def test_an_unknown_rate_policy_is_refused(policy: Any) -> None:
-    with pytest.raises(ValueError, match='rate_policy is "pause" or "close", not '):
+    with pytest.raises(ValueError, match='rate_policy must be "pause" or "close", got '):
         Limits(rate_policy=policy)
 
 
@@ -261,7 +283,7 @@ def test_limits_do_not_change() -> None:
 @pytest.mark.parametrize(
     "limits",
     [
-        Limits(**dict.fromkeys(sorted(OPTIONAL))),
+        Limits(**dict.fromkeys(OPTIONAL)),
         Limits(**MOST),
         Limits(max_message_bytes=0, max_empty_fragments=0),
     ],
@@ -425,9 +447,9 @@ def public(cls: type) -> list[str]:
     return [name for name in dir(cls) if not name.startswith("_")]
 
 
-@pytest.mark.parametrize("name", public(WebSocket))
-def test_everything_public_of_a_websocket_says_what_it_does(name: str) -> None:
-    doc = getattr(WebSocket, name).__doc__
+@pytest.mark.parametrize("name", public(Session))
+def test_everything_public_of_a_session_says_what_it_does(name: str) -> None:
+    doc = getattr(Session, name).__doc__
     assert doc
     assert doc.strip()[0].isupper() or doc.strip()[0] in "`("
 

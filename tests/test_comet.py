@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hubbub import ConnectionClosed, Hub, Limits, Request, Response, WebSocket
+from hubbub import ConnectionClosed, Hub, Limits, Request, Response, Session, WebSocket
 from support.push import Patron, browsing, listening, opened
 from support.server import Serve, Server, until
 
@@ -82,8 +82,9 @@ async def test_a_handler_serves_each_transport_alike(serve: Serve, transport: st
     ended: list[tuple[int | None, str]] = []
 
     @hub.comet("/push")
-    async def push(ws: WebSocket) -> None:
-        assert type(ws) is WebSocket
+    async def push(ws: Session) -> None:
+        assert type(ws) is Session
+        assert repr(ws) == f"<Session {ws.id} '/push' open>"
         ws.join("lobby")
         await ws.send(f"{ws.transport} {ws.path} {ws.remote_address is not None}")
         try:
@@ -256,7 +257,7 @@ async def test_send_waits_while_the_client_is_away_and_goes_on_when_it_comes(ser
             sent.append(number)
         await ws.recv()
 
-    async with serve(hub) as server, opened(server, "/push") as patron:
+    async with serve(hub, shutdown_timeout=0.5) as server, opened(server, "/push") as patron:
         await until(lambda: len(sent) == 1)
         await anyio.sleep(0.05)
         assert len(sent) < 3

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, fields
+from typing import get_args
+
 import anyio
 import pytest
 
-from hubbub import Hub, WebSocket
+from hubbub import Hub, Session, WebSocket
+from hubbub._endpoints import Declared
 from support.client import Refused
 from support.server import Serve, until
 
@@ -200,6 +204,8 @@ async def test_a_session_says_what_it_is(serve: Serve) -> None:
         assert ws.request is ws.request
         assert ws.request.method == "GET"
         assert ws.request.headers["HOST"] == "test"
+        assert type(ws) is WebSocket
+        assert isinstance(ws, Session)
         assert repr(ws) == f"<WebSocket {ws.id} '/where' open>"
         await client.close(1001)
         await until(lambda: ws.closed)
@@ -228,3 +234,11 @@ async def test_cancelling_nothing_of_the_users_leaves_sessions_alone(serve: Serv
             await anyio.sleep_forever()
         await client.send("still here")
         assert await client.recv() == "still here"
+
+
+@pytest.mark.parametrize("kind", get_args(Declared), ids=lambda kind: kind.__name__)
+def test_what_was_declared_does_not_change(kind: type) -> None:
+    declared = object.__new__(kind)
+    for entry in fields(kind):
+        with pytest.raises(FrozenInstanceError):
+            setattr(declared, entry.name, None)

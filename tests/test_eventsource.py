@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from hubbub import ConnectionClosed, EventStream, Hub, Limits, Request, Response, WebSocket
+from hubbub import ConnectionClosed, EventStream, Hub, Limits, Request, Response, Session, WebSocket
 from support.push import Event, browsing, listening
 from support.server import Serve, until
 
@@ -50,6 +50,8 @@ async def test_a_function_is_called_and_the_stream_stays_open(serve: Serve) -> N
             assert await client.data() == "welcome"
             [es] = seen
             assert type(es) is EventStream
+            assert isinstance(es, Session)
+            assert not isinstance(es, WebSocket)
             assert es.transport == "eventsource"
             assert repr(es).startswith("<EventStream")
             assert es in hub.room("lobby")
@@ -456,7 +458,7 @@ def test_wrong_arguments_are_refused_at_once() -> None:
         hub.eventsource("/a", origins="https://a.example")
     assert hub.eventsource("/b")(function) is function
     for wrong in ({"history_messages": -1}, {"history_bytes": 0}, {"session_timeout": 0}, {"resume_bytes": -1}):
-        with pytest.raises(ValueError, match=r"from [01] to|greater than 0 up to"):
+        with pytest.raises(ValueError, match=r"from [01] to|above 0 and up to"):
             Limits(**wrong)  # type: ignore[arg-type]
     for wrong in ({"history_timeout": None}, {"session_timeout": "1"}, {"history_messages": 1.5}):
         with pytest.raises(TypeError):

@@ -17,7 +17,8 @@ hub, busy = Hub(), threading.Event()
 io_threads, loop = int(sys.argv[1]), sys.argv[2]
 
 async def serve():
-    async with hub.listening(port=0, io_threads=io_threads, access_log=False) as listening:
+    options = {"io_threads": io_threads, "access_log": False, "shutdown_timeout": 1.0}
+    async with hub.listening(port=0, **options) as listening:
         await work(listening.port)
 
 def talk(port):

@@ -104,6 +104,27 @@ def test_no_modules_of_a_crate_import_each_other(crate: str) -> None:
     assert circles(imports) == []
 
 
+def test_only_the_reactor_knows_the_handler() -> None:
+    source = ROOT / "rust" / "net" / "src"
+    knows = {
+        str(file.relative_to(source))
+        for file in source.rglob("*.rs")
+        if re.search(r"\bimpl Handler\b|handler::(\{[^}]*)?\bHandler\b", re.sub(r"//.*", "", file.read_text()))
+    }
+    assert {name for name in knows if not name.startswith("reactor/")} == {"lib.rs"}, "it is named elsewhere"
+
+
+@pytest.mark.parametrize("folder", ["session", "http", "pubsub", "metrics", "io", "config"])
+def test_the_parts_of_the_network_do_not_know_its_shards(folder: str) -> None:
+    imports = rust_imports(ROOT / "rust" / "net" / "src")
+    parts = {name: others for name, others in imports.items() if name.split("::")[0] == folder}
+    assert parts
+    upward = {
+        f"{name} -> {other}" for name, others in parts.items() for other in others if other.split("::")[0] == "reactor"
+    }
+    assert upward == set()
+
+
 # ---- Python
 
 

@@ -291,13 +291,13 @@ def test_the_log_level_is_taken_in_capitals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value", "range_"), [
-    ("max_message_bytes", -1, "a whole number from 0 to 1099511627776"),
-    ("outbox_bytes", 0, "a whole number from 1 to 1099511627776"),
-    ("ping_interval", 0, "seconds greater than 0 up to 1099511627776"),
-    ("messages_per_second", -1, "a number greater than 0 up to 4294967295"),
+    ("max_message_bytes", -1, "an integer number of bytes from 0 to 1099511627776 or None"),
+    ("outbox_bytes", 0, "an integer number of bytes from 1 to 1099511627776"),
+    ("ping_interval", 0, "a number of seconds above 0 and up to 1099511627776 or None"),
+    ("messages_per_second", -1, "a number per second above 0 and up to 4294967295 or None"),
 ])  # fmt: skip
 def test_a_limit_out_of_its_range_is_told_the_range(name: str, value: float, range_: str) -> None:
-    with pytest.raises(ValueError, match=f"^{name} is {range_}, not {value}$"):
+    with pytest.raises(ValueError, match=f"^{name} must be {range_}, got {value}$"):
         Limits(**{name: value})  # type: ignore[arg-type]
 
 
@@ -567,11 +567,12 @@ def test_wrong_handlers_do_not_pass_mypy(tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(WRONG)
     (tmp_path / "right.py").write_text(RIGHT)
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "wrong.py", "right.py"],
+        # The cache outlives the test: what mypy knows of hubbub and the standard library takes it long to find out.
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".cache/mypy"), "wrong.py", "right.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=180,
     )
     found = {int(line) for line in re.findall(r"^wrong\.py:(\d+): error", done.stdout, re.MULTILINE)}
     decorators = {number for number, line in enumerate(WRONG.splitlines(), 1) if line.startswith("@")}

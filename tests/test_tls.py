@@ -405,8 +405,9 @@ def test_the_command_line_speaks_tls_and_sighup_reads_the_certificates_again(tmp
             shutil.copy(source, target)
 
     install("localhost")
-    command = [sys.executable, "-m", "hubbub", "run", "app:hub", "--app-dir", str(tmp_path), "--port", "0"]
-    command += ["--ssl-certfile", str(chain), "--ssl-keyfile", str(key)]
+    # Where SIGHUP is ignored from the beginning, as below nohup, it stays so.
+    command = ["env", "--default-signal=HUP", sys.executable, "-m", "hubbub", "run", "app:hub"]
+    command += ["--app-dir", str(tmp_path), "--port", "0", "--ssl-certfile", str(chain), "--ssl-keyfile", str(key)]
     command += ["--ssl-certificate", "*.example.net", *files("wild")]
 
     def echo(port: int, name: str) -> str | bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hubbub import Hub, Limits, Request, Response, WebSocket
+from hubbub import Hub, Limits, Request, Response, Session, WebSocket
 
 MAX_NAME = 40
 MAX_TEXT = 2000
@@ -92,7 +92,7 @@ def rooms() -> str:
     return encode("rooms", rooms=[{"name": name, "people": size} for size, name in sizes[:50]])
 
 
-def person(ws: WebSocket) -> dict[str, str]:
+def person(ws: Session) -> dict[str, str]:
     return {"id": ws.id, "name": ws.state.name}
 
 

@@ -28,6 +28,7 @@ from hubbub.hub import Hub, Listening
 from hubbub.limits import Limits
 from hubbub.request import Headers, Request, Response
 from hubbub.rooms import Audience, Room, Rooms, Sessions
+from hubbub.session import Session
 from hubbub.stats import Stats
 from hubbub.websocket import WebSocket
 
@@ -51,6 +52,7 @@ __all__ = [
     "Response",
     "Room",
     "Rooms",
+    "Session",
     "Sessions",
     "Stats",
     "TooManyRooms",

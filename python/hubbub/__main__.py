@@ -10,14 +10,15 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hubbub import Hub, Limits, __version__, _logs, _loops, _projects, _reload, _signals
 from hubbub._asgi import check_app
+from hubbub._listen import HELP, ListenOptions
 from hubbub.bench import arguments as bench_arguments
-from hubbub.hub import DEFAULT_IO_THREADS
+from hubbub.limits import LIMITS, Limit
 
 __all__ = ["main"]
 
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
     _signals.end_by_default()
     sys.path.insert(0, str(Path(options.app_dir).resolve()))
     hub = _find(options.hub)
-    given = {name: value for name, value in vars(options).items() if name in _LIMITS and value is not _NOT_GIVEN}
+    given = {name: value for name, value in vars(options).items() if name in LIMITS and value is not _NOT_GIVEN}
     try:
         hub.limits = replace(hub.limits, **given)
     except (TypeError, ValueError) as error:
@@ -81,23 +82,7 @@ def _run(options: argparse.Namespace, arguments: list[str]) -> int:
 
 def _serve(hub: Hub, options: argparse.Namespace) -> None:
     try:
-        hub.run(
-            options.host,
-            options.port,
-            uds=options.uds,
-            uds_mode=options.uds_mode,
-            uds_group=options.uds_group,
-            fd=options.fd,
-            io_threads=options.io_threads,
-            loop=options.loop,
-            backlog=options.backlog,
-            reuse_port=options.reuse_port,
-            shutdown_timeout=options.shutdown_timeout,
-            access_log=options.access_log,
-            trusted_proxies=options.trusted_proxy or (),
-            proxy_protocol=options.proxy_protocol,
-            **_tls_options(options),
-        )
+        hub.run(loop=options.loop, **_listen_arguments(options))
     except OSError as error:
         certificate = error.filename is not None
         raise _Failure(str(error) if certificate else error.strerror or str(error)) from error
@@ -105,19 +90,14 @@ def _serve(hub: Hub, options: argparse.Namespace) -> None:
         raise _Failure(str(error)) from error
 
 
-def _tls_options(options: argparse.Namespace) -> dict[str, Any]:
-    named = {name: (certificate, key) for name, certificate, key in options.ssl_certificate or ()}
-    password = options.ssl_keyfile_password
-    if password is None and (options.ssl_certfile or named):
-        password = os.environ.get("HUBBUB_SSL_KEYFILE_PASSWORD")
-    return {
-        "ssl_certfile": options.ssl_certfile,
-        "ssl_keyfile": options.ssl_keyfile,
-        "ssl_keyfile_password": password,
-        "ssl_ca_certs": options.ssl_ca_certs,
-        "ssl_cert_reqs": options.ssl_cert_reqs,
-        "ssl_certificates": named,
-    }
+def _listen_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of `Hub.run` that were given, and defaults."""
+    given = {name: getattr(options, name) for name in HELP}
+    named = {name: (certificate, key) for name, certificate, key in options.ssl_certificates or ()}
+    given["ssl_certificates"] = named
+    if options.ssl_keyfile_password is None and (options.ssl_certfile or named):
+        given["ssl_keyfile_password"] = os.environ.get("HUBBUB_SSL_KEYFILE_PASSWORD")
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _find(name: str) -> Hub:
@@ -209,8 +189,6 @@ def _bench(options: argparse.Namespace, arguments: list[str]) -> int:
 #: Stands for an option that was not given, where `None` is a value.
 _NOT_GIVEN: Any = object()
 
-_LIMITS = {field.name: field for field in fields(Limits)}
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hubbub", description="A realtime server whose network side is Rust.")
@@ -233,7 +211,7 @@ def _add_run(commands: Any) -> None:
     _add_proxies(run.add_argument_group("proxies before it"))
     _add_running(run.add_argument_group("how to run"))
     _add_reloading(run.add_argument_group("while developing"))
-    _add_limits(run.add_argument_group("limits", "Bytes, seconds or counts; 'none' switches one off, where it can be."))
+    _add_limits(run.add_argument_group("limits", "Where None is allowed, 'none' switches the limit off."))
 
 
 def _add_new(commands: Any) -> None:
@@ -248,78 +226,64 @@ def _add_new(commands: Any) -> None:
     new.add_argument("folder", nargs="?", metavar="FOLDER", help="a new or empty folder (default: the project's name)")
 
 
+def _add_option(group: Any, name: str, *spellings: str, help: str | None = None, **how: Any) -> None:
+    """Adds an option of `ListenOptions` with its default and its help."""
+    default = getattr(ListenOptions, name)
+    text = help or summary(HELP[name])
+    if "(default" not in text and default not in (None, False, ()):
+        text += f" (default: {'yes' if default is True else default})"
+    how.setdefault("default", None if how.get("action") == "append" else default)
+    group.add_argument(*(spellings or [f"--{name.replace('_', '-')}"]), dest=name, help=text.replace("%", "%%"), **how)
+
+
 def _add_address(group: Any) -> None:
-    group.add_argument("--host", default="127.0.0.1", help="name or address (default: %(default)s)")
-    group.add_argument("--port", default=8000, type=int, help="0 lets the system choose (default: %(default)s)")
-    group.add_argument("--uds", metavar="PATH", help="a unix socket instead of host and port")
-    group.add_argument(
-        "--uds-mode", metavar="MODE", type=_mode, help="who may connect to it, such as 660 (default: by umask)"
-    )
-    group.add_argument("--uds-group", metavar="GROUP", help="the group that it belongs to, by name or number")
-    group.add_argument("--fd", metavar="NUMBER", type=int, help="a listening socket that is inherited, instead")
-    group.add_argument("--backlog", default=2048, type=int, help="length of the accept queue (default: %(default)s)")
-    group.add_argument("--reuse-port", action="store_true", help="let several processes listen on the same port")
+    _add_option(group, "host")
+    _add_option(group, "port", type=int)
+    _add_option(group, "uds", metavar="PATH")
+    mode = "permissions of the unix socket, such as 660 (default: by umask)"
+    _add_option(group, "uds_mode", metavar="MODE", type=_mode, help=mode)
+    _add_option(group, "uds_group", metavar="GROUP")
+    _add_option(group, "fd", metavar="NUMBER", type=int)
+    _add_option(group, "backlog", metavar="N", type=int)
+    _add_option(group, "reuse_port", action="store_true")
 
 
 def _add_tls(group: Any) -> None:
-    group.add_argument("--ssl-certfile", metavar="PATH", help="the certificate chain; with it, only TLS is spoken")
-    group.add_argument("--ssl-keyfile", metavar="PATH", help="its private key (default: in the same file)")
-    group.add_argument(
-        "--ssl-keyfile-password",
-        metavar="PASSWORD",
-        help="if the key is encrypted (default: $HUBBUB_SSL_KEYFILE_PASSWORD, which no list of processes shows)",
+    _add_option(group, "ssl_certfile", metavar="PATH")
+    _add_option(group, "ssl_keyfile", metavar="PATH")
+    password = (
+        "passphrase of the private keys that are encrypted; prefer $HUBBUB_SSL_KEYFILE_PASSWORD, which is not visible "
+        "in `ps`"
     )
-    group.add_argument("--ssl-ca-certs", metavar="PATH", help="authorities that clients' certificates may come from")
-    group.add_argument(
-        "--ssl-cert-reqs",
-        default=0,
-        type=int,
-        choices=(0, 1, 2),
-        help="ask clients for a certificate: 0 no, 1 optional, 2 required (default: %(default)s)",
-    )
-    group.add_argument(
+    _add_option(group, "ssl_keyfile_password", metavar="PASSWORD", help=password)
+    _add_option(group, "ssl_ca_certs", metavar="PATH")
+    _add_option(group, "ssl_cert_reqs", type=int, choices=(0, 1, 2))
+    _add_option(
+        group,
+        "ssl_certificates",
         "--ssl-certificate",
         action="append",
         nargs=3,
         metavar=("NAME", "CERTFILE", "KEYFILE"),
-        help="a certificate for one host name or *.name, may be repeated",
+        help="further certificate for one host name or *.name (SNI); may be repeated",
     )
 
 
 def _add_proxies(group: Any) -> None:
-    group.add_argument(
-        "--trusted-proxy",
-        action="append",
-        metavar="ADDRESS",
-        help="whose X-Forwarded-For and Forwarded are believed: an address, a network, 'unix' or '*'; may be repeated",
-    )
-    group.add_argument(
-        "--proxy-protocol", action="store_true", help="connections begin with a PROXY header, and come from these only"
-    )
+    proxy = "proxy whose word about the client counts: an address, a network, 'unix' or '*'; may be repeated"
+    _add_option(group, "trusted_proxies", "--trusted-proxy", action="append", metavar="ADDRESS", help=proxy)
+    _add_option(group, "proxy_protocol", action="store_true")
 
 
 def _add_running(group: Any) -> None:
-    group.add_argument(
-        "--io-threads",
-        default=DEFAULT_IO_THREADS,
-        type=int,
-        metavar="N",
-        help="threads for the network; 0 runs it in the event loop's thread (default: %(default)s)",
-    )
+    _add_option(group, "io_threads", metavar="N", type=int)
     group.add_argument("--loop", default="auto", choices=_loops.LOOPS, help="the event loop (default: %(default)s)")
-    group.add_argument(
-        "--shutdown-timeout",
-        "--timeout-graceful-shutdown",
-        default=5.0,
-        type=_seconds,
-        metavar="SECONDS",
-        help="time for what is in flight when it stops (default: %(default)s)",
-    )
+    timeout = ("--shutdown-timeout", "--timeout-graceful-shutdown")
+    _add_option(group, "shutdown_timeout", *timeout, metavar="SECONDS", type=_seconds)
     group.add_argument(
         "--log-level", default="info", type=str.lower, choices=_logs.LEVELS, help="(default: %(default)s)"
     )
-    access_log = argparse.BooleanOptionalAction
-    group.add_argument("--access-log", default=True, action=access_log, help="log each request (default: yes)")
+    _add_option(group, "access_log", action=argparse.BooleanOptionalAction)
 
 
 def _add_reloading(group: Any) -> None:
@@ -331,18 +295,30 @@ def _add_reloading(group: Any) -> None:
 
 
 def _add_limits(group: Any) -> None:
-    for name, field in _LIMITS.items():
+    for name, limit in LIMITS.items():
         spellings = [f"--limit-{name.replace('_', '-')}"]
         if name in ALIASES:
             spellings.append(ALIASES[name])
+        default = getattr(Limits, name)
         group.add_argument(
             *spellings,
             dest=name,
             default=_NOT_GIVEN,
-            type=str if isinstance(field.default, str) else _number,
-            metavar="VALUE",
-            help=f"(default: {'none' if field.default is None else field.default})",
+            type=str if limit.unit is None else _number,
+            metavar=_metavar(limit),
+            help=f"{summary(limit.help)} (default: {'none' if default is None else default})".replace("%", "%%"),
         )
+
+
+def summary(help: str) -> str:
+    """The first sentence of a help text, without marks of code."""
+    return help.partition(". ")[0].rstrip(".").replace("`", "")
+
+
+def _metavar(limit: Limit) -> str:
+    if limit.unit is None:
+        return f"{{{','.join(limit.choices)}}}"
+    return "NUMBER" if limit.unit == "count" else limit.unit.upper().replace(" ", "_")
 
 
 def _project(text: str) -> str:

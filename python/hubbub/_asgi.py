@@ -8,16 +8,19 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _core
+from hubbub._callables import is_awaitable
 from hubbub._failures import ends_task, failure_of, tell_hidden
-from hubbub._handlers import NOTICE_TIME, checked_answer, is_awaitable, tell_late
+from hubbub._handlers import NOTICE_TIME, checked_answer, tell_late
 from hubbub.errors import ClientDisconnected, ConnectionClosed
 from hubbub.request import Request, Response
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag, Task
+    from hubbub.compression import Compression
     from hubbub.hub import Hub
     from hubbub.limits import Limits
+    from hubbub.session import Session
 
 __all__ = ["Application", "ApplicationFailed", "check_app"]
 
@@ -64,12 +67,20 @@ class Application:
     service = "websocket"
     session_type = WebSocket
     #: The application chooses among what the client offers.
-    subprotocols: list[str] = []  # noqa: RUF012
+    subprotocols: tuple[str, ...] = ()
 
-    def __init__(self, hub: Hub, app: App, prefix: str, on_request: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        app: App,
+        prefix: str,
+        origins: tuple[str, ...] | None,
+        compression: Compression | None,
+        on_request: Callable[..., Any] | None,
+    ) -> None:
         self.path = prefix or None
-        self.origins = hub._origins
-        self.compression = hub._compression
+        self.origins = origins
+        self.compression = compression
         self.start = self._opened
         self.ended = _ignore
         self.decide = self._converse
@@ -225,7 +236,7 @@ class Application:
 
         pending.on_lost(settled)
 
-    def _opened(self, ws: WebSocket) -> None:
+    def _opened(self, ws: Session) -> None:
         ws._arrive()
         conversation = self._conversations.pop(ws.request)
         conversation.opened(ws)
@@ -266,7 +277,7 @@ class _Conversation:
         self._scope: dict[str, Any] = {}
         self._told_connect = False
         self._told_disconnect = False
-        self._ws: WebSocket | None = None
+        self._ws: Session | None = None
         self._settled: Flag = bridge.flag()
         self._denial: tuple[int, list[tuple[str, str]], bytearray] | None = None
         self.is_lost = False
@@ -282,7 +293,7 @@ class _Conversation:
 
     # ---- what the core tells
 
-    def opened(self, ws: WebSocket) -> None:
+    def opened(self, ws: Session) -> None:
         self._ws = ws
         self._scope["extensions"]["hubbub"]["websocket"] = ws
         self._settled.set()
@@ -488,5 +499,5 @@ def _is_disconnect(error: BaseException | None) -> bool:
     return False
 
 
-def _ignore(ws: WebSocket) -> None:
+def _ignore(ws: Session) -> None:
     pass

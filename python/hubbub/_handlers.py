@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from hubbub import _core
+from hubbub._callables import check_callable, is_awaitable, is_coroutine_function
+from hubbub._endpoints import (
+    CometEndpoint,
+    Declared,
+    EngineIoEndpoint,
+    EventSourceEndpoint,
+    FilesEndpoint,
+    Handler,
+    Handlers,
+    MetricsEndpoint,
+    RequestsEndpoint,
+    RoomRule,
+    WebSocketEndpoint,
+)
 from hubbub._engineio import EngineIo
 from hubbub._failures import ends_task, failure_of, tell_hidden
 from hubbub._fields import pairs
 from hubbub._message_tasks import MessageTasks, noticed
 from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
+from hubbub.eventstream import EventStream
 from hubbub.request import Request, Response
+from hubbub.session import Session
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -30,19 +46,11 @@ __all__ = [
     "check_handler",
     "checked_answer",
     "in_turn",
-    "is_awaitable",
-    "is_coroutine",
-    "only_answers",
     "report",
     "tell_late",
 ]
 
-Handler = Callable[..., Any]
-
 logger = logging.getLogger("hubbub")
-
-#: Whether a client may enter the rooms that it asks for: all of them, none, or those of which the function says so.
-RoomRule = bool | Callable[[WebSocket, str], bool]
 
 #: Rooms that one client may ask for at its opening.
 MAX_ROOMS = 64
@@ -51,17 +59,9 @@ MAX_ROOMS = 64
 NOTICE_TIME = 0.5
 
 
-def is_coroutine(handler: Handler) -> bool:
-    """The handler is `async def`, or an object whose call is."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
-
-
-def check_handler(what: str, handler: object, *parameters: str) -> None:
+def check_handler(what: str, handler: Handler, *parameters: str) -> None:
     """Raises `TypeError` now, not when the first client comes, for a handler that cannot be called as it will be."""
-    if not callable(handler):
-        raise TypeError(f"{what} takes a function or coroutine function, not {handler!r}")
-    if inspect.isasyncgenfunction(handler) or inspect.isgeneratorfunction(handler):
-        raise TypeError(f"{what} takes a function or coroutine function; {_name(handler)} is a generator function")
+    check_callable(what, handler)
     try:
         # A decorator calls its function with what it likes: what it takes itself is what counts.
         signature = inspect.signature(handler, follow_wrapped=False)
@@ -74,7 +74,7 @@ def check_handler(what: str, handler: object, *parameters: str) -> None:
         raise TypeError(f"{what} is called with ({expected}); {_name(handler)} takes {signature}") from None
 
 
-def report(ws: WebSocket, error: BaseException, handler: str = "") -> None:
+def report(ws: Session, error: BaseException, handler: str = "") -> None:
     """A handler has raised: logs it with its traceback and closes the session with 1011.
 
     That its own client has gone is no error of the handler's: `ConnectionClosed` ends it quietly. Only ``on_close`` is
@@ -93,64 +93,67 @@ def report(ws: WebSocket, error: BaseException, handler: str = "") -> None:
 
 
 class Endpoint:
-    """One place that clients may connect to, with its handlers. The core reads the attributes when it starts.
+    """One endpoint in a run of a hub. The core reads the attributes without an underscore when it starts.
 
     Functions are called straight from the batch. As soon as one handler is a coroutine, a task serves the session
     (`start`), and the functions among the handlers are called from it.
     """
 
-    def __init__(
-        self,
-        path: str | None,
-        subprotocols: list[str],
-        origins: list[str] | None,
-        *,
-        serve: Handler | None = None,
-        on_connection: Handler | None = None,
-        on_message: Handler | None = None,
-        on_close: Handler | None = None,
-        on_request: Handler | None = None,
-        concurrency: int = 1,
-        compression: Compression | None = None,
-        readers: list[str] | None = None,
-        service: Literal["websocket", "events", "comet", "engineio"] = "websocket",
-        transports: list[str] | None = None,
-        engineio: EngineIo | None = None,
-        session_type: type[WebSocket] = WebSocket,
-        rooms: RoomRule = False,
-        folder: Folder | None = None,
-    ) -> None:
-        self.readers = readers
-        self.service = service
-        self.transports = transports
-        self.engineio = engineio
-        self.session_type = session_type
-        self._rooms = rooms
-        self.folder = folder
-        self.path = path
-        self.subprotocols = subprotocols
-        self.origins = origins
-        self.compression = compression
-        self._serve = serve
-        self._handlers = (on_connection, on_message, on_close)
+    def __init__(self, declared: Declared, hub: Handlers) -> None:
+        handlers, on_request = Handlers(), hub.on_request
+        self.path = declared.path
+        self.subprotocols: tuple[str, ...] = ()
+        self.origins: tuple[str, ...] | None = None
+        self.compression: Compression | None = None
+        self.readers: tuple[str, ...] | None = None
+        self.folder: Folder | None = None
+        self.service = "websocket"
+        self.transports: tuple[str, ...] | None = None
+        self.engineio: EngineIo | None = None
+        self.session_type: type[Session] = Session
+        self._rooms: RoomRule = False
+        match declared:
+            case WebSocketEndpoint():
+                handlers = declared.handlers
+                self.subprotocols, self.origins = declared.subprotocols, declared.origins
+                self.compression, self.session_type = declared.compression, WebSocket
+            case EventSourceEndpoint():
+                handlers, self.origins = declared.handlers, declared.origins
+                self.service, self.session_type = "events", EventStream
+            case CometEndpoint():
+                handlers = declared.handlers or hub
+                self.subprotocols, self.origins = declared.subprotocols, declared.origins
+                self.service, self.transports, self._rooms = "comet", declared.transports, declared.rooms
+            case EngineIoEndpoint():
+                handlers, self.origins, self.service = declared.handlers, declared.origins, "engineio"
+                self.engineio, further = declared.engine()
+                on_request = in_turn(on_request, further)
+            case RequestsEndpoint():
+                self.origins, on_request = declared.origins, in_turn(on_request, _not_found)
+            case MetricsEndpoint():
+                self.readers, on_request = declared.readers, None
+            case FilesEndpoint():
+                self.folder, on_request = declared.folder, None
+        self._serve = serve = handlers.serve
+        self._handlers = (handlers.on_connection, handlers.on_message, handlers.on_close)
         self._on_request = on_request
-        self._concurrency = concurrency
-        self._tasks: dict[WebSocket, Task] = {}
-        self._message_tasks: dict[WebSocket, MessageTasks] = {}
+        self._concurrency = handlers.concurrency
+        self._tasks: dict[Session, Task] = {}
+        self._message_tasks: dict[Session, MessageTasks] = {}
         self._bridge: Bridge | None = None
         self._request_timeout: float | None = None
-        named = serve or on_message or on_connection or on_close
+        named = serve or handlers.on_message or handlers.on_connection or handlers.on_close
         self._name = str(getattr(named, "__qualname__", None) or named)
-        if rooms is not False:
-            self._handlers = (self._entering(on_connection), on_message, on_close)
-        in_task = serve is not None or any(h is not None and is_coroutine(h) for h in self._handlers)
+        if self._rooms is not False:
+            self._handlers = (self._entering(handlers.on_connection), handlers.on_message, handlers.on_close)
+        in_task = serve is not None or any(h is not None and is_coroutine_function(h) for h in self._handlers)
         self.on_connection = None if in_task else self._handlers[0]
         # Without a handler messages are taken and forgotten: an endpoint that only broadcasts needs none.
-        self.on_message = None if in_task else on_message or _ignore
-        self.on_close = None if in_task else on_close
+        self.on_message = None if in_task else handlers.on_message or _ignore
+        self.on_close = None if in_task else handlers.on_close
         self.start = self._start if in_task else None
         self.ended = self._ended if in_task else None
-        self.noticed = noticed if concurrency > 1 else None
+        self.noticed = noticed if handlers.concurrency > 1 else None
         self.decide = self._decide if on_request is not None else None
 
     #: It serves sessions only.
@@ -181,29 +184,29 @@ class Endpoint:
     def _entering(self, on_connection: Handler | None) -> Handler:
         """The handler, after the session has entered the rooms that its client asked for and may enter."""
 
-        def enter(ws: WebSocket) -> object:
+        def enter(ws: Session) -> object:
             self._enter(ws)
             return None if on_connection is None else on_connection(ws)
 
-        async def enter_and_wait(ws: WebSocket) -> None:
+        async def enter_and_wait(ws: Session) -> None:
             self._enter(ws)
             assert on_connection is not None
             await on_connection(ws)
 
-        return enter if on_connection is None or not is_coroutine(on_connection) else enter_and_wait
+        return enter if on_connection is None or not is_coroutine_function(on_connection) else enter_and_wait
 
-    def _enter(self, ws: WebSocket) -> None:
+    def _enter(self, ws: Session) -> None:
         for name in parse_qs(ws._opening.line()[3]).get("room", [])[:MAX_ROOMS]:
             if self._rooms is True or (callable(self._rooms) and self._rooms(ws, name)):
                 ws.join(name)
 
     # ---- coroutines
 
-    def _start(self, ws: WebSocket) -> None:
+    def _start(self, ws: Session) -> None:
         assert self._bridge is not None
         self._tasks[ws] = self._bridge.spawn(lambda: self._run(ws), self._name, ws)
 
-    async def _run(self, ws: WebSocket) -> None:
+    async def _run(self, ws: Session) -> None:
         ws._arrive()
         try:
             if self._serve is None:
@@ -211,7 +214,7 @@ class Endpoint:
             else:
                 if self._rooms is not False:
                     self._enter(ws)
-                await self._serve(ws)
+                await _call(self._serve, ws)
         except BaseException as error:
             if ends_task(error):
                 # Nobody serves this session any more.
@@ -223,7 +226,7 @@ class Endpoint:
         finally:
             self._tasks.pop(ws, None)
 
-    async def _run_handlers(self, ws: WebSocket) -> None:
+    async def _run_handlers(self, ws: Session) -> None:
         on_connection, on_message, on_close = self._handlers
         try:
             if on_connection is not None:
@@ -240,7 +243,7 @@ class Endpoint:
             report(ws, error)
         await self._tell_close(ws, on_close)
 
-    async def _tell_close(self, ws: WebSocket, on_close: Handler | None) -> None:
+    async def _tell_close(self, ws: Session, on_close: Handler | None) -> None:
         if on_close is not None:
             await ws.close()
             try:
@@ -250,14 +253,14 @@ class Endpoint:
                     raise
                 report(ws, error, "on_close")
 
-    async def _run_messages(self, ws: WebSocket, on_message: Handler) -> None:
+    async def _run_messages(self, ws: Session, on_message: Handler) -> None:
         if self._concurrency > 1:
             await self._run_concurrently(ws, on_message)
             return
         async for data in ws:
             await _call(on_message, ws, data)
 
-    async def _run_concurrently(self, ws: WebSocket, on_message: Handler) -> None:
+    async def _run_concurrently(self, ws: Session, on_message: Handler) -> None:
         assert self._bridge is not None
         tasks = self._message_tasks[ws] = MessageTasks(self._bridge, self._concurrency, self._name, ws)
 
@@ -279,12 +282,12 @@ class Endpoint:
             finally:
                 del self._message_tasks[ws]
 
-    def _ended(self, ws: WebSocket) -> None:
+    def _ended(self, ws: Session) -> None:
         if ws in self._tasks and (not ws._noticed or ws in self._message_tasks):
             assert self._bridge is not None
             self._bridge.call_later(NOTICE_TIME, lambda: self._give_up(ws))
 
-    def _give_up(self, ws: WebSocket) -> None:
+    def _give_up(self, ws: Session) -> None:
         """Cancels who has not noticed that the session has ended; others may take their time to clean up."""
         if ws in self._message_tasks:
             self._message_tasks[ws].give_up()
@@ -381,12 +384,7 @@ async def _call(handler: Handler, *args: object) -> None:
         await result
 
 
-def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
-    """The handler was a coroutine function, or has returned something that can be awaited."""
-    return isinstance(result, Awaitable)
-
-
-def _ignore(ws: WebSocket, data: str | bytes) -> None:
+def _ignore(ws: Session, data: str | bytes) -> None:
     pass
 
 
@@ -399,8 +397,6 @@ def _name(handler: object) -> str:
     return repr(getattr(handler, "__qualname__", None) or handler)
 
 
-def only_answers(on_request: Handler) -> Handler:
-    """The handler at a place where no session can open: what it lets pass is not found."""
-    handler = in_turn(on_request, lambda request: Response(404, "Nothing is served here.\n"))
-    assert handler is not None
-    return handler
+def _not_found(request: Request) -> Response:
+    """The answer to what the hub's handler lets pass at a path where no session can open."""
+    return Response(404, "Nothing is served here.\n")

@@ -7,17 +7,18 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal, get_args
 
 from hubbub._bridge import end_others
 
-__all__ = ["LOOPS", "ImportRuns", "check_free", "importing", "run"]
+__all__ = ["LOOPS", "ImportRuns", "Loop", "check_free", "importing", "run"]
 
 #: Seconds for the program's own tasks, which are cancelled at the end, to end.
 GRACE = 0.5
 
-LOOPS = ("auto", "asyncio", "uvloop", "trio")
+Loop = Literal["auto", "asyncio", "uvloop", "trio"]
 
+LOOPS: tuple[Loop, ...] = get_args(Loop)
 
 #: The module that the command line imports, to find a hub in it.
 importing: ContextVar[str | None] = ContextVar("importing", default=None)

@@ -11,7 +11,7 @@ __all__ = ["origins_list"]
 ORIGIN = re.compile(r"[A-Za-z][\w+.-]*://[^/?#@*\s]+")
 
 
-def origins_list(origins: Sequence[str]) -> list[str]:
+def origins_list(origins: Sequence[str]) -> tuple[str, ...]:
     """Raises for what no browser would send: such an entry would let nobody in."""
     if isinstance(origins, str) or not all(isinstance(origin, str) and origin for origin in origins):
         raise TypeError(f"origins is a sequence of non-empty str, not {origins!r}")
@@ -22,4 +22,4 @@ def origins_list(origins: Sequence[str]) -> list[str]:
                 f"an origin is written as in 'https://example.org', or is 'same-origin', not {origin!r}"
                 f"{all_pages if origin == '*' else ''}"
             )
-    return list(origins)
+    return tuple(origins)

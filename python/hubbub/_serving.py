@@ -11,7 +11,7 @@ from hubbub import _addresses, _core, _exit
 from hubbub._access import AccessLog
 from hubbub._asgi import Application
 from hubbub._handlers import Endpoint, report
-from hubbub.websocket import WebSocket
+from hubbub.session import Session
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag
@@ -197,7 +197,7 @@ def _guarded(handler: Callable[..., Any] | None) -> Callable[..., None] | None:
     if handler is None:
         return None
 
-    def call(room: str, data: str | bytes, sender: WebSocket | None) -> None:
+    def call(room: str, data: str | bytes, sender: Session | None) -> None:
         try:
             handler(room, data, sender)
         except Exception:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from hubbub.websocket import WebSocket
+from hubbub.session import Session
 
 __all__ = ["EventStream"]
 
 
-class EventStream(WebSocket):
+class EventStream(Session):
     """One client of an event stream (HTML standard, "Server-sent events"). Made by the hub, given to handlers.
 
-    It is a session like any other: in rooms, with an outbox, with ``close``. Nothing comes from its client, so ``recv``
+    It is a `Session`: it may be in rooms, and has an outbox and ``close``. Nothing comes from its client: its ``recv``
     waits for the end. A client that loses its connection comes again by itself, also after ``close``; to keep it away,
     answer its next request with status 204 in ``on_request``.
     """
@@ -57,6 +57,3 @@ class EventStream(WebSocket):
         last = self.request.headers.get("last-event-id")
         # HTML standard: browsers write it in UTF-8, which fields of HTTP are not read as.
         return last.encode("latin-1").decode(errors="replace") if last else None
-
-    def __repr__(self) -> str:
-        return super().__repr__().replace("<WebSocket", "<EventStream", 1)

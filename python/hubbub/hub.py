@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Literal, NoReturn, TypeVar, overload
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from hubbub import _addresses, _arguments, _asgi, _core, _folders, _logs, _loops, _signals, _tls
+from hubbub import _addresses, _arguments, _asgi, _core, _folders, _logs, _loops, _signals
 from hubbub._bridge import current_bridge
-from hubbub._handlers import Endpoint, RoomRule, check_handler, in_turn, is_coroutine, only_answers
+from hubbub._callables import is_coroutine_function
+from hubbub._endpoints import (
+    CometEndpoint,
+    Declared,
+    EventSourceEndpoint,
+    FilesEndpoint,
+    Handlers,
+    MetricsEndpoint,
+    RequestsEndpoint,
+    RoomRule,
+    WebSocketEndpoint,
+)
+from hubbub._handlers import Endpoint, check_handler
 from hubbub._hosted import Hosted
+from hubbub._listen import ListenArguments, ListenOptions, check_shutdown_timeout, shows_options
 from hubbub._origins import origins_list
 from hubbub._paths import check_path, shape
 from hubbub._serving import Listening, Serving
@@ -22,8 +35,12 @@ from hubbub.eventstream import EventStream
 from hubbub.limits import Limits, OutboxPolicy
 from hubbub.request import Request, Response
 from hubbub.rooms import Audience, Room, Rooms, Sessions
+from hubbub.session import Session
 from hubbub.stats import Stats, readers
 from hubbub.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Hub", "Listening"]
 
@@ -38,9 +55,6 @@ OnBroadcast = TypeVar("OnBroadcast", bound=Callable[[str, Any, WebSocket | None]
 OnStream = TypeVar("OnStream", bound=Callable[[EventStream], Any])
 Serves = TypeVar("Serves", bound=Callable[[WebSocket], Coroutine[Any, Any, Any]])
 
-#: How the network runs unless the program says otherwise; docs/guide.md says why.
-DEFAULT_IO_THREADS = 1
-
 Transport = Literal["websocket", "eventsource", "iframe", "polling"]
 
 #: What a comet endpoint takes unless the program says otherwise.
@@ -51,9 +65,6 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 #: hubbub.js and its types, each in the codings that browsers know.
 CLIENT = os.path.join(os.path.dirname(__file__), "client")
-
-#: Seconds: a day.
-MAX_SHUTDOWN_TIMEOUT = 86_400.0
 
 
 class Hub:
@@ -90,12 +101,8 @@ class Hub:
         self._subprotocols = _names("subprotocols", subprotocols)
         self._origins = None if origins is None else origins_list(origins)
         self._compression = Compression.read(compression)
-        self._on_connection: Callable[..., Any] | None = None
-        self._on_message: Callable[..., Any] | None = None
-        self._on_close: Callable[..., Any] | None = None
-        self._on_request: Callable[..., Any] | None = None
+        self._handlers = Handlers()
         self._on_broadcast: Callable[..., Any] | None = None
-        self._concurrency = 1
         self._running: _core.Server | None = None
         self._serving: Serving | None = None
         self._mounts: list[tuple[str, _asgi.App]] = []
@@ -104,9 +111,9 @@ class Hub:
         self._server_header = server_header
         if app is not None:
             self.mount("", app)
-        self._endpoints: list[dict[str, Any]] = []
-        self._metrics: list[dict[str, Any]] = []
-        self._folders: list[dict[str, Any]] = []
+        #: By path.
+        self._endpoints: dict[str, Declared] = {}
+        self._folders: list[FilesEndpoint] = []
         #: What rooms were given while the hub was not running, by name: (policy, history).
         self._room_settings: dict[str, tuple[OutboxPolicy | None, int | None]] = {}
 
@@ -115,8 +122,8 @@ class Hub:
     def on_connection(self, handler: OnSession) -> OnSession:
         """``(ws)``: a client has connected."""
         check_handler("on_connection", handler, "ws")
-        self._check_single("on_connection", self._on_connection, handler)
-        self._on_connection = handler
+        self._check_single("on_connection", self._handlers.on_connection)
+        self._handlers = replace(self._handlers, on_connection=handler)
         return handler
 
     @overload
@@ -134,11 +141,10 @@ class Hub:
 
         def register(handler: OnMessage) -> OnMessage:
             check_handler("on_message", handler, "ws", "data")
-            if concurrency > 1 and not is_coroutine(handler):
+            if concurrency > 1 and not is_coroutine_function(handler):
                 raise TypeError("concurrency is for coroutine handlers: a function is called to its end anyway")
-            self._check_single("on_message", self._on_message, handler)
-            self._on_message = handler
-            self._concurrency = concurrency
+            self._check_single("on_message", self._handlers.on_message)
+            self._handlers = replace(self._handlers, on_message=handler, concurrency=concurrency)
             return handler
 
         return register if handler is None else register(handler)
@@ -149,8 +155,8 @@ class Hub:
         ``ws.rooms`` still names the rooms that it was in.
         """
         check_handler("on_close", handler, "ws", "code", "reason")
-        self._check_single("on_close", self._on_close, handler)
-        self._on_close = handler
+        self._check_single("on_close", self._handlers.on_close)
+        self._handlers = replace(self._handlers, on_close=handler)
         return handler
 
     def on_request(self, handler: OnRequest) -> OnRequest:
@@ -160,8 +166,8 @@ class Hub:
         ``request.response_headers`` and ``request.state`` shapes the session that opens.
         """
         check_handler("on_request", handler, "request")
-        self._check_single("on_request", self._on_request, handler)
-        self._on_request = handler
+        self._check_single("on_request", self._handlers.on_request)
+        self._handlers = replace(self._handlers, on_request=handler)
         return handler
 
     def on_broadcast(self, handler: OnBroadcast) -> OnBroadcast:
@@ -170,9 +176,9 @@ class Hub:
         It is told in the event loop, after the broadcast, and not for broadcasts to everyone. A function only.
         """
         check_handler("on_broadcast", handler, "room", "data", "sender")
-        if is_coroutine(handler):
+        if is_coroutine_function(handler, follow_wrapped=False):
             raise TypeError("an on_broadcast handler is a function: it is called between messages, not in a task")
-        self._check_single("on_broadcast", self._on_broadcast, handler)
+        self._check_single("on_broadcast", self._on_broadcast)
         self._on_broadcast = handler
         return handler
 
@@ -201,12 +207,9 @@ class Hub:
 
         def register(handler: Serves) -> Serves:
             check_handler("websocket", handler, "ws")
-            if not is_coroutine(handler):
+            if not is_coroutine_function(handler):
                 raise TypeError(f"a websocket handler is `async def`; for functions there is on_message: {handler!r}")
-            self._check_free(path)
-            self._endpoints.append(
-                {"path": path, "subprotocols": names, "origins": allowed, "serve": handler, "compression": how}
-            )
+            self._add(WebSocketEndpoint(path, Handlers(serve=handler), names, allowed, how))
             return handler
 
         return register
@@ -226,11 +229,13 @@ class Hub:
         broadcast since arrives when the session joins them; an event of type ``gap`` says that some of it is not kept
         any more.
         """
-        entry = self._add(path, self._allowed(origins), service="events", session_type=EventStream)
+        endpoint = EventSourceEndpoint(path, self._allowed(origins))
+        self._add(endpoint)
 
         def register(handler: OnStream) -> OnStream:
             check_handler("eventsource", handler, "es")
-            entry["serve" if is_coroutine(handler) else "on_connection"] = handler
+            handlers = Handlers(serve=handler) if is_coroutine_function(handler) else Handlers(on_connection=handler)
+            self._endpoints[path] = replace(endpoint, handlers=handlers)
             return handler
 
         return register
@@ -264,37 +269,34 @@ class Hub:
         unknown = [name for name in transports if name not in TRANSPORTS]
         if isinstance(transports, str) or unknown or not transports:
             raise ValueError(f"transports are some of {', '.join(TRANSPORTS)}, not {transports!r}")
-        if not isinstance(rooms, bool) and (not callable(rooms) or is_coroutine(rooms)):
+        if not isinstance(rooms, bool) and (not callable(rooms) or is_coroutine_function(rooms, follow_wrapped=False)):
             raise TypeError(f"rooms is True, False or a function, not {rooms!r}")
-        entry = self._add(path, self._allowed(origins), service="comet", transports=list(transports), rooms=rooms)
-        entry["subprotocols"] = _names("subprotocols", subprotocols)
+        names = _names("subprotocols", subprotocols)
+        endpoint = CometEndpoint(path, tuple(transports), names, self._allowed(origins), rooms)
+        self._add(endpoint)
 
         def register(handler: Serves) -> Serves:
             check_handler("comet", handler, "ws")
-            if not is_coroutine(handler):
+            if not is_coroutine_function(handler):
                 raise TypeError(f"a comet handler is `async def`; functions are the hub's on_* handlers: {handler!r}")
-            entry["serve"] = handler
+            self._endpoints[path] = replace(endpoint, handlers=Handlers(serve=handler))
             return handler
 
         return register
 
-    def _allowed(self, origins: Sequence[str] | None) -> list[str] | None:
+    def _allowed(self, origins: Sequence[str] | None) -> tuple[str, ...] | None:
         """The pages that may connect to an endpoint: those it says, or the hub's. ``None``: every page."""
         return self._origins if origins is None else origins_list(origins)
 
-    def _add(self, path: str, origins: list[str] | None, **more: Any) -> dict[str, Any]:
-        """Notes an endpoint; its handlers may still come."""
-        self._check_free(path)
-        entry = {"path": path, "subprotocols": [], "origins": origins, **more}
-        self._endpoints.append(entry)
-        return entry
+    def _add(self, endpoint: Declared) -> None:
+        self._endpoints[self._check_free(endpoint.path)] = endpoint
 
     def _check_stopped(self, what: str) -> None:
         """What a run of the hub was made of cannot be changed in it."""
         if self._running is not None:
             raise RuntimeError(f"{what} is given before the hub runs: this one is running. Stop it first: hub.stop()")
 
-    def _check_single(self, what: str, before: Callable[..., Any] | None, handler: Callable[..., Any]) -> None:
+    def _check_single(self, what: str, before: Callable[..., Any] | None) -> None:
         self._check_stopped(f"{what} handler".replace("on_", "an on_", 1))
         if before is not None:
             name = getattr(before, "__qualname__", None) or repr(before)
@@ -302,14 +304,16 @@ class Hub:
                 f"the hub has an {what} handler already: {name}. One is called; let it call what else is to be"
             )
 
-    def _check_free(self, path: str) -> None:
-        """Raises for what is no path, and for one that has an endpoint."""
+    def _check_free(self, path: object) -> str:
+        """Give the path. Raises for a value that is no path, and for a path that has an endpoint."""
         self._check_stopped("an endpoint")
-        wanted = shape(check_path(path))
-        for other in (entry["path"] for entry in (*self._endpoints, *self._metrics)):
+        path = check_path(path)
+        wanted = shape(path)
+        for other in self._endpoints:
             if shape(other) == wanted:
                 same = "" if other == path else f", which is the same to whoever asks for {path!r}"
                 raise ValueError(f"the hub has an endpoint at {other!r} already{same}")
+        return path
 
     def mount(self, prefix: str, app: _asgi.App) -> None:
         """Lets an ASGI 3 application serve what is below a prefix, HTTP and WebSockets.
@@ -372,7 +376,7 @@ class Hub:
         if not isinstance(prefix, str) or not prefix.startswith("/"):
             raise ValueError(f"a prefix is a str that begins with '/', not {prefix!r}")
         found = _folders.folder(folder, index, max_age, headers, dotfiles, follow_symlinks, cache_bytes)
-        self._folders.append({"path": prefix, "folder": found})
+        self._folders.append(FilesEndpoint(prefix, found))
 
     def script(self, prefix: str = "/") -> None:
         """Serves ``hubbub.js`` below a prefix: the browser's side of `comet` endpoints, a module without dependencies.
@@ -406,7 +410,7 @@ class Hub:
         """The members of these rooms, for one broadcast that reaches each of them once."""
         return Audience(self, []).to(*rooms)
 
-    def skip(self, *sessions: WebSocket) -> Audience:
+    def skip(self, *sessions: Session) -> Audience:
         """Everyone but these sessions, for one broadcast. See `broadcast`."""
         return Audience(self, None).skip(*sessions)
 
@@ -414,7 +418,7 @@ class Hub:
         self,
         data: str | bytes | bytearray | memoryview,
         *,
-        skip: WebSocket | Sequence[WebSocket] = (),
+        skip: Session | Sequence[Session] = (),
         compress: bool = True,
         event: str | None = None,
     ) -> _core.Delivery:
@@ -422,7 +426,7 @@ class Hub:
 
         Clients of Socket.IO are none of them: they get events, by `hubbub.socketio.Server.emit`. See `Room.broadcast`.
         """
-        audience = self.skip(*([skip] if isinstance(skip, WebSocket) else skip))
+        audience = self.skip(*([skip] if isinstance(skip, Session) else skip))
         return audience.broadcast(data, compress=compress, event=event)
 
     def flush(self) -> None:
@@ -459,155 +463,101 @@ class Hub:
         Raises:
             ValueError: the path does not begin with ``/``, or something in ``allow`` is no address.
         """
-        self._check_free(path)
-        self._metrics.append({"path": path, "readers": readers(allow)})
+        self._add(MetricsEndpoint(path, readers(allow)))
 
     # ---- running
 
+    @shows_options
     def run(
         self,
-        host: str = "127.0.0.1",
-        port: int = 8000,
+        host: str = ListenOptions.host,
+        port: int = ListenOptions.port,
         *,
-        uds: str | os.PathLike[str] | None = None,
-        uds_mode: int | None = None,
-        uds_group: str | int | None = None,
-        fd: int | None = None,
-        io_threads: int = DEFAULT_IO_THREADS,
-        loop: Literal["auto", "asyncio", "uvloop", "trio"] = "auto",
-        backlog: int = 2048,
-        reuse_port: bool = False,
-        shutdown_timeout: float = 5.0,
-        access_log: bool = True,
-        ssl_certfile: _tls.Path | None = None,
-        ssl_keyfile: _tls.Path | None = None,
-        ssl_keyfile_password: _tls.Password | None = None,
-        ssl_ca_certs: _tls.Path | None = None,
-        ssl_cert_reqs: int = 0,
-        ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
-        trusted_proxies: Sequence[str] = (),
-        proxy_protocol: bool = False,
-        **unknown: NoReturn,
+        loop: _loops.Loop = "auto",
+        **options: Unpack[ListenArguments],
     ) -> None:
         """Serves until Ctrl-C, SIGTERM or `stop`; then drains and returns. A second signal ends the process at once.
 
         Args:
-            host: name or address; every address that it resolves to is served, IPv4 and IPv6.
-            port: 0 lets the system choose; the log says which.
-            uds: path of a unix socket, instead of host and port.
-            uds_mode: its permissions, such as ``0o660``: whoever may write to it may connect. By umask if not given.
-            uds_group: the group that it belongs to, by name or number; this process must be in it.
-            fd: descriptor of a listening socket, instead of host and port.
-            io_threads: threads for the network. 0 runs it in the event loop's own thread.
-            loop: ``"auto"`` is uvloop if it is installed, else asyncio.
-            backlog: connections that may wait in the accept queue.
-            reuse_port: let several processes listen on the same port (SO_REUSEPORT).
-            shutdown_timeout: seconds for everything in flight when it stops.
-            access_log: log each request to ``hubbub.access``.
-            ssl_certfile: the certificate chain in PEM; with it, TLS 1.2 and 1.3 are spoken, and nothing else.
-            ssl_keyfile: its private key, if that is not in the same file.
-            ssl_keyfile_password: for each private key that is encrypted (PKCS #8); or a function that returns it, which
-                is called once.
-            ssl_ca_certs: the authorities that clients' certificates may come from, in PEM.
-            ssl_cert_reqs: ``ssl.CERT_REQUIRED`` or ``ssl.CERT_OPTIONAL``: ask clients for a certificate.
-            ssl_certificates: further certificates by host name (SNI): ``{"example.org": ("cert.pem", "key.pem")}``;
-                ``"*.example.org"`` is for all names one level below.
-            trusted_proxies: whose word about the client counts: addresses, networks (``"10.0.0.0/8"``), ``"unix"`` for
-                whoever connects to a unix socket, ``"*"`` for everyone. They tell it by ``X-Forwarded-For`` and
-                ``X-Forwarded-Proto``, or ``Forwarded`` (RFC 7239).
-            proxy_protocol: every connection begins with a header of the PROXY protocol, version 1 or 2, and comes from
-                one of the ``trusted_proxies``; others are closed.
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. The log says which.
+            loop: event loop to run; `"auto"` is uvloop if it is installed, else asyncio.
+            options: those of `ListenOptions`.
 
         With TLS, SIGHUP reads the certificates again, as `reload_certificates` does.
 
         Raises:
             OSError: the address cannot be served, or a certificate's file cannot be read.
             RuntimeError: an event loop is running here already; `serve` and `listening` are for that.
+            TypeError: there is no such option, or a value is of the wrong type.
             ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
+        given = ListenOptions.of(host, port, options, "loop")
 
         async def main() -> None:
-            options: dict[str, Any] = {
-                "uds": uds,
-                "uds_mode": uds_mode,
-                "uds_group": uds_group,
-                "fd": fd,
-                "io_threads": io_threads,
-                "backlog": backlog,
-                "reuse_port": reuse_port,
-            }
-            options |= {"ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile, "ssl_ca_certs": ssl_ca_certs}
-            options |= {"ssl_cert_reqs": ssl_cert_reqs, "ssl_certificates": ssl_certificates}
-            options |= {"trusted_proxies": trusted_proxies, "proxy_protocol": proxy_protocol}
-            options |= {"ssl_keyfile_password": ssl_keyfile_password}
             # From before the start: an application may take its time to start, and to shut down.
             with _signals.stopping(self) as stopping:
-                async with self.listening(
-                    host, port, shutdown_timeout=shutdown_timeout, access_log=access_log, **options
-                ) as listening:
+                async with self._listening(given) as listening:
                     with _signals.reloading(self, listening):
                         for url in listening.urls:
                             logger.info("listening on %s (Ctrl-C stops)", url)
                         if not stopping.asked:
                             await listening._until_stopped()
 
-        _arguments.unknown(unknown, _OPTIONS)
         _loops.check_free()
         _logs.fill_streams()
         _logs.set_up_if_missing()
         _loops.run(loop, main)
 
-    async def serve(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
+    @shows_options
+    async def serve(
+        self, host: str = ListenOptions.host, port: int = ListenOptions.port, **options: Unpack[ListenArguments]
+    ) -> None:
         """Serves inside the running event loop, until `stop` is called or the task is cancelled.
 
-        The arguments are those of `listening`. No signal handler is installed.
+        No signal handler is installed.
+
+        Args:
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. The log says which.
+            options: those of `ListenOptions`.
+
+        Raises:
+            OSError: the address cannot be served, or a certificate's file cannot be read.
+            RuntimeError: the hub is running already.
+            TypeError: there is no such option, or a value is of the wrong type.
+            ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
         async with self.listening(host, port, **options) as listening:
             for url in listening.urls:
                 logger.info("listening on %s", url)
             await listening._until_stopped()
 
-    @asynccontextmanager
-    async def listening(
-        self,
-        host: str = "127.0.0.1",
-        port: int = 8000,
-        *,
-        uds: str | os.PathLike[str] | None = None,
-        uds_mode: int | None = None,
-        uds_group: str | int | None = None,
-        fd: int | None = None,
-        io_threads: int = DEFAULT_IO_THREADS,
-        backlog: int = 2048,
-        reuse_port: bool = False,
-        shutdown_timeout: float = 5.0,
-        access_log: bool = True,
-        ssl_certfile: _tls.Path | None = None,
-        ssl_keyfile: _tls.Path | None = None,
-        ssl_keyfile_password: _tls.Password | None = None,
-        ssl_ca_certs: _tls.Path | None = None,
-        ssl_cert_reqs: int = 0,
-        ssl_certificates: Mapping[str, _tls.CertificateFiles] | None = None,
-        trusted_proxies: Sequence[str] = (),
-        proxy_protocol: bool = False,
-        **unknown: NoReturn,
-    ) -> AsyncIterator[Listening]:
+    @shows_options
+    def listening(
+        self, host: str = ListenOptions.host, port: int = ListenOptions.port, **options: Unpack[ListenArguments]
+    ) -> AbstractAsyncContextManager[Listening]:
         """Serves while the block runs; then stops, draining for at most ``shutdown_timeout`` seconds.
 
-        The arguments are those of `run`.
+        Args:
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. `Listening.port` says which.
+            options: those of `ListenOptions`.
+
+        Raises:
+            OSError: the address cannot be served, or a certificate's file cannot be read.
+            RuntimeError: the hub is running already.
+            TypeError: there is no such option, or a value is of the wrong type.
+            ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
-        _arguments.unknown(unknown, _OPTIONS)
+        return self._listening(ListenOptions.of(host, port, options))
+
+    @asynccontextmanager
+    async def _listening(self, options: ListenOptions) -> AsyncIterator[Listening]:
         self._check_over()
-        tls = _tls.settings(
-            ssl_certfile, ssl_keyfile, ssl_keyfile_password, ssl_ca_certs, ssl_cert_reqs, ssl_certificates
-        )
-        proxies = _addresses.proxies(trusted_proxies, proxy_protocol)
-        bind = _addresses.bind(host, port, uds, fd, backlog, reuse_port, uds_mode, uds_group)
-        if not isinstance(io_threads, int) or not 0 <= io_threads <= 128:
-            raise ValueError(f"io_threads is a whole number from 0 to 128, not {io_threads!r}")
-        _check_timeout(shutdown_timeout)
+        tls, proxies, bind = options.tls(), options.proxies(), options.bind()
         try:
-            serving = Serving(self, current_bridge(), bind, io_threads, access_log, tls, proxies)
+            serving = Serving(self, current_bridge(), bind, options.io_threads, options.access_log, tls, proxies)
         except OSError as error:
             if error.filename is not None:  # a certificate's
                 raise
@@ -618,7 +568,7 @@ class Hub:
             with serving.bridge.ending():
                 yield Listening(serving)
         finally:
-            await self._end(serving, shutdown_timeout)
+            await self._end(serving, options.shutdown_timeout)
 
     def _check_over(self) -> None:
         """Raises `RuntimeError` if it runs. A run whose event loop has ended, with nobody to stop it, is over."""
@@ -657,7 +607,7 @@ class Hub:
             shutdown_timeout: as for `run`.
             access_log: as for `run`; the host has one of its own.
         """
-        _check_timeout(shutdown_timeout)
+        check_shutdown_timeout(shutdown_timeout)
         return Hosted(self, shutdown_timeout, access_log)
 
     @property
@@ -672,8 +622,7 @@ class Hub:
             (len(self._folders), "folder"),
         ]
         has = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
-        handlers = ("on_connection", "on_message", "on_close", "on_request", "on_broadcast")
-        has = ", ".join([*filter(None, [has]), *(name for name in handlers if getattr(self, f"_{name}") is not None)])
+        has = ", ".join([*filter(None, [has]), *self._named_handlers()])
         if self._serving is None or self._running is None:
             return f"<Hub: {has or 'no handlers'}; not running>"
         scheme = "ws" if self._serving.tls is None else "wss"
@@ -711,57 +660,38 @@ class Hub:
             raise NotRunning("the hub is not running: nobody is connected to it")
         return self._running
 
+    def _named_handlers(self) -> list[str]:
+        """The names of the handlers that were given."""
+        handlers = {
+            "on_connection": self._handlers.on_connection,
+            "on_message": self._handlers.on_message,
+            "on_close": self._handlers.on_close,
+            "on_request": self._handlers.on_request,
+            "on_broadcast": self._on_broadcast,
+        }
+        return [name for name, handler in handlers.items() if handler is not None]
+
     def _has_handlers(self) -> bool:
-        handlers = (self._on_connection, self._on_message, self._on_close, self._on_request, self._on_broadcast)
-        return any(handlers) or bool(self._endpoints or self._mounts or self._folders or self._metrics)
+        return bool(self._named_handlers() or self._endpoints or self._mounts or self._folders)
 
     def _make_endpoints(self) -> list[Endpoint]:
-        handlers = (self._on_connection, self._on_message, self._on_close)
-        names = ("on_connection", "on_message", "on_close")
-        own: dict[str, Any] = {**dict(zip(names, handlers, strict=True)), "concurrency": self._concurrency}
-        endpoints = []
-        for arguments in self._endpoints:
-            shared = own if arguments.get("service") == "comet" and "serve" not in arguments else {}
-            arguments = dict(arguments)
-            # What the endpoint itself has to say about requests comes after what the hub has.
-            on_request = in_turn(self._on_request, arguments.pop("asks", None))
-            endpoints.append(Endpoint(on_request=on_request, **shared, **arguments))
-        if any(handlers) or not (endpoints or self._mounts or self._folders):
-            on_connection, on_message, on_close = handlers
-            endpoints.append(
-                Endpoint(
-                    None,
-                    self._subprotocols,
-                    self._origins,
-                    on_connection=on_connection,
-                    on_message=on_message,
-                    on_close=on_close,
-                    on_request=self._on_request,
-                    concurrency=self._concurrency,
-                    compression=self._compression,
-                )
-            )
-        elif self._on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
-            # Requests elsewhere are the handler's to answer; it may serve pages, but no session opens there.
-            endpoints.append(Endpoint(None, [], self._origins, on_request=only_answers(self._on_request)))
-        by_itself = [*self._metrics, *self._folders]
-        endpoints += [Endpoint(subprotocols=[], origins=None, **arguments) for arguments in by_itself]
-        return endpoints
+        declared = [*self._endpoints.values(), *self._folders]
+        others = [endpoint for endpoint in declared if not isinstance(endpoint, (MetricsEndpoint, FilesEndpoint))]
+        if self._handlers.serves_sessions or not (others or self._mounts or self._folders):
+            own = WebSocketEndpoint(None, self._handlers, self._subprotocols, self._origins, self._compression)
+            declared.append(own)
+        elif self._handlers.on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
+            declared.append(RequestsEndpoint(self._origins))
+        return [Endpoint(endpoint, self._handlers) for endpoint in declared]
 
     def _make_apps(self) -> list[_asgi.Application]:
-        return [_asgi.Application(self, app, prefix, self._on_request) for prefix, app in self._mounts]
+        return [
+            _asgi.Application(self, app, prefix, self._origins, self._compression, self._handlers.on_request)
+            for prefix, app in self._mounts
+        ]
 
 
-#: The arguments of `Hub.run` by name.
-_OPTIONS = tuple(inspect.signature(Hub.run).parameters)[1:-1]
-
-
-def _check_timeout(seconds: float) -> None:
-    if not isinstance(seconds, (int, float)) or not 0 <= seconds <= MAX_SHUTDOWN_TIMEOUT:
-        raise ValueError(f"shutdown_timeout is seconds from 0 to a day, not {seconds!r}")
-
-
-def _names(what: str, names: Sequence[str]) -> list[str]:
+def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
         raise TypeError(f"{what} is a sequence of non-empty str, not {names!r}")
-    return list(names)
+    return tuple(names)

@@ -11,12 +11,12 @@ from hubbub.limits import check_room_policy
 if TYPE_CHECKING:
     from hubbub.hub import Hub
     from hubbub.limits import OutboxPolicy
-    from hubbub.websocket import WebSocket
+    from hubbub.session import Session
 
 __all__ = ["Audience", "Room", "Rooms", "Sessions"]
 
 
-class Room(Collection["WebSocket"]):
+class Room(Collection["Session"]):
     """A name and the sessions in it. It exists while somebody is in it; the name can always be used.
 
     ``len(room)``, ``ws in room`` and iteration see the members of this moment.
@@ -24,7 +24,7 @@ class Room(Collection["WebSocket"]):
 
     __slots__ = ("_hub", "_sender", "name")
 
-    def __init__(self, hub: Hub, name: str, sender: WebSocket | None = None) -> None:
+    def __init__(self, hub: Hub, name: str, sender: Session | None = None) -> None:
         if not isinstance(name, str):
             raise TypeError(f"a room's name is str, not {type(name).__name__}")
         self._hub = hub
@@ -35,7 +35,7 @@ class Room(Collection["WebSocket"]):
         self,
         data: str | bytes | bytearray | memoryview,
         *,
-        skip: WebSocket | Iterable[WebSocket] | None = None,
+        skip: Session | Iterable[Session] | None = None,
         compress: bool = True,
         event: str | None = None,
     ) -> _core.Delivery:
@@ -54,7 +54,7 @@ class Room(Collection["WebSocket"]):
         return self._hub._server.broadcast([self.name], data, _sessions(skip), self._sender, compress, event)
 
     @property
-    def members(self) -> list[WebSocket]:
+    def members(self) -> list[Session]:
         """The sessions in the room, in no particular order."""
         server = self._hub._running
         return [] if server is None else server.room_members(self.name)
@@ -129,7 +129,7 @@ class Room(Collection["WebSocket"]):
         server = self._hub._running
         return 0 if server is None else server.room_size(self.name)
 
-    def __iter__(self) -> Iterator[WebSocket]:
+    def __iter__(self) -> Iterator[Session]:
         return iter(self.members)
 
     def __contains__(self, ws: object) -> bool:
@@ -169,7 +169,7 @@ class Rooms(Mapping[str, Room]):
         return f"<Rooms {list(self)!r}>"
 
 
-class Sessions(Collection["WebSocket"]):
+class Sessions(Collection["Session"]):
     """The open sessions of a hub."""
 
     __slots__ = ("_hub",)
@@ -177,7 +177,7 @@ class Sessions(Collection["WebSocket"]):
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    def __iter__(self) -> Iterator[WebSocket]:
+    def __iter__(self) -> Iterator[Session]:
         server = self._hub._running
         return iter([] if server is None else server.sessions())
 
@@ -197,7 +197,7 @@ class Audience:
 
     __slots__ = ("_hub", "_rooms", "_skip")
 
-    def __init__(self, hub: Hub, rooms: list[str] | None, skip: list[WebSocket] | None = None) -> None:
+    def __init__(self, hub: Hub, rooms: list[str] | None, skip: list[Session] | None = None) -> None:
         self._hub = hub
         self._rooms = rooms
         self._skip = skip or []
@@ -209,7 +209,7 @@ class Audience:
                 raise TypeError(f"a room's name is str, not {type(name).__name__}")
         return Audience(self._hub, [*(self._rooms or []), *rooms], self._skip)
 
-    def skip(self, *sessions: WebSocket) -> Audience:
+    def skip(self, *sessions: Session) -> Audience:
         """All but these sessions."""
         return Audience(self._hub, self._rooms, [*self._skip, *_sessions(sessions)])
 
@@ -220,7 +220,7 @@ class Audience:
         return self._hub._server.broadcast(self._rooms, data, self._skip, None, compress, event)
 
 
-def _sessions(skip: WebSocket | Iterable[WebSocket] | None) -> list[WebSocket]:
+def _sessions(skip: Session | Iterable[Session] | None) -> list[Session]:
     if skip is None:
         return []
     if isinstance(skip, _core.Session):

@@ -114,13 +114,13 @@ class Stats(TypedDict):
     loop_lag: LoopLag
 
 
-def readers(allow: Sequence[str] | None) -> list[str]:
+def readers(allow: Sequence[str] | None) -> tuple[str, ...]:
     """Who may read the figures, by the names that the core reads, of the ``allow`` of `Hub.metrics`."""
     if allow is None:
-        return ["*"]
+        return ("*",)
     if isinstance(allow, str) or not all(isinstance(one, str) for one in allow):
         raise TypeError(f"allow is a sequence of str, or None for everyone, not {allow!r}")
     try:
-        return [one if one == "unix" else network(one) for one in allow]
+        return tuple(one if one == "unix" else network(one) for one in allow)
     except ValueError as error:
         raise ValueError(f'allow names addresses, networks as in "10.0.0.0/8", and "unix": {error}') from None

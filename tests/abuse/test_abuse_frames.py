@@ -69,7 +69,6 @@ def test_row_16_many_fragments_cost_in_proportion(io_threads: int) -> None:
         assert spent[131_072] < 3 * spent[65_536] + 0.05
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
@@ -89,10 +88,9 @@ def test_row_16_many_fragments_cost_in_proportion(io_threads: int) -> None:
 def test_row_17_a_length_is_judged_before_anything_is_read_or_kept(server: Server, sent: bytes, code: int) -> None:
     before = server.memory()
     with server.open() as wire:
-        started = time.monotonic()
         wire.send(sent)
+        # message_timeout would close with 1008.
         assert wire.receive().code == code
-        assert time.monotonic() - started < 1
         assert server.memory() - before < MEBIBYTE
 
 

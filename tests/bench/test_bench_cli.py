@@ -103,7 +103,7 @@ def test_the_json_report_says_what_was_done_where(folder: Path) -> None:
     assert report["machine"]["hubbub"] == __version__
     assert (report["mode"], report["url"], report["connections"], report["connected"]) == ("echo", url, 3, 3)
     assert (report["threads"], report["in_flight"], report["rate"], report["size"]) == (2, 2, None, 64)
-    assert report["seconds"] == pytest.approx(0.4, abs=0.2)
+    assert report["seconds"] >= 0.4
     assert report["messages_per_second"] == pytest.approx(report["messages"] / report["seconds"])
     latency = report["latency_us"]
     assert 0 < latency["min"] <= latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p999"] <= latency["max"]

@@ -144,7 +144,8 @@ async def test_pings_are_answered(serve: Serve, transport: str) -> None:
 @contextmanager
 def python_socketio_server(counts: Counter[str]) -> Iterator[int]:
     """Another library's server, on uvicorn in a thread; its port."""
-    io = python_socketio.AsyncServer(async_mode="asgi")
+    # It keeps the sessions of polls until a ping has no answer, and uvicorn waits for them.
+    io = python_socketio.AsyncServer(async_mode="asgi", ping_interval=1, ping_timeout=1)
 
     @io.on("echo")
     async def echo(sid: str, text: str) -> None:

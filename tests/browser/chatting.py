@@ -31,7 +31,10 @@ addEventListener("securitypolicyviolation", ({ blockedURI, violatedDirective }) 
   marks.violations.push(`${blockedURI} ${violatedDirective}`));
 addEventListener("DOMContentLoaded", () => {
   const $ = (id) => document.getElementById(id);
-  new MutationObserver(() => marks.statuses.push($("status").textContent)).observe($("status"), { childList: true });
+  new MutationObserver((changes) => {
+    // What the nodes say, not what stands there now: that may be the next status already.
+    for (const { addedNodes } of changes) for (const { textContent } of addedNodes) marks.statuses.push(textContent);
+  }).observe($("status"), { childList: true });
   new MutationObserver((changes) => {
     const live = $("log").getAttribute("aria-live");
     for (const { addedNodes } of changes)
@@ -129,6 +132,13 @@ class Person:
     def introduce(self, name: str) -> None:
         self.fill("#name", name)
         self.type("#name", Keys.ENTER)
+
+    def until_upgraded(self, times: int = 1) -> None:
+        """Waits until so many connections have gone over from polls to a WebSocket.
+
+        A page does not notice when a connection between two polls, or the one that is to be a WebSocket, is cut.
+        """
+        self.until(lambda: self.marks("sent").count("5") >= times)
 
     def say(self, text: str) -> None:
         self.fill("#text", text)

@@ -118,6 +118,7 @@ def test_a_connection_that_is_cut_again_and_again_loses_and_doubles_nothing(brow
             for person, name in ((ada, "Ada"), (grace, "Grace")):
                 person.say(f"{name} {number}")
                 said.append(f"{name} {number}")
+            ada.until_upgraded(number + 1)
             ada.until(lambda: ada.state == "open")
             assert way.cut() > 0
             ada.until(lambda number=number: ada.marks("statuses").count(LOST) > number)
@@ -135,6 +136,7 @@ def test_a_message_whose_answer_was_lost_is_not_said_twice(browser: Chrome, port
         ada, grace = Person(browser, way.port, "Ada", host="127.0.0.1"), Person(browser, port, "Grace")
         ada.say("before")
         grace.sees("before")
+        ada.until_upgraded()
         way.mute.set()
         ada.say("just before it broke")
         grace.sees("just before it broke")

@@ -30,6 +30,13 @@ def port(tmp_path: Path) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[int]:
+    """Whoever is lost loses the name after a second, not after five."""
+    with chatting(tmp_path / "chat.db", "--patience", "1") as (_, port):
+        yield port
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """One program for tests that do not mind what others have said. Whoever is lost keeps the name for ten minutes."""
@@ -231,7 +238,8 @@ def test_a_recovered_connection_goes_on_without_a_word_and_has_missed_nothing(po
     assert ada.all_heard("left") == ada.all_heard("joined") == []
 
 
-def test_who_is_recovered_after_five_seconds_has_left_and_joins_again_into_the_same_rooms(port: int) -> None:
+def test_who_is_recovered_too_late_has_left_and_joins_again_into_the_same_rooms(hasty: int) -> None:
+    port = hasty
     ada, grace = Person(port, name="Ada"), Person(port, name="Grace")
     ada.hears("joined")
     grace.ask("join", "red")
@@ -247,7 +255,8 @@ def test_who_is_recovered_after_five_seconds_has_left_and_joins_again_into_the_s
     assert "id" in back.say("back", "red")
 
 
-def test_who_is_recovered_when_the_name_is_somebody_elses_is_put_out(port: int) -> None:
+def test_who_is_recovered_when_the_name_is_somebody_elses_is_put_out(hasty: int) -> None:
+    port = hasty
     ada, grace = Person(port, name="Ada"), Person(port, name="Grace")
     grace.lose_connection()
     assert ada.hears("left")["name"] == "Grace"

@@ -10,7 +10,6 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from websockets.sync.client import connect
 
 import hubbub
 from support.program import ROOT, Program, hubbub_command, running
+from support.tables import written
 
 PAGES = [
     ROOT / "README.md",
@@ -205,20 +205,8 @@ def rows(section: str) -> list[list[str]]:
     ]
 
 
-def test_the_guide_names_every_limit_and_its_default() -> None:
-    told = {row[0].strip("`"): row[1].strip('"') for row in rows("Limits")}
-    assert told == {field.name: str(field.default) for field in fields(hubbub.Limits)}
-
-
-def test_the_guide_says_which_limits_may_be_none() -> None:
-    for row in rows("Limits"):
-        name = row[0].strip("`")
-        may_be_none = "`None`" in row[2]
-        if may_be_none:
-            hubbub.Limits(**{name: None})
-        else:
-            with pytest.raises((TypeError, ValueError)):
-                hubbub.Limits(**{name: None})
+def test_the_guides_table_of_limits_is_what_the_fields_say() -> None:
+    assert written(GUIDE) == GUIDE, "make tables writes it"
 
 
 def test_the_guide_names_every_figure() -> None:

@@ -18,6 +18,9 @@ import pytest
 import socketio
 from support.program import hubbub_command, running
 
+# python-engineio drops the answer to a poll unread if the session has ended meanwhile, and aiohttp complains.
+pytestmark = pytest.mark.filterwarnings("ignore:Unclosed connection:ResourceWarning")
+
 ASGI = """
 import asyncio
 import sys

@@ -198,7 +198,7 @@ def test_what_cors_cannot_be() -> None:
         (TypeError, "a Cors or a dict", {"cors": "*"}),
         (ValueError, "give one", {"cors": {"origin": A}, "origins": [A]}),
         (TypeError, "origins is a sequence", {"origins": A}),
-        (TypeError, "allow_request is a function", {"allow_request": True}),
+        (TypeError, "allow_request takes a function", {"allow_request": True}),
     ]:
         with pytest.raises(error, match=words):
             Server(**options)  # type: ignore[arg-type]

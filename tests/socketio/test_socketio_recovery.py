@@ -214,7 +214,7 @@ async def test_a_client_may_come_back_before_we_know_that_it_has_gone(serve: Ser
         socket.on("disconnect", told.append)
         socket.data["number"] = socket.data.get("number", 0) + 1
 
-    async with serve(hub) as server:
+    async with serve(hub, shutdown_timeout=0.5) as server:
         me = Returning(server)
         async with me.connected() as first:
             io.emit("heard")

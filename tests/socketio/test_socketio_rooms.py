@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from hubbub import Hub, Limits, TooManyRooms
+from hubbub import Hub, Limits, Session, TooManyRooms
 from hubbub.socketio import AckTimeout, Server, Socket
 from support.push import listening
 from support.server import Serve, until
@@ -264,6 +264,7 @@ async def test_rooms_of_the_hub_are_others(serve: Serve) -> None:
             io.to(room).emit("event", room)
             assert await peer.event() == ["event", room]
         assert socket.conn.hub is hub
+        assert type(socket.conn) is Session
 
 
 async def test_an_event_is_encoded_once_and_handed_to_the_core_once(serve: Serve) -> None:

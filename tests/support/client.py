@@ -190,16 +190,19 @@ class Client:
 
 def dial(address: tuple[object, ...], *, receive_buffer: int | None = None) -> socket.socket:
     """A connected socket that does not block. `address` is one of `Listening.addresses`."""
-    if address[0] == "unix":
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(str(address[1]))
-    else:
-        host, port = str(address[1]), int(str(address[2]))
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    unix = address[0] == "unix"
+    host = str(address[1])
+    sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.connect((host, port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(host if unix else (host, int(str(address[2]))))
+        if not unix:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError:
+        # A reset that comes with the connection makes connect() fail.
+        sock.close()
+        raise
     sock.setblocking(False)
     return sock
 

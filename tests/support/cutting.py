@@ -23,7 +23,7 @@ class Cutting:
         self.port: int = self._listener.getsockname()[1]
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
-        self._refusing = False
+        self._refusing = self._closed = False
         self._flowing = threading.Event()
         self._flowing.set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -61,6 +61,8 @@ class Cutting:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        with self._lock:
+            self._closed = True
         self.cut()
 
     def _accept(self) -> None:
@@ -79,6 +81,10 @@ class Cutting:
                 client.close()
                 continue
             with self._lock:
+                if self._closed:
+                    client.close()
+                    server.close()
+                    return
                 self._pairs.add((client, server))
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._hand_on, args=(source, sink, (client, server)), daemon=True).start()

@@ -24,13 +24,13 @@ const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
 
-/** The end was meant, or would come again. Codes from 3000 on are programs' own. */
+/** The end was meant, or would come again. */
 const isTerminal = (code) => [1000, 1002, 1003, 1007, 1008, 1009, 1010].includes(code) || code >= 3000;
 
 /** After a connection that lasted so long, the next wait is a short one again. */
 const STABLE = 5_000;
 
-/** Between the packets of a body, and how many the server takes. */
+/** Between packets of a body, and how many there may be. */
 const SEPARATOR = "\x1e";
 const MAX_PACKETS = 4_096;
 
@@ -60,14 +60,14 @@ export class Socket extends EventTarget {
   #cursor = 0;
   /** What the server said when the session opened. */
   #info = {};
-  /** An attempt, or what came of it; none while it waits. */
+  /** None while it waits. */
   #link;
   /** The number of the best transport that has worked. */
   #best = Infinity;
   #failures = 0;
   #openedAt = 0;
   #heardAt = 0;
-  /** For opening, for silence, for the next attempt, for closing: never two at a time. */
+  /** For opening, silence, the next attempt or closing. */
   #timer;
   #ending;
   #over = new AbortController();
@@ -151,6 +151,7 @@ export class Socket extends EventTarget {
     const link = (this.#link = {
       aborter,
       signal,
+      over: this.#over.signal,
       withCredentials,
       /** Where it opens, and where it goes on. */
       opening: () => this.#address({ transport, resume: 1 }, rooms),
@@ -305,8 +306,14 @@ const transports = {
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => link.packet(data);
     socket.onclose = socket.onerror = link.end; // Node knows but one
-    // A Close frame would end the session. The server drops this connection once the session has another.
-    link.signal.onabort = () => setTimeout(() => socket.close(), socket.readyState === OPEN ? LINGER : 0).unref?.();
+    // A Close frame ends the session. The server drops this connection once the session has another.
+    link.signal.onabort = () => {
+      const close = () => socket.close();
+      if (socket.readyState !== OPEN) return setTimeout(close);
+      setTimeout(close, LINGER).unref?.();
+      link.over.addEventListener("abort", close);
+      socket.onclose = () => link.over.removeEventListener("abort", close);
+    };
     return {
       bufferedAmount: () => socket.bufferedAmount,
       pull() {

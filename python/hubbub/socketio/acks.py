@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import must_wait
 from hubbub._failures import ends_task
 from hubbub.socketio.emitter import Handler, arity
 from hubbub.socketio.packets import ACK
-from hubbub.socketio.steps import must_wait
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Timer

@@ -15,9 +15,9 @@ from hubbub.errors import ConnectionClosed
 from hubbub.socketio.emitter import Emitter
 
 if TYPE_CHECKING:
+    from hubbub.session import Session
     from hubbub.socketio.namespace import Namespace
     from hubbub.socketio.socket import Socket
-    from hubbub.websocket import WebSocket
 
 __all__ = ["Adapter"]
 
@@ -182,7 +182,7 @@ class Adapter(Emitter):
         skip, left_out = self._left_out(except_) if except_ else ([], [])
         return server.emit(targets, messages, skip, left_out, compress, volatile)
 
-    def _left_out(self, rooms: Sequence[str]) -> tuple[list[WebSocket], list[str]]:
+    def _left_out(self, rooms: Sequence[str]) -> tuple[list[Session], list[str]]:
         """The sessions that are left out by their ids, and the rooms that are."""
         skip, left_out = [], []
         for room in rooms:

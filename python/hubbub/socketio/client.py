@@ -10,9 +10,9 @@ from hubbub.socketio.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVE
 from hubbub.socketio.steps import begin, finish
 
 if TYPE_CHECKING:
+    from hubbub.session import Session
     from hubbub.socketio.server import Server
     from hubbub.socketio.socket import Socket
-    from hubbub.websocket import WebSocket
 
 __all__ = ["Client"]
 
@@ -30,7 +30,7 @@ class Client:
 
     __slots__ = ("_decoder", "_dismissed", "_joining", "closed", "server", "sockets", "ws")
 
-    def __init__(self, server: Server, ws: WebSocket) -> None:
+    def __init__(self, server: Server, ws: Session) -> None:
         self.server = server
         self.ws = ws
         # PERF: nearly all clients are in one namespace: a dict would be a tenth of an idle session.

@@ -59,7 +59,7 @@ class Cors:
             raise ValueError(f"max_age is whole seconds, not {self.max_age!r}")
 
     @staticmethod
-    def read(cors: Cors | dict[str, Any] | None, origins: Sequence[str] | None, hub: list[str] | None) -> Cors:
+    def read(cors: Cors | dict[str, Any] | None, origins: Sequence[str] | None, hub: Sequence[str] | None) -> Cors:
         """What the arguments of a server say; `hub` are the origins of its hub."""
         if cors is not None and origins is not None:
             raise ValueError("origins are part of cors: give one of them")
@@ -77,12 +77,12 @@ class Cors:
         return Cors(origins if origins is not None else hub if hub is not None else ["same-origin"], credentials=True)
 
     @property
-    def listed(self) -> list[str] | None:
+    def listed(self) -> tuple[str, ...] | None:
         """The origins that the network lets in by itself; ``None``: all."""
         origin = self.origin
         if isinstance(origin, str):
-            return None if origin == "*" else [origin]
-        return None if isinstance(origin, re.Pattern) or callable(origin) else list(origin)
+            return None if origin == "*" else (origin,)
+        return None if isinstance(origin, re.Pattern) or callable(origin) else tuple(origin)
 
     @property
     def rule(self) -> OriginRule | None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
+from hubbub._callables import check_callable
+
 __all__ = ["Emitter", "Handler", "arity", "call", "fitting", "takes_ack"]
 
 Handler = Callable[..., Any]
@@ -41,7 +43,7 @@ class Emitter:
         self._check_event(event)
 
         def add(handler: H) -> H:
-            self._add(event, check_handler(event, handler), handler)
+            self._add(event, check_callable(f"on({event!r})", handler), handler)
             return handler
 
         return add if handler is None else add(handler)
@@ -55,7 +57,7 @@ class Emitter:
         self._check_event(event)
 
         def add(handler: H) -> H:
-            self._add(event, Once(self, event, check_handler(event, handler)), handler)
+            self._add(event, Once(self, event, check_callable(f"once({event!r})", handler)), handler)
             return handler
 
         return add if handler is None else add(handler)
@@ -125,15 +127,6 @@ def check_name(event: object) -> None:
         raise TypeError('the name of an event comes first: @on("event"), or on("event", handler)')
     if not isinstance(event, str):
         raise TypeError(f"an event's name is str, not {type(event).__name__}")
-
-
-def check_handler(event: object, handler: H) -> H:
-    """Raises `TypeError` now for what could never be called as a handler."""
-    if not callable(handler):
-        raise TypeError(f"a handler of {event!r} is a function or coroutine function, not {handler!r}")
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
-        raise TypeError(f"a handler of {event!r} is a function or coroutine function, not a generator function")
-    return handler
 
 
 def arity(handler: Handler) -> tuple[int, int | None, str | None]:

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import must_wait
+from hubbub._engineio import EngineIo
 from hubbub._handlers import in_turn
 from hubbub.request import Request, Response
 from hubbub.socketio.cors import Cors
 from hubbub.socketio.emitter import Emitter, Handler, fitting
-from hubbub.socketio.steps import must_wait
 
 if TYPE_CHECKING:
     from hubbub.socketio.server import Server
@@ -53,18 +54,16 @@ class Engine(Emitter):
       not told.
     """
 
-    __slots__ = ("_allow_request", "_cors", "_endpoint", "server")
+    __slots__ = ("_allow_request", "_cors", "_settings", "server")
 
     def __init__(
-        self, server: Server, endpoint: dict[str, Any], cors: Cors, allow_request: Callable[[Request], Any] | None
+        self, server: Server, settings: EngineIo, cors: Cors, allow_request: Callable[[Request], Any] | None
     ) -> None:
         super().__init__()
         self.server = server
-        self._endpoint = endpoint
+        self._settings = settings
         self._cors = cors
         self._allow_request = allow_request
-        if cors.rule is not None or allow_request is not None:
-            self._ask()
 
     @property
     def clients_count(self) -> int:
@@ -82,15 +81,15 @@ class Engine(Emitter):
         if event != "connection" and self.server.hub._running is not None:
             raise RuntimeError(f"handlers of {event} are added before the hub runs")
         super()._add(event, listener, handler)
-        if event == "initial_headers":
-            self._ask()
-        elif event == "connection_error":
-            self._endpoint["engineio"] = replace(self._endpoint["engineio"], refused=self._refused)
+
+    def _as_it_is(self) -> tuple[EngineIo, Handler | None]:
+        """The settings, and who decides about requests: of the network's requests, it hears those that it asks for."""
+        refused = self._refused if self._heard("connection_error") else None
+        asks = self._cors.rule is not None or self._allow_request is not None or self._heard("initial_headers")
+        decide = in_turn(in_turn(self._judge, self._allow), self._head) if asks else None
+        return replace(self._settings, refused=refused), decide
 
     # ---- how: deciding about a request
-
-    def _ask(self) -> None:
-        self._endpoint["asks"] = in_turn(in_turn(self._judge, self._allow), self._head)
 
     def _judge(self, request: Request) -> Any:
         admitted: Any = self._cors.admits(request)

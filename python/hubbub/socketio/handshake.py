@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hubbub.request import Headers
-    from hubbub.websocket import WebSocket
+    from hubbub.session import Session
 
 __all__ = ["Handshake"]
 
@@ -22,7 +22,7 @@ class Handshake:
 
     __slots__ = ("_ws", "auth", "issued")
 
-    def __init__(self, ws: WebSocket, auth: dict[str, Any], issued: float) -> None:
+    def __init__(self, ws: Session, auth: dict[str, Any], issued: float) -> None:
         self._ws = ws
         self.auth = auth
         self.issued = issued

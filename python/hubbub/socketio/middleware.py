@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import check_callable, must_wait
 from hubbub.socketio.emitter import Handler, arity
 from hubbub.socketio.errors import ConnectError
-from hubbub.socketio.steps import must_wait
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge
@@ -21,9 +21,7 @@ class WrongAnswer(TypeError):
 
 def check_middleware(middleware: Handler) -> None:
     """Raises `TypeError` for what cannot be asked."""
-    if not callable(middleware):
-        raise TypeError(f"a middleware is a function or coroutine function, not {middleware!r}")
-    needs, takes, _ = arity(middleware)
+    needs, takes, _ = arity(check_callable("use(middleware)", middleware))
     if needs > 2 or takes == 0:
         raise TypeError("a middleware is called with one argument, or with (argument, next)")
 

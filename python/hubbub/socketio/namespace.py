@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hubbub._callables import must_wait
 from hubbub.socketio.acks import BroadcastDebt, Reply, calling
 from hubbub.socketio.adapter import Adapter
 from hubbub.socketio.emitter import Emitter, Handler, fitting
@@ -18,13 +18,13 @@ from hubbub.socketio.operators import Broadcasting, BroadcastOperator
 from hubbub.socketio.packets import CONNECT, EVENT, check_event
 from hubbub.socketio.recovery import Recovery
 from hubbub.socketio.socket import Socket
-from hubbub.socketio.steps import Steps, must_wait
+from hubbub.socketio.steps import Steps
 
 if TYPE_CHECKING:
     from hubbub.socketio.admin import Watcher
     from hubbub.socketio.client import Client
     from hubbub.socketio.operators import SocketOperator
-    from hubbub.socketio.recovery import Session
+    from hubbub.socketio.recovery import PersistedSession
     from hubbub.socketio.server import Server
     from hubbub.socketio.socket import Plain
 
@@ -276,7 +276,7 @@ class Namespace(Emitter, NamespaceMethods):
                 return {"message": "internal error"}
         return None
 
-    def _connect(self, socket: Socket, client: Client, claim: Session | None) -> None:
+    def _connect(self, socket: Socket, client: Client, claim: PersistedSession | None) -> None:
         missed: list[Sequence[str | bytes]] = []
         # What is sent between the look at what was missed and the entry into the rooms would be neither.
         with self.server._undisturbed():
@@ -419,7 +419,7 @@ class ParentNamespace(Namespace):
             return self._has(name)
         try:
             result = self._matcher(name, auth)
-            if must_wait(result) or inspect.isawaitable(result):
+            if must_wait(result):
                 result = yield result
         except ConnectError:
             return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hubbub import _core
 
 if TYPE_CHECKING:
-    from hubbub.websocket import WebSocket
+    from hubbub.session import Session
 
 __all__ = [
     "ACK",
@@ -48,10 +48,10 @@ class Parser:
 
     decoder: Callable[[int, int], _core.SocketIoDecoder | _core.MsgpackDecoder]
     encode: Callable[[int, str, int | None, Any], Sequence[str | bytes]]
-    send: Callable[[WebSocket, int, str, int | None, Any], Any]
+    send: Callable[[Session, int, str, int | None, Any], Any]
 
 
-def _send_msgpack(session: WebSocket, kind: int, nsp: str, ack_id: int | None, data: Any) -> Any:
+def _send_msgpack(session: Session, kind: int, nsp: str, ack_id: int | None, data: Any) -> Any:
     return session._send_all(_core.socketio_encode_msgpack(kind, nsp, ack_id, data), True, False)
 
 

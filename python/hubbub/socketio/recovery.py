@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hubbub.socketio.namespace import Namespace
     from hubbub.socketio.socket import Socket
 
-__all__ = ["ConnectionStateRecovery", "Recovery", "Session"]
+__all__ = ["ConnectionStateRecovery", "PersistedSession", "Recovery"]
 
 #: What an event that is remembered takes beside its bytes, about.
 OVERHEAD_BYTES = 400
@@ -108,7 +108,7 @@ class Entry:
         self.size = OVERHEAD_BYTES + sum(map(len, messages))
 
 
-class Session:
+class PersistedSession:
     """What a client has again when it comes back.
 
     Attributes:
@@ -252,7 +252,7 @@ class Log:
             room = next(iter(self._forgot))
             self._forgot_all = self._forgot.pop(room)
 
-    def missed(self, session: Session, seen: int) -> list[Sequence[str | bytes]] | None:
+    def missed(self, session: PersistedSession, seen: int) -> list[Sequence[str | bytes]] | None:
         """What was sent to the session's rooms after this number; ``None``: some of that is forgotten."""
         missed: dict[int, Entry] = {}
         for room, since, until in session.stays():
@@ -279,9 +279,9 @@ class Recovery:
         self._nsp = nsp
         self._log = Log(options.max_bytes, options.max_disconnection_duration)
         #: By pid.
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, PersistedSession] = {}
         #: Those whose clients are away, the first to go first.
-        self._away: OrderedDict[str, Session] = OrderedDict()
+        self._away: OrderedDict[str, PersistedSession] = OrderedDict()
         #: The event loop whose timer will look; after the hub was stopped, another one.
         self._armed: Bridge | None = None
 
@@ -309,7 +309,7 @@ class Recovery:
 
     # ---- coming back
 
-    def claim(self, socket: Socket, auth: dict[str, Any]) -> Session | None:
+    def claim(self, socket: Socket, auth: dict[str, Any]) -> PersistedSession | None:
         """The session that the client comes back to, if it can be given back. Nobody else gets it meanwhile."""
         pid = auth.get("pid")
         session = self._sessions.get(pid) if isinstance(pid, str) else None
@@ -321,11 +321,11 @@ class Recovery:
         socket._rooms = session.rooms
         return session
 
-    def unclaim(self, session: Session) -> None:
+    def unclaim(self, session: PersistedSession) -> None:
         """The client was not let in."""
         session.claimed = False
 
-    def admit(self, socket: Socket, claim: Session | None) -> list[Sequence[str | bytes]]:
+    def admit(self, socket: Socket, claim: PersistedSession | None) -> list[Sequence[str | bytes]]:
         """Gives the socket its session, the one that was claimed or a new one; what it has missed."""
         if claim is not None:
             missed = self._give_back(socket, claim)
@@ -333,11 +333,11 @@ class Recovery:
                 return missed
             # What it has missed was forgotten while the middleware was asked.
             socket.id, socket.recovered, socket._rooms = new_pid(), False, None
-        session = socket._session = Session(self._log, new_pid(), socket)
+        session = socket._session = PersistedSession(self._log, new_pid(), socket)
         self._sessions[session.pid] = session
         return []
 
-    def _give_back(self, socket: Socket, session: Session) -> list[Sequence[str | bytes]] | None:
+    def _give_back(self, socket: Socket, session: PersistedSession) -> list[Sequence[str | bytes]] | None:
         old = session.socket
         if old is not None:
             # The connection that it came by before is dead, whether we have noticed or not.
@@ -353,11 +353,11 @@ class Recovery:
         session.socket, socket._session = socket, session
         return missed
 
-    def _missed(self, session: Session, auth: dict[str, Any]) -> list[Sequence[str | bytes]] | None:
+    def _missed(self, session: PersistedSession, auth: dict[str, Any]) -> list[Sequence[str | bytes]] | None:
         seen = self._seen(session, auth)
         return None if seen is None else self._log.missed(session, seen)
 
-    def _seen(self, session: Session, auth: dict[str, Any]) -> int | None:
+    def _seen(self, session: PersistedSession, auth: dict[str, Any]) -> int | None:
         """The last number that the client has seen; ``None``: it says what cannot be."""
         if auth.get("offset") is None:
             return session.seen  # It has not been sent anything yet, so it does not know an offset.
@@ -382,7 +382,7 @@ class Recovery:
             self._forget(next(iter(self._away.values())))
         self._arm()
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: PersistedSession) -> None:
         self._sessions.pop(session.pid, None)
         self._away.pop(session.pid, None)
 

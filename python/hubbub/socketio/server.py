@@ -10,8 +10,12 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from hubbub._callables import check_callable, must_wait
+from hubbub._endpoints import EngineIoEndpoint, Handlers
 from hubbub._engineio import EngineIo
 from hubbub._fields import header_fields
+from hubbub._listen import ListenArguments, ListenOptions, shows_options
+from hubbub._loops import Loop
 from hubbub.hub import Hub
 from hubbub.socketio import served
 from hubbub.socketio.admin import AdminOptions, AdminPanel, Auth, Mode
@@ -37,13 +41,15 @@ from hubbub.socketio.options import (
 from hubbub.socketio.packets import PARSERS
 from hubbub.socketio.recovery import ConnectionStateRecovery
 from hubbub.socketio.socket import Socket
-from hubbub.socketio.steps import Steps, begin, finish, must_wait
+from hubbub.socketio.steps import Steps, begin, finish
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from hubbub._bridge import Bridge
     from hubbub.request import Request
+    from hubbub.session import Session
     from hubbub.socketio.adapter import Adapter
-    from hubbub.websocket import WebSocket
 
 __all__ = ["Server"]
 
@@ -155,19 +161,19 @@ class Server(NamespaceMethods):
         check_flag("cleanup_empty_child_namespaces", cleanup_empty_child_namespaces)
         check_flag("serve_client", serve_client)
         check_choice("transports", transports, ("polling", "websocket"))
-        if allow_request is not None and not callable(allow_request):
-            raise TypeError(f"allow_request is a function or coroutine function, not {allow_request!r}")
+        if allow_request is not None:
+            check_callable("allow_request", allow_request)
         if not isinstance(parser, str) or parser not in PARSERS:
             raise ValueError(f'a parser is "json" or "msgpack", not {parser!r}')
         if hub is None:
             hub = Hub(limits=limits_for(max_http_buffer_size))
-        elif any(entry["path"].rstrip("/") == path.rstrip("/") for entry in hub._endpoints):
+        elif any(other.rstrip("/") == path.rstrip("/") for other in hub._endpoints):
             raise ValueError(f"the hub has an endpoint at {path!r} already: a second server needs a path of its own")
         check_room(max_http_buffer_size, hub.limits)
         if hub._serving is not None:
             raise RuntimeError("the hub is running: a server belongs to it before it listens")
         pages = Cors.read(cors, origins, hub._origins)
-        engine = EngineIo(
+        settings = EngineIo(
             transports=tuple(transports),
             allow_upgrades=allow_upgrades,
             ping_interval=ping_interval,
@@ -191,7 +197,7 @@ class Server(NamespaceMethods):
         #: Somebody has taken the path for a namespace, and the log has said so.
         self._told_path = False
         self._parents: list[ParentNamespace] = []
-        self._clients: dict[WebSocket, Client] = {}
+        self._clients: dict[Session, Client] = {}
         self._thread: int | None = None
         #: What other threads send, until the event loop's does it.
         self._handed_over: deque[Callable[[], object]] = deque()
@@ -203,17 +209,10 @@ class Server(NamespaceMethods):
         )
         #: The namespace ``/``.
         self.sockets = self.of("/")
-        endpoint = self.hub._add(
-            path,
-            pages.listed,
-            service="engineio",
-            engineio=engine,
-            on_connection=self._opened,
-            on_message=self._feeding(),
-            on_close=self._ended,
-        )
         #: Connections, before there are sockets.
-        self.engine = Engine(self, endpoint, pages, allow_request)
+        self.engine = Engine(self, settings, pages, allow_request)
+        handlers = Handlers(self._opened, self._feeding(), self._ended)
+        self.hub._add(EngineIoEndpoint(path, handlers, self.engine._as_it_is, pages.listed))
         if serve_client:
             served.serve_client(self.hub, path)
 
@@ -329,9 +328,27 @@ class Server(NamespaceMethods):
 
     # ---- running
 
-    def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
-        """Serves. The arguments are those of `Hub.run`."""
-        self.hub.run(host, port, **options)
+    @shows_options
+    def run(
+        self,
+        host: str = ListenOptions.host,
+        port: int = ListenOptions.port,
+        *,
+        loop: Loop = "auto",
+        **options: Unpack[ListenArguments],
+    ) -> None:
+        """Serves until Ctrl-C, SIGTERM or the hub's `stop`.
+
+        Args:
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. The log says which.
+            loop: event loop to run; `"auto"` is uvloop if it is installed, else asyncio.
+            options: those of `ListenOptions`.
+
+        Raises:
+            OSError, RuntimeError, TypeError, ValueError: as `hubbub.Hub.run`.
+        """
+        self.hub.run(host, port, loop=loop, **options)
 
     @property
     def clients_count(self) -> int:
@@ -346,7 +363,7 @@ class Server(NamespaceMethods):
 
     # ---- how: from the hub
 
-    def _opened(self, ws: WebSocket) -> None:
+    def _opened(self, ws: Session) -> None:
         self._thread = threading.get_ident()
         client = self._clients[ws] = Client(self, ws)
         if self._admin is not None:
@@ -354,17 +371,17 @@ class Server(NamespaceMethods):
         self._unjoined.watch(client, self._bridge)
         self._tell(self.engine._heard("connection"), "connection", ws)
 
-    def _feeding(self) -> Callable[[WebSocket, str | bytes], None]:
+    def _feeding(self) -> Callable[[Session, str | bytes], None]:
         clients = self._clients
 
-        def feed(ws: WebSocket, data: str | bytes) -> None:
+        def feed(ws: Session, data: str | bytes) -> None:
             clients[ws].feed(data)
 
         # The log says so if the handlers of a batch take long together.
         feed.__qualname__ = f"the events of {self!r}"
         return feed
 
-    def _ended(self, ws: WebSocket, code: int, reason: str) -> None:
+    def _ended(self, ws: Session, code: int, reason: str) -> None:
         client = self._clients.pop(ws, None)
         if client is not None:
             serving = self.hub._serving

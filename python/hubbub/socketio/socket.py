@@ -8,25 +8,26 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hubbub._callables import IGNORED, check_callable, must_wait
 from hubbub._failures import failure_of, tell_hidden
 from hubbub.errors import TooManyRooms
 from hubbub.socketio.acks import Ack, Debt, Reply, as_result, calling, split_callback
 from hubbub.socketio.client import NOTHING
-from hubbub.socketio.emitter import Emitter, Handler, arity, call, check_handler, fitting, takes_ack
+from hubbub.socketio.emitter import Emitter, Handler, arity, call, fitting, takes_ack
 from hubbub.socketio.errors import AckLost, AckTimeout, is_gone
 from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.lane import Lane
 from hubbub.socketio.middleware import WrongAnswer, ask, check_middleware
 from hubbub.socketio.operators import Broadcasting, BroadcastOperator, SocketOperator, room_names
 from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, number_text
-from hubbub.socketio.steps import IGNORED, Steps, begin, must_wait
+from hubbub.socketio.steps import Steps, begin
 
 if TYPE_CHECKING:
     from hubbub.request import Request
+    from hubbub.session import Session
     from hubbub.socketio.client import Client
     from hubbub.socketio.namespace import Namespace
-    from hubbub.socketio.recovery import Session
-    from hubbub.websocket import WebSocket
+    from hubbub.socketio.recovery import PersistedSession
 
 __all__ = ["Socket", "new_id"]
 
@@ -91,7 +92,7 @@ class Socket(Emitter, Broadcasting):
         self._middlewares: tuple[Handler, ...] = ()
         self._any: tuple[Handler, ...] = ()
         self._any_outgoing: tuple[Handler, ...] = ()
-        self._session: Session | None = None
+        self._session: PersistedSession | None = None
 
     # ---- what it is
 
@@ -128,7 +129,7 @@ class Socket(Emitter, Broadcasting):
         return self._handshake
 
     @property
-    def conn(self) -> WebSocket:
+    def conn(self) -> Session:
         """The session of the hub that carries it, and the client's other namespaces."""
         return self._client.ws
 
@@ -151,12 +152,12 @@ class Socket(Emitter, Broadcasting):
 
     def on_any(self, listener: H) -> H:
         """Adds a listener that is called with ``(event, *arguments)`` for each event, before its handlers."""
-        self._any = (*self._any, check_handler("any event", listener))
+        self._any = (*self._any, check_callable("on_any", listener))
         return listener
 
     def prepend_any(self, listener: H) -> H:
         """The same, before the listeners that there are."""
-        self._any = (check_handler("any event", listener), *self._any)
+        self._any = (check_callable("prepend_any", listener), *self._any)
         return listener
 
     def off_any(self, listener: Handler | None = None) -> None:
@@ -172,13 +173,13 @@ class Socket(Emitter, Broadcasting):
 
         Broadcasts are among them. Acknowledgements are not.
         """
-        self._any_outgoing = (*self._any_outgoing, check_handler("any outgoing event", listener))
+        self._any_outgoing = (*self._any_outgoing, check_callable("on_any_outgoing", listener))
         self.nsp._listening_outgoing(self)
         return listener
 
     def prepend_any_outgoing(self, listener: H) -> H:
         """The same, before the listeners that there are."""
-        self._any_outgoing = (check_handler("any outgoing event", listener), *self._any_outgoing)
+        self._any_outgoing = (check_callable("prepend_any_outgoing", listener), *self._any_outgoing)
         self.nsp._listening_outgoing(self)
         return listener
 

@@ -8,18 +8,13 @@ awaited, `finish` goes on with them in a task.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Generator
-from types import CoroutineType
 from typing import Any
 
-from hubbub import _core
 from hubbub._failures import as_exception, ends_task
 
-__all__ = ["IGNORED", "Steps", "begin", "finish", "must_wait"]
+__all__ = ["Steps", "begin", "finish"]
 
 Steps = Generator[Awaitable[Any], Any, None]
-
-#: What sending gives may be ignored: a function that returns it has returned nothing.
-IGNORED = (_core.Done, _core.Wait, _core.Delivery)
 
 
 def begin(steps: Steps) -> Awaitable[Any] | None:
@@ -45,10 +40,3 @@ async def finish(steps: Steps, awaitable: Awaitable[Any] | None) -> None:
                 awaitable = steps.send(result)
             except StopIteration:
                 return
-
-
-def must_wait(result: object) -> bool:
-    """What a handler has returned is there to be awaited."""
-    if result is None:
-        return False
-    return type(result) is CoroutineType or (isinstance(result, Awaitable) and not isinstance(result, IGNORED))

@@ -25,8 +25,9 @@ const FULL_BYTES: usize = 128 << 10;
 const OBJECT_BYTES: usize = 1 << 10;
 /// Refusals of one shard that wait to be told; further ones are not.
 const MAX_REFUSALS: usize = 1000;
-/// Buffers of large messages that are kept for the next ones, and the largest that is.
-const KEEP_BUFFERS: usize = 4;
+/// Buffers of large messages that a shard keeps for the next ones, and the largest of them. Of a shard with a thread of
+/// its own, each batch keeps one.
+const KEEP_BUFFERS: usize = KEEP_BATCHES;
 const KEEP_BUFFER_BYTES: usize = 4 << 20;
 
 /// What happened, in order, with the bytes of small messages in one piece.
@@ -91,7 +92,8 @@ impl Batch {
 
     /// Takes back the buffer of a message that has been dispatched.
     pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
-        if self.spent.len() < KEEP_BUFFERS && buffer.capacity() <= KEEP_BUFFER_BYTES {
+        let most = if self.attached { KEEP_BUFFERS } else { 1 };
+        if self.spent.len() < most && buffer.capacity() <= KEEP_BUFFER_BYTES {
             self.spent.push(buffer);
         }
     }

@@ -61,6 +61,12 @@ async function through(options, use) {
   }
 }
 
+/** Cuts the connection that carries the socket. A client does not notice what is cut between two polls. */
+async function cut(socket, proxy) {
+  if (socket.transport === "polling") await proxy.asked();
+  proxy.cut();
+}
+
 for (const way of ways) {
   const transports = [way];
 
@@ -102,7 +108,7 @@ for (const way of ways) {
       for (let number = 0; number < 300; number++) {
         assert.equal(await socket.message(), String(number));
         if (number % 60 === 30) {
-          proxy.cut();
+          await cut(socket, proxy);
           const { terminal } = await socket.next("close");
           assert.equal(terminal, false);
           const again = await socket.next("open");
@@ -239,7 +245,7 @@ test("a handshake without an answer is given up, and what worked is taken next t
     const first = await socket.next("open");
     assert.equal(first.transport, ways[1]);
     proxy.swallows = /^$/;
-    proxy.cut();
+    await cut(socket, proxy);
     const again = await socket.next("open");
     assert.deepEqual([again.transport, again.recovered, again.sid], [ways[1], true, first.sid]);
   });
@@ -258,7 +264,7 @@ test("a session goes on over another transport when its own fails", async () => 
     for (let number = 50; number < 100; number++) assert.equal(await socket.message(), String(number));
     // The best that has worked is tried first the next time.
     proxy.swallows = /^$/;
-    proxy.cut();
+    await cut(socket, proxy);
     assert.equal((await socket.next("open")).transport, "websocket");
   });
 });
@@ -345,6 +351,23 @@ test("a socket that is closed before it has opened is closed", async () => {
     socket.close();
   }
   proxy.close();
+});
+
+test("the connections that a session has left end with it", async () => {
+  const page = new EventTarget();
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  try {
+    const [socket, watcher] = [dial({ transports: ["websocket"], backoffBase: 60_000 }), dial()];
+    const id = await socket.ask("!id");
+    page.dispatchEvent(new Event("offline"));
+    assert.equal((await socket.next("close")).terminal, false);
+    await socket.ended();
+    // By its Close frame. Otherwise the server would have noticed the silence later: 1006.
+    assert.equal(JSON.parse(await watcher.ask(`!ended ${id}`))[0], 1005);
+    await watcher.ended();
+  } finally {
+    delete globalThis.addEventListener;
+  }
 });
 
 test("handlers are called beside listeners, and can be taken away", async () => {

@@ -9,6 +9,7 @@ export class Proxy {
   swallows = /^$/;
   refuses = false;
   frozen = false;
+  #whenAsked = [];
 
   static async to(port) {
     const proxy = new Proxy();
@@ -28,6 +29,7 @@ export class Proxy {
     this.#connections.add(connection);
     client.once("data", (head) => (connection.swallowed = this.swallows.test(head.toString("latin1"))));
     client.on("data", (data) => this.frozen || connection.swallowed || upstream.write(data));
+    client.on("data", () => this.#whenAsked.splice(0).forEach((told) => told()));
     upstream.on("data", (data) => this.frozen || client.write(data));
     for (const [end, other] of [
       [client, upstream],
@@ -35,10 +37,15 @@ export class Proxy {
     ]) {
       end.on("error", () => {});
       end.on("close", () => {
-        this.#connections.delete(connection);
         if (!this.frozen) other.destroy();
+        if (other.destroyed) this.#connections.delete(connection);
       });
     }
+  }
+
+  /** Waits until a client sends something. */
+  asked() {
+    return new Promise((told) => this.#whenAsked.push(told));
   }
 
   /** Both sides lose all connections, without a word. */

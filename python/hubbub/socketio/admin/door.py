@@ -10,8 +10,8 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import must_wait
 from hubbub.socketio.errors import ConnectError
-from hubbub.socketio.steps import must_wait
 
 if TYPE_CHECKING:
     from hubbub.socketio.admin.options import AdminOptions

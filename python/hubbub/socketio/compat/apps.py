@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import mimetypes
 import os
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import is_awaitable
+from hubbub._listen import ListenArguments, ListenOptions, shows_options
+from hubbub._loops import Loop
 from hubbub.hub import Hub
 from hubbub.socketio.compat.async_server import AsyncServer
 from hubbub.socketio.compat.base import BaseServer
 from hubbub.socketio.compat.sync_server import Server
 from hubbub.socketio.compat.wsgi import WSGIBridge
 from hubbub.socketio.options import DEFAULT_BUFFER_SIZE, limits_for
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["ASGIApp", "WSGIApp"]
 
@@ -45,9 +50,27 @@ class App:
         server._bind(self.hub, self._path)
         self.hub.mount("", self._rest)
 
-    def run(self, host: str = "127.0.0.1", port: int = 8000, **options: Any) -> None:
-        """Serves. The arguments are those of `hubbub.Hub.run`."""
-        self.hub.run(host, port, **options)
+    @shows_options
+    def run(
+        self,
+        host: str = ListenOptions.host,
+        port: int = ListenOptions.port,
+        *,
+        loop: Loop = "auto",
+        **options: Unpack[ListenArguments],
+    ) -> None:
+        """Serves until Ctrl-C, SIGTERM or the hub's `stop`.
+
+        Args:
+            host: host name or address. Every address that it resolves to is served, IPv4 and IPv6.
+            port: TCP port; 0 lets the system choose. The log says which.
+            loop: event loop to run; `"auto"` is uvloop if it is installed, else asyncio.
+            options: those of `ListenOptions`.
+
+        Raises:
+            OSError, RuntimeError, TypeError, ValueError: as `hubbub.Hub.run`.
+        """
+        self.hub.run(host, port, loop=loop, **options)
 
     # ---- what is not Socket.IO
 
@@ -74,7 +97,7 @@ class App:
             await receive()
             try:
                 result = hook() if hook is not None else None
-                if inspect.isawaitable(result):
+                if is_awaitable(result):
                     await result
             except Exception as error:
                 await send({"type": f"lifespan.{kind}.failed", "message": repr(error)})

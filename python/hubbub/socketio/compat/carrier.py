@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary
 
+from hubbub._callables import must_wait
 from hubbub.hub import Hub
 from hubbub.socketio.acks import Ack
 from hubbub.socketio.compat.exceptions import ConnectionRefusedError as Refused
@@ -16,7 +17,7 @@ from hubbub.socketio.errors import ConnectError
 from hubbub.socketio.packets import number_text
 from hubbub.socketio.server import Server as SocketIo
 from hubbub.socketio.socket import DISMISSED, Socket
-from hubbub.socketio.steps import Steps, must_wait
+from hubbub.socketio.steps import Steps
 
 if TYPE_CHECKING:
     from hubbub.socketio.compat.base import BaseServer

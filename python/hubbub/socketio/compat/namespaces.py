@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
+from hubbub._callables import is_awaitable
 from hubbub.socketio.compat.registry import methods_of
 from hubbub.socketio.emitter import Handler, fitting
 
@@ -128,7 +128,7 @@ class AsyncNamespace(BaseNamespace):
     async def trigger_event(self, event: str, *args: Any) -> Any:
         """Calls the method for an event. A subclass may do otherwise."""
         result = self._call(event, args)
-        return await result if inspect.isawaitable(result) else result
+        return await result if is_awaitable(result) else result
 
 
 class Namespace(BaseNamespace):

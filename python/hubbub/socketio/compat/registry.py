@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hubbub._callables import check_callable
 from hubbub.socketio.emitter import Handler, call, fitting
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ class Registry:
         """
 
         def register(handler: H) -> H:
-            if not callable(handler):
-                raise TypeError(f"a handler of {event!r} is a function or coroutine function, not {handler!r}")
-            self.handlers.setdefault(namespace or "/", {})[event] = handler
+            self.handlers.setdefault(namespace or "/", {})[event] = check_callable(f"on({event!r})", handler)
             return handler
 
         return register if handler is None else register(handler)

@@ -1,4 +1,4 @@
-//! Requests for sessions: new ones, on whatever carries them, and those that are there already.
+//! Acts on requests for sessions: new ones, and those that are there already.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How sessions end: the closing handshake, failures, lost connections, and the end of the shard.
+//! Closes sessions, drops them, and ends the shard.
 
 use std::time::Duration;
 

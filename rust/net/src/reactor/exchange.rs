@@ -1,4 +1,4 @@
-//! HTTP for a user that serves it: the body in, the response out, and the next request on the same connection.
+//! Does what the user says of HTTP requests, and goes on to the next request on the same connection.
 
 use std::fs::File;
 use std::time::Duration;

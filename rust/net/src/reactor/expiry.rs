@@ -1,4 +1,4 @@
-//! What happens when nothing happens: deadlines and keepalive.
+//! Looks at the sessions whose deadlines have come.
 
 use super::Shard;
 use crate::handler::Handler;

@@ -1,4 +1,4 @@
-//! Bytes from the kernel to messages.
+//! Reads sessions, and hands on the messages that they bring.
 
 use std::io;
 

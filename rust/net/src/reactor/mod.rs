@@ -1,8 +1,15 @@
 //! A shard: one readiness poll, the sockets it owns, their timers, and its part of every room.
 //!
-//! Input flows through `accept` → `clients` → (`shaking`) → `opening` → `input`, at the speed that `pace` allows, or
-//! `exchange` for HTTP and `files` for what they are sent; `wishes` and `calls` for sessions that `polling`, `carrying`,
-//! `upgrading` and `resuming` look after; output through `output`; `closing` and `expiry` end things.
+//! | file | what the shard does there |
+//! |---|---|
+//! | `accept`, `admission`, `tls_handshakes` | takes connections in, finds out who they are, gives TLS its share of a turn |
+//! | `opening`, `calls` | acts on request heads: an exchange, a new session, one that is there already, a refusal |
+//! | `input`, `output`, `exchange` | reads sessions, writes what they have to say, answers HTTP requests |
+//! | `polling`, `upgrading`, `resuming`, `arriving` | polls and POSTs, WebSockets that take over, sessions that change connections, that the user gets to know |
+//! | `expiry`, `closing` | looks at deadlines, ends sessions and itself |
+//! | `effects` | tells the handler what all of that has come to |
+//!
+//! What it does for one session is in `session`, `http` and `pubsub`, which stand on `context` and know nothing of shards.
 //! Only the thread that drives the shard touches any of it; everyone else posts commands.
 
 mod accept;

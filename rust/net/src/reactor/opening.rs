@@ -1,4 +1,4 @@
-//! From the first byte to the 101, or to the refusal.
+//! Takes in request heads and acts on them.
 
 use super::Shard;
 use crate::command::{Answer, Verdict};

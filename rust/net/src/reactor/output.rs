@@ -1,4 +1,4 @@
-//! Messages to bytes for the kernel.
+//! Sends, broadcasts, and writes what sessions have to say.
 
 use std::sync::Arc;
 

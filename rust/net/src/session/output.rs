@@ -1,4 +1,4 @@
-//! Messages to bytes for the kernel.
+//! What a session has to say, on its way to the kernel: room in the outbox, policies, writing.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
