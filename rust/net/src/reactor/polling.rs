@@ -12,7 +12,6 @@ use crate::metrics::Reason;
 use crate::reactor::calls::plain;
 use crate::session::carrier::Carrier;
 use crate::session::request::UNKNOWN;
-use crate::session::resumable::Resumable;
 use crate::session::{Phase, Session};
 
 impl Shard {
@@ -82,10 +81,9 @@ impl Shard {
     /// A session that has ended does not wait for somebody to ask why when the server stops, nor for a client that may not.
     pub(super) fn drop_unless_awaited(&mut self, slot: u32) {
         let Some(session) = self.sessions.at(slot).filter(|session| session.is_away()) else { return };
-        let ended = matches!(session.phase, Phase::Lingering) && !session.ends_by_upgrade();
         let draining = self.cx.draining;
-        let waits = |resumable: &Resumable| resumable.requests.poll().is_some() || !(draining || resumable.forfeited);
-        if ended && session.resumable().is_some_and(|resumable| !waits(resumable)) {
+        let is_over = session.resumable().is_some_and(|resumable| resumable.requests.is_over(draining));
+        if is_over && matches!(session.phase, Phase::Lingering) {
             self.drop_session(slot, None);
         }
     }

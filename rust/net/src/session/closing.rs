@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use hubbub_proto::close::{self, CloseCode};
-use hubbub_proto::session::Dialect;
 use hubbub_proto::{Role, Violation};
 
 use crate::context::{Context, millis};
@@ -60,8 +59,8 @@ impl Context {
         if session.is_open() {
             self.say_goodbye(session, code, reason);
         }
-        if let Some(resumable) = session.resumable_mut().filter(|resumable| resumable.dialect() == Dialect::EngineIo) {
-            resumable.forfeited = true;
+        if let Some(resumable) = session.resumable_mut() {
+            resumable.requests.forfeit();
         }
         let cause = format!("closed with {}: {reason}", code.0);
         self.tell_closed(session, Some(&cause));

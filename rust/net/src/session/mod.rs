@@ -290,13 +290,13 @@ impl Session {
     /// It has ended, and its client, which has no connection just now, may still fetch the last words.
     pub(crate) fn has_last_words(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.resumable().is_some_and(|resumable| !resumable.forfeited && resumable.has_news())
+        ends && self.resumable().is_some_and(|resumable| resumable.requests.may_be_asked() && resumable.has_news())
     }
 
     /// It has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.
     pub(crate) fn ends_by_upgrade(&self) -> bool {
         let ends = matches!(self.phase, Phase::Lingering) && self.is_away();
-        ends && self.resumable().is_some_and(|resumable| resumable.ended.is_some() && resumable.holds_output())
+        ends && self.resumable().is_some_and(|resumable| resumable.requests.ends_by_upgrade())
     }
 
     /// What is sent now is likely to leave at once: the client takes what it is given.

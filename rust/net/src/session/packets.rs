@@ -266,7 +266,7 @@ impl Context {
             }
             Meaning::Close { code, reason, forfeits: true } => {
                 if let Some(resumable) = session.resumable_mut() {
-                    resumable.forfeited = true;
+                    resumable.requests.forfeit();
                 }
                 session.rare.get_or_insert_default().farewell.received = Some((code, reason));
                 self.tell_closed(session, None);

@@ -50,8 +50,6 @@ pub(crate) struct Resumable {
     pub(crate) polls_from: Option<AddressBlock>,
     /// Its client has sent a message.
     pub(crate) has_spoken: bool,
-    /// It has ended by its client's fault, or silence: there is nothing for it to come back to.
-    pub(crate) forfeited: bool,
     /// What connections have been given, the oldest first: the client may not have got it.
     given: VecDeque<Entry>,
     given_bytes: usize,
@@ -109,7 +107,6 @@ impl Resumable {
             ended: None,
             polls_from: None,
             has_spoken: false,
-            forfeited: false,
             waiting_since: 0,
             given: VecDeque::new(),
             given_bytes: 0,
@@ -182,6 +179,7 @@ impl Resumable {
         self.ending.clear();
         packet(&mut self.ending);
         self.ended = Some((code, reason.to_owned()));
+        self.requests.handle_end();
     }
 
     /// Keeps a message for the next connection.
@@ -249,12 +247,8 @@ impl Resumable {
         if !self.keeps {
             self.forget_given();
         }
-        // The official client of Socket.IO heeds the end at once, but a message a moment later: what it was told last would
-        // be lost. So the end has a poll of its own there.
-        if !self.ending.is_empty() && (self.resumes() || body.is_empty()) {
+        if self.requests.give_end(body.is_empty()) {
             join(&mut body, &self.ending);
-            // Who has heard of it has nothing more to ask for.
-            self.forfeited = !self.resumes();
         }
         body
     }

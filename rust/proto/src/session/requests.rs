@@ -18,6 +18,9 @@ pub struct Requests<K> {
     poll: Option<K>,
     posts: VecDeque<K>,
     candidate: Option<K>,
+    /// The session has ended, and its client is to be told so.
+    ended: bool,
+    forfeited: bool,
 }
 
 /// What becomes of a poll.
@@ -45,7 +48,15 @@ pub enum Part {
 impl<K: Copy + Eq> Requests<K> {
     /// Those of a session that begins: with a poll, or on a connection that carries it.
     pub fn new(dialect: Dialect) -> Self {
-        Requests { dialect, stage: Stage::Polling, poll: None, posts: VecDeque::new(), candidate: None }
+        Requests {
+            dialect,
+            stage: Stage::Polling,
+            poll: None,
+            posts: VecDeque::new(),
+            candidate: None,
+            ended: false,
+            forfeited: false,
+        }
     }
 
     /// Whose rules it follows.
@@ -140,6 +151,47 @@ impl<K: Copy + Eq> Requests<K> {
         let posts = self.posts.len();
         self.posts.retain(|other| *other != key);
         if self.posts.len() < posts { Part::Post } else { Part::None }
+    }
+
+    /// The session has ended while no connection of its own carried it. Its client may fetch that with a poll, and what was
+    /// said before; one that has left its polls for a WebSocket hears it there.
+    pub fn handle_end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The session has failed, or its client has left. What waits is still answered, but Engine.IO's client finds no session
+    /// any more; comet's may ask again, in case that the response is lost.
+    pub fn forfeit(&mut self) {
+        self.forfeited |= self.dialect == Dialect::EngineIo;
+    }
+
+    /// A poll is answered, with messages unless `is_alone`. Says whether the end of the session goes with them.
+    ///
+    /// The official client of Socket.IO heeds the end at once, but a message a moment later: what it was told last would be
+    /// lost. So the end has a poll of its own there, and whoever has heard of it has nothing more to ask for.
+    #[must_use]
+    pub fn give_end(&mut self, is_alone: bool) -> bool {
+        let is_given = self.ended && (self.dialect == Dialect::Comet || is_alone);
+        if is_given {
+            self.forfeit();
+        }
+        is_given
+    }
+
+    /// The client may still come for what a session that has ended has left.
+    pub fn may_be_asked(&self) -> bool {
+        !self.forfeited
+    }
+
+    /// The session has ended while its client goes on from polls to a WebSocket: by that it is to hear the rest.
+    pub fn ends_by_upgrade(&self) -> bool {
+        self.ended && self.stage.holds_output()
+    }
+
+    /// An ended session, whose client is on polls, waits for nobody: not for somebody to ask why when the server stops
+    /// (`is_draining`), nor for a client that may not.
+    pub fn is_over(&self, is_draining: bool) -> bool {
+        self.poll.is_none() && (is_draining || self.forfeited) && !self.ends_by_upgrade()
     }
 
     /// The session has gone. Gives the requests that wait, each of which is to be told.

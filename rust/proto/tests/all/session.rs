@@ -48,6 +48,21 @@ fn a_second_poll_overtakes_the_first_or_ends_the_session() {
 }
 
 #[test]
+fn the_end_of_an_engineio_session_has_a_poll_of_its_own() {
+    for (dialect, with_messages) in [(Comet, true), (EngineIo, false)] {
+        let mut requests = Requests::<u8>::new(dialect);
+        assert!(!requests.give_end(true), "it goes on");
+        requests.handle_end();
+        assert_eq!(requests.give_end(false), with_messages);
+        assert!(requests.may_be_asked() && !requests.is_over(false));
+        assert!(requests.give_end(true));
+        // A response may be lost, and comet's client comes again.
+        assert_eq!((requests.may_be_asked(), requests.is_over(false)), (dialect == Comet, dialect == EngineIo));
+        assert!(requests.is_over(true), "the server stops");
+    }
+}
+
+#[test]
 fn a_post_is_taken_in_and_answered_before_the_next_one() {
     let mut requests = Requests::new(Comet);
     requests.handle_post(1);

@@ -28,6 +28,12 @@ pub(crate) enum Input {
     Lost(usize),
     /// There is something for the client.
     News,
+    /// The program, or comet's client, closes the session.
+    Close,
+    /// The session fails.
+    Fail,
+    /// Engine.IO's client closes the session.
+    Leave,
     /// The inbox has room.
     Room,
     /// The time for the upgrade is up.
@@ -48,7 +54,7 @@ pub(crate) fn inputs() -> impl Iterator<Item = Input> {
             Input::Lost(key),
         ]
     });
-    both.chain([Input::News, Input::Room, Input::GiveUp, Input::End])
+    both.chain([Input::News, Input::Room, Input::GiveUp, Input::Close, Input::Fail, Input::Leave, Input::End])
 }
 
 /// A session and its client's two connections, each of which has at most one request under way.
@@ -57,12 +63,22 @@ pub(crate) struct World {
     requests: Requests<usize>,
     waits: [Option<Waits>; 2],
     switched: bool,
+    end: Option<End>,
     pub(crate) over: bool,
+}
+
+/// How the session has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+struct End {
+    /// The client is to be told why.
+    has_words: bool,
+    /// Engine.IO's client may not ask for it, or has been told.
+    is_forfeited: bool,
 }
 
 impl World {
     pub(crate) fn new(dialect: Dialect) -> World {
-        World { requests: Requests::new(dialect), waits: [None; 2], switched: false, over: false }
+        World { requests: Requests::new(dialect), waits: [None; 2], switched: false, end: None, over: false }
     }
 
     fn is_polling(&self) -> bool {
@@ -80,7 +96,31 @@ impl World {
 
     /// `false`: this cannot happen now.
     pub(crate) fn happens(&mut self, input: Input) -> bool {
+        let happened = self.steps(input);
+        if !self.over && self.is_polling() {
+            self.tell_end();
+            self.goes_on_after_end();
+        }
+        happened
+    }
+
+    /// What a session that has ended waits for is a poll to answer, a client that may ask, or the WebSocket that takes over.
+    fn goes_on_after_end(&mut self) {
+        let Some(end) = self.end else { return };
+        let is_awaited = end.has_words && self.requests.stage() == Stage::Probing;
+        assert_eq!(self.requests.ends_by_upgrade(), is_awaited);
+        assert_eq!(self.requests.may_be_asked(), !end.is_forfeited);
+        let is_polled = self.waiting_for(Waits::Poll).is_some();
+        assert_eq!(self.requests.is_over(true), !is_polled && !is_awaited);
+        assert_eq!(self.requests.is_over(false), !is_polled && !is_awaited && end.is_forfeited);
+        if self.requests.is_over(false) {
+            self.end();
+        }
+    }
+
+    fn steps(&mut self, input: Input) -> bool {
         match input {
+            Input::Poll(_) | Input::WebSocket(_) if self.end.is_some_and(|end| end.is_forfeited) => return false,
             Input::Poll(key) | Input::Post(key) | Input::WebSocket(key) if self.waits[key].is_some() => return false,
             Input::Poll(_) | Input::Post(_) if !self.is_polling() => return false,
             Input::Poll(key) => match self.requests.handle_poll(key) {
@@ -120,6 +160,20 @@ impl World {
             }
             Input::News if self.requests.stage().holds_output() => return false,
             Input::News => return self.answer_poll(),
+            Input::Close | Input::Fail | Input::Leave if self.end.is_some() || !self.is_polling() => return false,
+            Input::Close | Input::Fail => {
+                self.requests.handle_end();
+                if matches!(input, Input::Fail) {
+                    self.requests.forfeit();
+                }
+                let is_forfeited = matches!(input, Input::Fail) && self.requests.dialect() == Dialect::EngineIo;
+                self.end = Some(End { has_words: true, is_forfeited });
+            }
+            Input::Leave if self.requests.dialect() == Dialect::Comet => return false,
+            Input::Leave => {
+                self.requests.forfeit();
+                self.end = Some(End { has_words: false, is_forfeited: true });
+            }
             Input::Room => match self.requests.next_post() {
                 None => return false,
                 Some(key) if self.waits[key] == Some(Waits::Post) => {
@@ -166,6 +220,17 @@ impl World {
             }
         }
         true
+    }
+
+    /// A poll that waits is given the end of the session, unless the client is to hear of it on the WebSocket.
+    fn tell_end(&mut self) {
+        let Some(end) = &mut self.end else { return };
+        if self.requests.stage().holds_output() || self.requests.poll().is_none() {
+            return;
+        }
+        assert_eq!(self.requests.give_end(true), end.has_words);
+        end.is_forfeited |= self.requests.dialect() == Dialect::EngineIo;
+        self.answer_poll();
     }
 
     fn answer_poll(&mut self) -> bool {
