@@ -250,6 +250,8 @@ def test_row_13_a_path_is_not_remembered(serve: Serve) -> None:
             wire.send(request(f"/{number}/{'p' * 200}?q={number}"))
             assert wire.head()
             wire.reset()
+        # What still waits for the loop is no growth.
+        assert eventually(lambda: server.report()["sessions"] == 1)
 
     visit()
     expect_no_growth(server, visit, 4000 * 60)  # less than the paths would take
