@@ -126,7 +126,7 @@ async def test_a_large_upload_and_a_large_download_push_back(serve: Serve) -> No
     async with serve(hub) as server, visiting(server) as visitor:
         response = await visitor.post("/", bytes(total))
         assert len(response.body) == total
-    assert hub._running is None
+    assert hub._running.server is None
     assert len(waits) == 30
 
 
@@ -518,7 +518,7 @@ async def test_an_application_that_fails_to_start_is_not_served(serve: Serve) ->
     with pytest.raises(RuntimeError, match="no database"):
         async with serve(hub):
             pass
-    assert hub._running is None
+    assert hub._running.server is None
 
 
 async def test_stopping_lets_requests_finish(serve: Serve) -> None:

@@ -56,7 +56,7 @@ def message(ws, data):
 async def work(port):
     ports.append(port)
     listens.set()
-    await hub._serving.stopping.wait()
+    await hub._running.run.stopping.wait()
 
 listens = threading.Event()
 threading.Thread(target=run, daemon=True).start()

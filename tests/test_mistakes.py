@@ -259,7 +259,7 @@ def test_run_beside_a_loop_of_another_thread_is_fine() -> None:
 
     async def run_it() -> None:
         threads.append(asyncio.get_running_loop().run_in_executor(None, lambda: hub.run(port=0, loop="asyncio")))
-        while hub._serving is None:
+        while hub._running.run is None:
             await asyncio.sleep(0.001)
         hub.stop()
         await threads[0]

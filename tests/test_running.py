@@ -210,7 +210,7 @@ async def serving(hub: Hub, **options: object) -> None:
 
 
 async def started(hub: Hub) -> None:
-    await until(lambda: hub._serving is not None)
+    await until(lambda: hub._running.server is not None)
 
 
 async def test_stop_ends_serve(io_threads: int) -> None:
@@ -221,7 +221,7 @@ async def test_stop_ends_serve(io_threads: int) -> None:
         hub.stop()
         hub.stop()
     hub.stop()
-    assert hub._running is None
+    assert hub._running.server is None
 
 
 async def test_stop_works_from_a_thread(io_threads: int) -> None:
@@ -242,7 +242,7 @@ async def test_stop_works_from_a_handler(io_threads: int) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: serving(hub, io_threads=io_threads))
         await started(hub)
-        address = hub._server.addresses[0]
+        address = hub.addresses[0]
         async with connect(address) as client:
             await client.send("stop")
             assert await client.ended() == (1001, "")
@@ -255,7 +255,7 @@ async def test_cancelling_serve_stops_the_hub_in_an_orderly_way(io_threads: int)
 
             async def client() -> None:
                 await started(hub)
-                async with connect(hub._server.addresses[0]) as client:
+                async with connect(hub.addresses[0]) as client:
                     await client.send("x")
                     assert await client.recv() == "x"
                     scope.cancel()
@@ -265,7 +265,7 @@ async def test_cancelling_serve_stops_the_hub_in_an_orderly_way(io_threads: int)
             await serving(hub, io_threads=io_threads)
         assert scope.cancelled_caught
     assert ended == [(1001, "")]
-    assert hub._running is None
+    assert hub._running.server is None
 
 
 @pytest.mark.parametrize("loop", ["auto", "asyncio", "uvloop", "trio"])
@@ -276,7 +276,7 @@ def test_run_serves_until_it_is_stopped(io_threads: int, loop: str, caplog) -> N
     async def talk() -> None:
         with anyio.fail_after(5):
             await started(hub)
-            async with connect(hub._server.addresses[0]) as client:
+            async with connect(hub.addresses[0]) as client:
                 await client.send("x")
                 ended.append(await client.recv())
                 hub.stop()

@@ -155,9 +155,9 @@ async def test_an_endless_stream_that_begins_during_the_stop_ends_at_once(serve:
     async def client(server: Any, ready: anyio.Event) -> None:
         async with visiting(server) as visitor:
             await visitor.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-            await until(lambda: server.hub._serving.bridge.tasks() != [])
+            await until(lambda: server.hub._running.run.bridge.tasks() != [])
             ready.set()
-            await until(lambda: hub._serving is None or hub._serving.leaving)
+            await until(lambda: hub._running.run is None or hub._running.run.leaving)
             go_on.set()
             answer = await visitor.response()
             assert (answer.body, answer.whole) == (b"data: hello\n\n", True)
@@ -170,7 +170,7 @@ async def test_a_response_that_ends_by_itself_is_sent_whole(serve: Serve) -> Non
 
     async def work(receive: Any, send: Any) -> None:
         await send(b"the beginning, ", True)
-        await until(lambda: hub._serving is None or hub._serving.leaving)
+        await until(lambda: hub._running.run is None or hub._running.run.leaving)
         await anyio.sleep(0.05)
         await send(b"the end", False)
 
@@ -237,7 +237,7 @@ async def test_what_is_waited_for_is_told_by_name(serve: Serve, caplog: pytest.L
         async with server.connect("/chat") as peer, visiting(server) as visitor:
             assert await peer.recv() == "hello"
             await visitor.write(b"GET /export%0A?token=secret HTTP/1.1\r\nHost: test\r\n\r\n")
-            await until(lambda: len(server.hub._serving.bridge.tasks()) == 2)
+            await until(lambda: len(server.hub._running.run.bridge.tasks()) == 2)
             ready.set()
             assert (await peer.ended())[0] == 1000
             assert (await visitor.response()).status == 204

@@ -27,8 +27,7 @@ from hubbub.eventstream import EventStream
 from hubbub.hub import Hub, Listening
 from hubbub.limits import Limits
 from hubbub.request import Headers, Request, Response
-from hubbub.rooms import Audience, Room, Rooms, Sessions
-from hubbub.session import Session
+from hubbub.rooms import Audience, Room, Rooms, Session, Sessions
 from hubbub.stats import Stats
 from hubbub.websocket import WebSocket
 

@@ -18,9 +18,8 @@ from hubbub.websocket import WebSocket
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag, Task
     from hubbub.compression import Compression
-    from hubbub.hub import Hub
     from hubbub.limits import Limits
-    from hubbub.session import Session
+    from hubbub.rooms import Session
 
 __all__ = ["Application", "ApplicationFailed", "check_app"]
 
@@ -71,7 +70,7 @@ class Application:
 
     def __init__(
         self,
-        hub: Hub,
+        hub: object,
         app: App,
         prefix: str,
         origins: tuple[str, ...] | None,

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hubbub._serving import Serving
+    from hubbub._running import Run
 
 __all__ = ["watch"]
 
@@ -23,41 +23,41 @@ __all__ = ["watch"]
 PATIENCE = 1.0
 
 #: A server, the thread of its loop, and whether it is frozen.
-_Waiting = tuple["Serving", threading.Thread, threading.Event]
+_Waiting = tuple["Run", threading.Thread, threading.Event]
 
-_running: weakref.WeakKeyDictionary[Serving, threading.Thread] = weakref.WeakKeyDictionary()
+_running: weakref.WeakKeyDictionary[Run, threading.Thread] = weakref.WeakKeyDictionary()
 
 
-def watch(serving: Serving) -> None:
+def watch(run: Run) -> None:
     """The server is driven by this thread from now on."""
-    _running[serving] = threading.current_thread()
+    _running[run] = threading.current_thread()
 
 
 @atexit.register
 def _freeze_all() -> None:
     waiting: list[_Waiting] = []
-    for serving, thread in list(_running.items()):
+    for run, thread in list(_running.items()):
         if thread is threading.current_thread() or not thread.is_alive():
             continue
         frozen = threading.Event()
         try:
-            serving.bridge.call_soon_threadsafe(partial(_freeze, serving, frozen))
+            run.bridge.call_soon_threadsafe(partial(_freeze, run, frozen))
         except RuntimeError:  # the loop has ended
             continue
-        waiting.append((serving, thread, frozen))
+        waiting.append((run, thread, frozen))
     late = _wait(waiting)
     if late:
-        for serving, thread, _ in late:
-            serving.server.freeze()
+        for run, thread, _ in late:
+            run.server.freeze()
             _leave(thread)
         _wait(late)
 
 
-def _freeze(serving: Serving, frozen: threading.Event) -> None:
-    # In the thread of the loop, between two turns. A server that was released has gone from the serving.
-    server = getattr(serving, "server", None)
+def _freeze(run: Run, frozen: threading.Event) -> None:
+    # In the thread of the loop, between two turns. A server that was released has gone from the run.
+    server = getattr(run, "server", None)
     if server is not None:
-        serving.bridge.stop_watching()
+        run.bridge.stop_watching()
         server.freeze()
     frozen.set()
 
@@ -66,8 +66,8 @@ def _wait(waiting: list[_Waiting]) -> list[_Waiting]:
     """Those that are not frozen when the time is over."""
     deadline = time.monotonic() + PATIENCE
     return [
-        (serving, thread, frozen)
-        for serving, thread, frozen in waiting
+        (run, thread, frozen)
+        for run, thread, frozen in waiting
         if not frozen.wait(max(0.0, deadline - time.monotonic())) and thread.is_alive()
     ]
 

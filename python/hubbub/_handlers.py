@@ -32,7 +32,7 @@ from hubbub.compression import Compression
 from hubbub.errors import ConnectionClosed
 from hubbub.eventstream import EventStream
 from hubbub.request import Request, Response
-from hubbub.session import Session
+from hubbub.rooms import Session
 from hubbub.websocket import WebSocket
 
 if TYPE_CHECKING:

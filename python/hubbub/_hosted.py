@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 from hubbub import _core
 from hubbub._bridge import current_bridge
-from hubbub._serving import Serving
+from hubbub._serving import Served, Serving
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag, Start, Work
-    from hubbub.hub import Hub
+    from hubbub._running import Running
 
 __all__ = ["Hosted"]
 
@@ -44,8 +44,11 @@ class Hosted:
     ``async with`` does; failing that, the first client starts it, and it ends with the process.
     """
 
-    def __init__(self, hub: Hub, shutdown_timeout: float, access_log: bool) -> None:
-        self._hub = hub
+    def __init__(
+        self, running: Running, served: Callable[[], Served], shutdown_timeout: float, access_log: bool
+    ) -> None:
+        self._running = running
+        self._served = served
         self._shutdown_timeout = shutdown_timeout
         self._access_log = access_log
         self._serving: Serving | None = None
@@ -67,7 +70,7 @@ class Hosted:
                 ending.__exit__(*error)
         finally:
             if serving is not None:
-                await self._hub._end(serving, self._shutdown_timeout)
+                await self._running.end(serving, self._shutdown_timeout)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -83,15 +86,15 @@ class Hosted:
     # ---- the run
 
     async def _start(self) -> Serving:
-        self._hub._check_over()
+        self._running.check_over()
         bridge = current_bridge()
-        serving = Serving(self._hub, bridge, ("embedded", _BACKLOG), 0, self._access_log, None)
+        serving = Serving(self._served(), bridge, ("embedded", _BACKLOG), 0, self._access_log, None)
         self._settled = settled = bridge.flag()
         try:
-            await self._hub._begin(serving)
+            await self._running.begin(serving)
         except BaseException:
             self._settled = None
-            await self._hub._end(serving, 0)
+            await self._running.end(serving, 0)
             raise
         finally:
             settled.set()
@@ -135,7 +138,7 @@ class Hosted:
         secure = scope.get("scheme") in ("https", "wss")
         fd = serving.server.connect_embedded(address, secure)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fd)
-        return _Wire(sock, serving.bridge, self._hub.limits.close_timeout)
+        return _Wire(sock, serving.bridge, serving.limits.close_timeout)
 
     # ---- HTTP
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hubbub import _addresses, _core, _exit
 from hubbub._access import AccessLog
 from hubbub._asgi import Application
 from hubbub._handlers import Endpoint, report
-from hubbub.session import Session
+from hubbub.rooms import Session
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Flag
-    from hubbub.hub import Hub
+    from hubbub.limits import Limits
 
-__all__ = ["Listening", "Serving"]
+__all__ = ["Listening", "Served", "Serving"]
 
 logger = logging.getLogger("hubbub")
 #: So many different things that requests suggest are wrong are told.
@@ -57,8 +58,17 @@ class Listening:
         scheme = "ws" if self._serving.tls is None else "wss"
         return [_addresses.url(scheme, address) for address in self.addresses]
 
-    async def _until_stopped(self) -> None:
-        await self._serving.stopping.wait()
+
+@dataclass(frozen=True)
+class Served:
+    """What a run of a hub serves."""
+
+    hub: Any
+    limits: Limits
+    endpoints: list[Endpoint]
+    applications: list[Application]
+    on_broadcast: Callable[..., Any] | None
+    server_header: str | None
 
 
 class Serving:
@@ -66,7 +76,7 @@ class Serving:
 
     def __init__(
         self,
-        hub: Hub,
+        served: Served,
         bridge: Bridge,
         bind: tuple[Any, ...],
         io_threads: int,
@@ -75,26 +85,27 @@ class Serving:
         proxies: tuple[list[str], bool] | None = None,
     ) -> None:
         self.bridge = bridge
+        self.limits = served.limits
         self.tls = tls
         self.stopping: Flag = bridge.flag()
         self._emptied: Flag = bridge.flag()
         self._stopped: Flag = bridge.flag()
         self.failed = report
-        self.spoken = _guarded(hub._on_broadcast)
+        self.spoken = _guarded(served.on_broadcast)
         self.access = AccessLog.if_wanted(access_log)
         #: A host says itself what it is.
-        self.server_field = None if bind[0] == "embedded" else hub._server_header
+        self.server_field = None if bind[0] == "embedded" else served.server_header
         #: The shards are running, or have been.
         self._driven = False
         #: It is on its way to the end: sessions are being closed.
         self.leaving = False
-        self._apps = hub._make_apps()
-        self._endpoints: list[Endpoint | Application] = [*hub._make_endpoints(), *self._apps]
+        self._apps = served.applications
+        self._endpoints: list[Endpoint | Application] = [*served.endpoints, *self._apps]
         self._slow: set[str] = set()
         self._advice: set[str] = set()
         for endpoint in self._endpoints:
-            endpoint.bind(bridge, hub.limits)
-        self.server = _core.Server(hub, hub.limits, self._endpoints, self, [bind], io_threads, tls, proxies)
+            endpoint.bind(bridge, served.limits)
+        self.server = _core.Server(served.hub, served.limits, self._endpoints, self, [bind], io_threads, tls, proxies)
 
     async def start(self) -> None:
         started = []

@@ -6,14 +6,9 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hubbub._serving import Listening
-    from hubbub.hub import Hub
 
 __all__ = ["Stopping", "end_by_default", "reloading", "stopping"]
 
@@ -28,7 +23,7 @@ class Stopping:
 
 
 @contextmanager
-def stopping(hub: Hub) -> Iterator[Stopping]:
+def stopping(stop_hub: Callable[[], None]) -> Iterator[Stopping]:
     """The first SIGINT or SIGTERM stops the hub, a second one ends the process; afterwards both are as before."""
     state = Stopping()
     if threading.current_thread() is not threading.main_thread():
@@ -42,7 +37,7 @@ def stopping(hub: Hub) -> Iterator[Stopping]:
             # container has none.
             signal.signal(other, _end_at_once if os.getpid() == 1 else signal.SIG_DFL)
         logger.info("%s: stopping (once more ends at once)", signal.Signals(number).name)
-        hub.stop()
+        stop_hub()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -65,16 +60,16 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def reloading(hub: Hub, listening: Listening) -> Iterator[None]:
+def reloading(reload_certificates: Callable[[], None], has_tls: bool) -> Iterator[None]:
     """SIGHUP reads the certificates again. A program that has a use for it already, or no TLS, keeps it as it is."""
     in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or listening._serving.tls is None or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+    if not in_main or not has_tls or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
         yield
         return
 
     def reload(number: int, frame: FrameType | None) -> None:
         try:
-            hub.reload_certificates()
+            reload_certificates()
         except (OSError, ValueError) as error:
             logger.error("SIGHUP: the certificates stay as they were: %s", error)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from hubbub.session import Session
+from hubbub.rooms import Session
 
 __all__ = ["EventStream"]
 

@@ -28,14 +28,13 @@ from hubbub._hosted import Hosted
 from hubbub._listen import ListenArguments, ListenOptions, check_shutdown_timeout, shows_options
 from hubbub._origins import origins_list
 from hubbub._paths import check_path, shape
-from hubbub._serving import Listening, Serving
+from hubbub._running import Running
+from hubbub._serving import Listening, Served, Serving
 from hubbub.compression import Compression, CompressionMode
-from hubbub.errors import NotRunning
 from hubbub.eventstream import EventStream
-from hubbub.limits import Limits, OutboxPolicy
+from hubbub.limits import Limits
 from hubbub.request import Request, Response
-from hubbub.rooms import Audience, Room, Rooms, Sessions
-from hubbub.session import Session
+from hubbub.rooms import Audience, Room, Rooms, Session, Sessions
 from hubbub.stats import Stats, readers
 from hubbub.websocket import WebSocket
 
@@ -103,8 +102,7 @@ class Hub:
         self._compression = Compression.read(compression)
         self._handlers = Handlers()
         self._on_broadcast: Callable[..., Any] | None = None
-        self._running: _core.Server | None = None
-        self._serving: Serving | None = None
+        self._running = Running()
         self._mounts: list[tuple[str, _asgi.App]] = []
         if server_header is not None and not (server_header.isascii() and server_header.isprintable()):
             raise ValueError(f"a server header is printable ASCII, not {server_header!r}")
@@ -114,8 +112,6 @@ class Hub:
         #: By path.
         self._endpoints: dict[str, Declared] = {}
         self._folders: list[FilesEndpoint] = []
-        #: What rooms were given while the hub was not running, by name: (policy, history).
-        self._room_settings: dict[str, tuple[OutboxPolicy | None, int | None]] = {}
 
     # ---- handlers
 
@@ -293,7 +289,7 @@ class Hub:
 
     def _check_stopped(self, what: str) -> None:
         """What a run of the hub was made of cannot be changed in it."""
-        if self._running is not None:
+        if self._running.server is not None:
             raise RuntimeError(f"{what} is given before the hub runs: this one is running. Stop it first: hub.stop()")
 
     def _check_single(self, what: str, before: Callable[..., Any] | None) -> None:
@@ -394,25 +390,25 @@ class Hub:
 
     def room(self, name: str) -> Room:
         """The room of this name, whether somebody is in it or not."""
-        return Room(self, name)
+        return Room(self._running, name)
 
     @property
     def rooms(self) -> Rooms:
         """The rooms that have members, by name."""
-        return Rooms(self)
+        return Rooms(self._running)
 
     @property
     def sessions(self) -> Sessions:
         """The open sessions."""
-        return Sessions(self)
+        return Sessions(self._running)
 
     def to(self, *rooms: str) -> Audience:
         """The members of these rooms, for one broadcast that reaches each of them once."""
-        return Audience(self, []).to(*rooms)
+        return Audience(self._running, []).to(*rooms)
 
     def skip(self, *sessions: Session) -> Audience:
         """Everyone but these sessions, for one broadcast. See `broadcast`."""
-        return Audience(self, None).skip(*sessions)
+        return Audience(self._running, None).skip(*sessions)
 
     def broadcast(
         self,
@@ -436,18 +432,18 @@ class Hub:
         function that is about to block (to compute, to sleep, to wait for a thread) calls this first. With
         ``io_threads=0`` only the event loop's own thread can write: on another thread this does nothing there.
         """
-        if self._running is not None:
-            self._running.flush_now()
+        if self._running.server is not None:
+            self._running.server.flush_now()
 
     # ---- what there is to know
 
     def stats(self) -> Stats:
         """What the server has seen and done since it was started; docs/guide.md names each figure."""
-        return self._server.stats()
+        return self._running.required().stats()
 
     def metrics_text(self, *, openmetrics: bool = False) -> str:
         """The figures as Prometheus reads them: its text format 0.0.4, or OpenMetrics 1.0. From any thread."""
-        return self._server.metrics_text(openmetrics)
+        return self._running.required().metrics_text(openmetrics)
 
     def metrics(self, path: str = "/metrics", *, allow: Sequence[str] | None = LOOPBACK) -> None:
         """Answers GET and HEAD at ``path`` with the figures, for Prometheus to read.
@@ -496,13 +492,13 @@ class Hub:
 
         async def main() -> None:
             # From before the start: an application may take its time to start, and to shut down.
-            with _signals.stopping(self) as stopping:
-                async with self._listening(given) as listening:
-                    with _signals.reloading(self, listening):
-                        for url in listening.urls:
+            with _signals.stopping(self.stop) as stopping:
+                async with self._serving(given) as serving:
+                    with _signals.reloading(self.reload_certificates, serving.tls is not None):
+                        for url in Listening(serving).urls:
                             logger.info("listening on %s (Ctrl-C stops)", url)
                         if not stopping.asked:
-                            await listening._until_stopped()
+                            await serving.stopping.wait()
 
         _loops.check_free()
         _logs.fill_streams()
@@ -528,10 +524,10 @@ class Hub:
             TypeError: there is no such option, or a value is of the wrong type.
             ValueError: a certificate or key is not what it should be, or an argument is out of its range.
         """
-        async with self.listening(host, port, **options) as listening:
-            for url in listening.urls:
+        async with self._serving(ListenOptions.of(host, port, options)) as serving:
+            for url in Listening(serving).urls:
                 logger.info("listening on %s", url)
-            await listening._until_stopped()
+            await serving.stopping.wait()
 
     @shows_options
     def listening(
@@ -554,46 +550,41 @@ class Hub:
 
     @asynccontextmanager
     async def _listening(self, options: ListenOptions) -> AsyncIterator[Listening]:
-        self._check_over()
+        async with self._serving(options) as serving:
+            yield Listening(serving)
+
+    @asynccontextmanager
+    async def _serving(self, options: ListenOptions) -> AsyncIterator[Serving]:
+        self._running.check_over()
         tls, proxies, bind = options.tls(), options.proxies(), options.bind()
         try:
-            serving = Serving(self, current_bridge(), bind, options.io_threads, options.access_log, tls, proxies)
+            serving = Serving(
+                self._served(), current_bridge(), bind, options.io_threads, options.access_log, tls, proxies
+            )
         except OSError as error:
             if error.filename is not None:  # a certificate's
                 raise
             why = error.strerror or str(error)
             raise OSError(error.errno, f"cannot listen on {_addresses.where(bind)}: {why}") from None
         try:
-            await self._begin(serving)
+            await self._running.begin(serving)
             with serving.bridge.ending():
-                yield Listening(serving)
+                yield serving
         finally:
-            await self._end(serving, options.shutdown_timeout)
+            await self._running.end(serving, options.shutdown_timeout)
 
-    def _check_over(self) -> None:
-        """Raises `RuntimeError` if it runs. A run whose event loop has ended, with nobody to stop it, is over."""
-        serving = self._serving
-        if serving is not None and serving.bridge.is_over():
-            serving.server.release()
-            self._running = self._serving = None
-        if self._running is not None:
-            raise RuntimeError("this hub is running already")
-
-    async def _begin(self, serving: Serving) -> None:
+    def _served(self) -> Served:
+        """What a run serves that begins now."""
         if not self._has_handlers():
             logger.warning(
                 "this hub has no handler: a WebSocket may be opened at every path, and what it sends is forgotten. "
                 "@hub.on_message, @hub.websocket(path) and so on say what is served"
             )
-        self._running, self._serving = serving.server, serving
-        for name, (policy, history) in self._room_settings.items():
-            serving.server.set_room_policy(name, policy)
-            serving.server.set_room_history(name, history)
-        await serving.start()
-
-    async def _end(self, serving: Serving, timeout: float) -> None:
-        await serving.bridge.shielded(serving.stop(timeout))
-        self._running = self._serving = None
+        apps = [
+            _asgi.Application(self, app, prefix, self._origins, self._compression, self._handlers.on_request)
+            for prefix, app in self._mounts
+        ]
+        return Served(self, self.limits, self._make_endpoints(), apps, self._on_broadcast, self._server_header)
 
     def asgi(self, *, shutdown_timeout: float = 5.0, access_log: bool = False) -> Hosted:
         """The hub as an ASGI 3 application, for another server to host: uvicorn, hypercorn, granian.
@@ -608,12 +599,13 @@ class Hub:
             access_log: as for `run`; the host has one of its own.
         """
         check_shutdown_timeout(shutdown_timeout)
-        return Hosted(self, shutdown_timeout, access_log)
+        return Hosted(self._running, self._served, shutdown_timeout, access_log)
 
     @property
     def addresses(self) -> list[tuple[Any, ...]]:
         """Where the hub listens: ``("tcp", host, port)`` or ``("unix", path)`` each. Empty while it does not run."""
-        return [] if self._running is None else self._running.addresses
+        server = self._running.server
+        return [] if server is None else server.addresses
 
     def __repr__(self) -> str:
         counts = [
@@ -623,11 +615,12 @@ class Hub:
         ]
         has = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count)
         has = ", ".join([*filter(None, [has]), *self._named_handlers()])
-        if self._serving is None or self._running is None:
+        run, server = self._running.run, self._running.server
+        if run is None or server is None:
             return f"<Hub: {has or 'no handlers'}; not running>"
-        scheme = "ws" if self._serving.tls is None else "wss"
+        scheme = "ws" if run.tls is None else "wss"
         where = ", ".join(_addresses.url(scheme, address) for address in self.addresses) or "hosted"
-        return f"<Hub: {has or 'no handlers'}; {where}; sessions: {self._running.session_count()}>"
+        return f"<Hub: {has or 'no handlers'}; {where}; sessions: {server.session_count()}>"
 
     def __getattr__(self, name: str) -> Any:
         instead = _arguments.HANDLERS.get(name)
@@ -639,9 +632,9 @@ class Hub:
 
         A hub that another server hosts stops with its host only.
         """
-        serving = self._serving
-        if serving is not None and not serving.bridge.is_over():
-            serving.bridge.call_soon_threadsafe(serving.stopping.set)
+        run = self._running.run
+        if run is not None and not run.bridge.is_over():
+            run.bridge.call_soon_threadsafe(run.stopping.set)
 
     def reload_certificates(self) -> None:
         """Reads the certificates and keys of a hub that speaks TLS again. From any thread.
@@ -651,14 +644,8 @@ class Hub:
         Raises:
             OSError, ValueError: as `run`. Then everything stays as it was.
         """
-        for warning in self._server.reload_certificates():
+        for warning in self._running.required().reload_certificates():
             logger.warning("%s", warning)
-
-    @property
-    def _server(self) -> _core.Server:
-        if self._running is None:
-            raise NotRunning("the hub is not running: nobody is connected to it")
-        return self._running
 
     def _named_handlers(self) -> list[str]:
         """The names of the handlers that were given."""
@@ -683,12 +670,6 @@ class Hub:
         elif self._handlers.on_request is not None and not any(prefix == "" for prefix, _ in self._mounts):
             declared.append(RequestsEndpoint(self._origins))
         return [Endpoint(endpoint, self._handlers) for endpoint in declared]
-
-    def _make_apps(self) -> list[_asgi.Application]:
-        return [
-            _asgi.Application(self, app, prefix, self._origins, self._compression, self._handlers.on_request)
-            for prefix, app in self._mounts
-        ]
 
 
 def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubbub.session import Session
+from hubbub.rooms import Session
 
 __all__ = ["WebSocket"]
 

@@ -15,7 +15,7 @@ from hubbub.errors import ConnectionClosed
 from hubbub.socketio.emitter import Emitter
 
 if TYPE_CHECKING:
-    from hubbub.session import Session
+    from hubbub.rooms import Session
     from hubbub.socketio.namespace import Namespace
     from hubbub.socketio.socket import Socket
 
@@ -173,7 +173,7 @@ class Adapter(Emitter):
         volatile: bool,
     ) -> Any:
         """Hands a packet, encoded, to the sockets in the rooms; the core walks over them."""
-        server = self.nsp.server.hub._server
+        server = self.nsp.server.hub._running.required()
         if rooms is not None and len(rooms) == 1 and not except_ and rooms[0] not in self._rooms:
             alone = self.nsp.sockets.get(rooms[0])
             if alone is not None and alone._in_own_room:

@@ -10,7 +10,7 @@ from hubbub.socketio.packets import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVE
 from hubbub.socketio.steps import begin, finish
 
 if TYPE_CHECKING:
-    from hubbub.session import Session
+    from hubbub.rooms import Session
     from hubbub.socketio.server import Server
     from hubbub.socketio.socket import Socket
 

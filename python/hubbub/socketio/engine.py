@@ -78,7 +78,7 @@ class Engine(Emitter):
             )
         if event not in EVENTS:
             raise ValueError(f"the engine tells of {', '.join(EVENTS)}, not of {event!r}")
-        if event != "connection" and self.server.hub._running is not None:
+        if event != "connection" and self.server.hub._running.server is not None:
             raise RuntimeError(f"handlers of {event} are added before the hub runs")
         super()._add(event, listener, handler)
 

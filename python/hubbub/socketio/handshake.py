@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hubbub.request import Headers
-    from hubbub.session import Session
+    from hubbub.rooms import Session
 
 __all__ = ["Handshake"]
 

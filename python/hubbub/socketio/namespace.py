@@ -14,7 +14,7 @@ from hubbub.socketio.adapter import Adapter
 from hubbub.socketio.emitter import Emitter, Handler, fitting
 from hubbub.socketio.errors import AckTimeout, ConnectError, report
 from hubbub.socketio.middleware import WrongAnswer, ask, check_middleware, told_to_client
-from hubbub.socketio.operators import Broadcasting, BroadcastOperator
+from hubbub.socketio.operators import Broadcasting, BroadcastOperator, BroadcastOptions
 from hubbub.socketio.packets import CONNECT, EVENT, check_event
 from hubbub.socketio.recovery import Recovery
 from hubbub.socketio.socket import Socket
@@ -23,10 +23,8 @@ from hubbub.socketio.steps import Steps
 if TYPE_CHECKING:
     from hubbub.socketio.admin import Watcher
     from hubbub.socketio.client import Client
-    from hubbub.socketio.operators import SocketOperator
     from hubbub.socketio.recovery import PersistedSession
     from hubbub.socketio.server import Server
-    from hubbub.socketio.socket import Plain
 
 __all__ = ["Namespace", "NamespaceMethods", "ParentNamespace", "check_name", "is_name"]
 
@@ -313,7 +311,7 @@ class Namespace(Emitter, NamespaceMethods):
 
     # ---- how: sending
 
-    def _emit(self, how: BroadcastOperator, event: str, args: Sequence[Any]) -> Any:
+    def _emit(self, how: BroadcastOptions, event: str, args: Sequence[Any]) -> Any:
         check_event(event)
         if self._recovery is None:
             messages = self._encode(EVENT, self.name, None, (event, *args))
@@ -322,11 +320,11 @@ class Namespace(Emitter, NamespaceMethods):
             return self.server._hand_over(lambda: self._emit(how, event, args))
         else:
             self.server._take_over()
-            messages = self._recovery.encode(event, args, how._rooms, how._except, volatile=how._volatile)
+            messages = self._recovery.encode(event, args, how.rooms, how.except_, volatile=how.volatile)
         self._tell_outgoing(how, event, args)
-        return self.adapter.broadcast(messages, how._rooms, how._except, compress=how._compress, volatile=how._volatile)
+        return self.adapter.broadcast(messages, how.rooms, how.except_, compress=how.compress, volatile=how.volatile)
 
-    def _emit_to_one(self, socket: Socket, how: SocketOperator | Plain, event: str, args: Sequence[Any]) -> Any:
+    def _emit_to_one(self, socket: Socket, how: BroadcastOptions, event: str, args: Sequence[Any]) -> Any:
         check_event(event)
         if self._recovery is None:
             messages = self._encode(EVENT, self.name, None, (event, *args))
@@ -335,13 +333,13 @@ class Namespace(Emitter, NamespaceMethods):
         else:
             self.server._take_over()
             # It is remembered for a client that is away, too.
-            messages = self._recovery.encode(event, args, (socket.id,), (), volatile=how._volatile)
+            messages = self._recovery.encode(event, args, (socket.id,), (), volatile=how.volatile)
         self._tell_outgoing_to(socket, event, args)
-        return socket._write(messages, compress=how._compress, volatile=how._volatile)
+        return socket._write(messages, compress=how.compress, volatile=how.volatile)
 
-    def _emit_for_acks(self, how: BroadcastOperator, event: str, args: Sequence[Any], callback: Handler) -> Any:
+    def _emit_for_acks(self, how: BroadcastOptions, event: str, args: Sequence[Any], callback: Handler) -> Any:
         check_event(event)
-        if how._timeout is None:
+        if how.timeout is None:
             raise ValueError("whoever asks many clients to acknowledge gives a time limit: io.timeout(5).emit(...)")
         ack_id = next(self._ack_ids)
         messages = self._encode(EVENT, self.name, ack_id, (event, *args))
@@ -351,14 +349,14 @@ class Namespace(Emitter, NamespaceMethods):
             self._debts.pop(ack_id, None)
             told(error, (debt.responses,))
 
-        debt = BroadcastDebt(settle, self.adapter.select(how._rooms, how._except))
+        debt = BroadcastDebt(settle, self.adapter.select(how.rooms, how.except_))
         if debt.is_complete:
             debt.settle(None, ())
             return None
         self._debts[ack_id] = debt
-        debt.due(self.server._bridge, how._timeout, lambda: debt.settle(AckTimeout(debt.responses), ()))
+        debt.due(self.server._bridge, how.timeout, lambda: debt.settle(AckTimeout(debt.responses), ()))
         self._tell_outgoing(how, event, args)
-        return self.adapter.broadcast(messages, how._rooms, how._except, compress=how._compress, volatile=how._volatile)
+        return self.adapter.broadcast(messages, how.rooms, how.except_, compress=how.compress, volatile=how.volatile)
 
     def _take_ack(self, socket: Socket, ack_id: int, args: Sequence[Any]) -> None:
         debt = self._debts.get(ack_id)
@@ -378,14 +376,14 @@ class Namespace(Emitter, NamespaceMethods):
             self._watcher.sent_to(socket, event, args)
         socket._tell_outgoing(event, args)
 
-    def _tell_outgoing(self, how: BroadcastOperator, event: str, args: Sequence[Any]) -> None:
+    def _tell_outgoing(self, how: BroadcastOptions, event: str, args: Sequence[Any]) -> None:
         if self._watcher is not None:
             self._watcher.sent(self, how, event, args)
         if self._outgoing:
             # Those who listen are few: whether each of them gets it, not who else does.
             # From any thread, so of what there is now.
             listening = tuple(self._outgoing)
-            for socket in [one for one in listening if self.adapter.reaches(one, how._rooms, how._except)]:
+            for socket in [one for one in listening if self.adapter.reaches(one, how.rooms, how.except_)]:
                 socket._tell_outgoing(event, args)
 
     def __repr__(self) -> str:
@@ -441,14 +439,14 @@ class ParentNamespace(Namespace):
         child._parent, child._inherits = self, True
         self.children.add(child)
 
-    def _emit(self, how: BroadcastOperator, event: str, args: Sequence[Any]) -> Any:
+    def _emit(self, how: BroadcastOptions, event: str, args: Sequence[Any]) -> Any:
         check_event(event)
         sent = None
         for child in list(self.children):
             sent = child._emit(how, event, args)
         return sent
 
-    def _emit_for_acks(self, how: BroadcastOperator, event: str, args: Sequence[Any], callback: Handler) -> Any:
+    def _emit_for_acks(self, how: BroadcastOptions, event: str, args: Sequence[Any], callback: Handler) -> Any:
         raise ValueError("the namespaces of a pattern cannot be asked to acknowledge together: ask each of them")
 
     async def fetch_sockets(self) -> list[Socket]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hubbub.errors import TooManyRooms
 from hubbub.socketio.acks import Reply, split_callback
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hubbub.socketio.namespace import Namespace
     from hubbub.socketio.socket import Socket
 
-__all__ = ["BroadcastOperator", "Broadcasting", "SocketOperator", "room_names"]
+__all__ = ["PLAIN", "BroadcastOperator", "BroadcastOptions", "Broadcasting", "SocketOperator", "room_names"]
 
 
 class Broadcasting:
@@ -41,36 +41,36 @@ class Broadcasting:
         return self._operator().local
 
 
+class BroadcastOptions(NamedTuple):
+    """Whom an event is for, and how it is sent."""
+
+    #: ``None``: everyone in the namespace.
+    rooms: tuple[str, ...] | None = None
+    except_: tuple[str, ...] = ()
+    compress: bool = True
+    volatile: bool = False
+    local: bool = False
+    timeout: float | None = None
+
+
+#: To everyone in the namespace, or to one socket, without anything special.
+PLAIN = BroadcastOptions()
+
+
 class BroadcastOperator:
     """Whom a broadcast is for, and how it is sent. Each method gives a new operator and changes nothing."""
 
-    __slots__ = ("_compress", "_except", "_local", "_nsp", "_rooms", "_timeout", "_volatile")
+    __slots__ = ("_nsp", "_options")
 
-    def __init__(
-        self,
-        nsp: Namespace,
-        rooms: tuple[str, ...] | None = None,
-        except_: tuple[str, ...] = (),
-        *,
-        compress: bool = True,
-        volatile: bool = False,
-        local: bool = False,
-        timeout: float | None = None,
-    ) -> None:
+    def __init__(self, nsp: Namespace, options: BroadcastOptions = PLAIN) -> None:
         self._nsp = nsp
-        #: ``None``: everyone in the namespace.
-        self._rooms = rooms
-        self._except = except_
-        self._compress = compress
-        self._volatile = volatile
-        self._local = local
-        self._timeout = timeout
+        self._options = options
 
     # ---- whom
 
     def to(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
         """The sockets in any of these rooms as well; who is in several gets an event once. No room at all is nobody."""
-        return self._with(rooms=(*(self._rooms or ()), *room_names(rooms)))
+        return self._with(rooms=(*(self._options.rooms or ()), *room_names(rooms)))
 
     def in_(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
         """The same as `to`."""
@@ -78,7 +78,7 @@ class BroadcastOperator:
 
     def except_(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
         """But not the sockets in these rooms."""
-        return self._with(except_=(*self._except, *room_names(rooms)))
+        return self._with(except_=(*self._options.except_, *room_names(rooms)))
 
     # ---- how
 
@@ -119,8 +119,8 @@ class BroadcastOperator:
         """
         args, callback = split_callback(args)
         if callback is not None:
-            return self._nsp._emit_for_acks(self, event, args, callback)
-        return self._nsp._emit(self, event, args)
+            return self._nsp._emit_for_acks(self._options, event, args, callback)
+        return self._nsp._emit(self._options, event, args)
 
     def emit_with_ack(self, event: str, *args: Any) -> Reply:
         """Sends an event, and asks each client to acknowledge it.
@@ -134,7 +134,7 @@ class BroadcastOperator:
             ValueError: no `timeout` is given.
         """
         reply = Reply(self._nsp.server._bridge)
-        self._nsp._emit_for_acks(self, event, args, reply.settle)
+        self._nsp._emit_for_acks(self._options, event, args, reply.settle)
         return reply
 
     def send(self, *args: Any) -> Any:
@@ -147,11 +147,11 @@ class BroadcastOperator:
 
     async def fetch_sockets(self) -> list[Socket]:
         """The sockets, in no particular order."""
-        return list(self._nsp.adapter.select(self._rooms, self._except))
+        return list(self._select())
 
     async def all_sockets(self) -> set[str]:
         """Their ids."""
-        return {socket.id for socket in self._nsp.adapter.select(self._rooms, self._except)}
+        return {socket.id for socket in self._select()}
 
     def sockets_join(self, *rooms: str | Iterable[str]) -> None:
         """Puts each of them into these rooms.
@@ -160,7 +160,7 @@ class BroadcastOperator:
             TooManyRooms: some would be in more than `Limits.rooms_per_session`; all others have joined.
         """
         names, full = room_names(rooms), None
-        for socket in self._nsp.adapter.select(self._rooms, self._except):
+        for socket in self._select():
             try:
                 socket.join(*names)
             except TooManyRooms as error:
@@ -171,61 +171,51 @@ class BroadcastOperator:
     def sockets_leave(self, *rooms: str | Iterable[str]) -> None:
         """Takes each of them out of these rooms."""
         names = room_names(rooms)
-        for socket in self._nsp.adapter.select(self._rooms, self._except):
+        for socket in self._select():
             for name in names:
                 socket.leave(name)
 
     def disconnect_sockets(self, close: bool = False) -> None:
         """Disconnects each of them; ``close=True``: with the connection, and so from all namespaces."""
-        for socket in self._nsp.adapter.select(self._rooms, self._except):
+        for socket in self._select():
             socket.disconnect(close)
 
+    def _select(self) -> set[Socket]:
+        return self._nsp.adapter.select(self._options.rooms, self._options.except_)
+
     def _with(self, **changes: Any) -> BroadcastOperator:
-        options: dict[str, Any] = {
-            "rooms": self._rooms,
-            "except_": self._except,
-            "compress": self._compress,
-            "volatile": self._volatile,
-            "local": self._local,
-            "timeout": self._timeout,
-        }
-        return BroadcastOperator(self._nsp, **(options | changes))
+        return BroadcastOperator(self._nsp, self._options._replace(**changes))
 
 
 class SocketOperator:
     """How an event is sent to one socket. Each method gives a new operator and changes nothing."""
 
-    __slots__ = ("_compress", "_socket", "_timeout", "_volatile")
+    __slots__ = ("_options", "_socket")
 
-    def __init__(
-        self, socket: Socket, *, compress: bool = True, volatile: bool = False, timeout: float | None = None
-    ) -> None:
+    def __init__(self, socket: Socket, options: BroadcastOptions = PLAIN) -> None:
         self._socket = socket
-        self._compress = compress
-        self._volatile = volatile
-        self._timeout = timeout
+        self._options = options
 
     def compress(self, compress: bool) -> SocketOperator:
         """As in JavaScript. It changes nothing: messages of Socket.IO are not compressed here."""
-        return SocketOperator(self._socket, compress=compress, volatile=self._volatile, timeout=self._timeout)
+        return SocketOperator(self._socket, self._options._replace(compress=compress))
 
     @property
     def volatile(self) -> SocketOperator:
         """Left out if the client cannot be sent anything just now."""
-        return SocketOperator(self._socket, compress=self._compress, volatile=True, timeout=self._timeout)
+        return SocketOperator(self._socket, self._options._replace(volatile=True))
 
     def timeout(self, seconds: float) -> SocketOperator:
         """How long the client has to acknowledge."""
-        seconds = checked_seconds(seconds)
-        return SocketOperator(self._socket, compress=self._compress, volatile=self._volatile, timeout=seconds)
+        return SocketOperator(self._socket, self._options._replace(timeout=checked_seconds(seconds)))
 
     def emit(self, event: str, *args: Any) -> Any:
         """As `Socket.emit`. With a `timeout`, a callback is called with an error first, ``None`` if all went well."""
-        return self._socket._emit(self, event, args)
+        return self._socket._emit(self._options, event, args)
 
     def emit_with_ack(self, event: str, *args: Any) -> Reply:
         """As `Socket.emit_with_ack`; awaiting raises `AckTimeout` if the client takes too long."""
-        return self._socket._emit_with_ack(self, event, args)
+        return self._socket._emit_with_ack(self._options, event, args)
 
     def send(self, *args: Any) -> Any:
         """``emit("message", ...)``."""
@@ -248,7 +238,7 @@ class SocketOperator:
     @property
     def broadcast(self) -> BroadcastOperator:
         """As `Socket.broadcast`."""
-        return self._socket._operator()._with(compress=self._compress, volatile=self._volatile, timeout=self._timeout)
+        return BroadcastOperator(self._socket.nsp, self._options._replace(except_=(self._socket.id,)))
 
 
 def room_names(rooms: Iterable[str | Iterable[str]]) -> list[str]:

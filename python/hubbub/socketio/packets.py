@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hubbub import _core
 
 if TYPE_CHECKING:
-    from hubbub.session import Session
+    from hubbub.rooms import Session
 
 __all__ = [
     "ACK",

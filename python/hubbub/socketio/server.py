@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from hubbub._bridge import Bridge
     from hubbub.request import Request
-    from hubbub.session import Session
+    from hubbub.rooms import Session
     from hubbub.socketio.adapter import Adapter
 
 __all__ = ["Server"]
@@ -170,7 +170,8 @@ class Server(NamespaceMethods):
         elif any(other.rstrip("/") == path.rstrip("/") for other in hub._endpoints):
             raise ValueError(f"the hub has an endpoint at {path!r} already: a second server needs a path of its own")
         check_room(max_http_buffer_size, hub.limits)
-        if hub._serving is not None:
+        self._running = hub._running
+        if self._running.run is not None:
             raise RuntimeError("the hub is running: a server belongs to it before it listens")
         pages = Cors.read(cors, origins, hub._origins)
         settings = EngineIo(
@@ -384,8 +385,8 @@ class Server(NamespaceMethods):
     def _ended(self, ws: Session, code: int, reason: str) -> None:
         client = self._clients.pop(ws, None)
         if client is not None:
-            serving = self.hub._serving
-            leaving = serving is not None and serving.leaving and code == 1001
+            run = self._running.run
+            leaving = run is not None and run.leaving and code == 1001
             why = "server shutting down" if leaving else end_reason(reason)
             if self._admin is not None:
                 self._admin.figures.closed("forced close" if client.closed else why)
@@ -436,11 +437,9 @@ class Server(NamespaceMethods):
 
     @property
     def _bridge(self) -> Bridge:
-        serving = self.hub._serving
-        if serving is None:
-            self.hub._server  # noqa: B018 - raises what is to be raised
-            raise AssertionError
-        return serving.bridge
+        self._running.required()
+        assert self._running.run is not None
+        return self._running.run.bridge
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], whom: object) -> None:
         self._bridge.spawn(work, "a handler", whom)

@@ -18,13 +18,20 @@ from hubbub.socketio.errors import AckLost, AckTimeout, is_gone
 from hubbub.socketio.handshake import Handshake
 from hubbub.socketio.lane import Lane
 from hubbub.socketio.middleware import WrongAnswer, ask, check_middleware
-from hubbub.socketio.operators import Broadcasting, BroadcastOperator, SocketOperator, room_names
+from hubbub.socketio.operators import (
+    PLAIN,
+    Broadcasting,
+    BroadcastOperator,
+    BroadcastOptions,
+    SocketOperator,
+    room_names,
+)
 from hubbub.socketio.packets import DISCONNECT, EVENT, check_event, number_text
 from hubbub.socketio.steps import Steps, begin
 
 if TYPE_CHECKING:
     from hubbub.request import Request
-    from hubbub.session import Session
+    from hubbub.rooms import Session
     from hubbub.socketio.client import Client
     from hubbub.socketio.namespace import Namespace
     from hubbub.socketio.recovery import PersistedSession
@@ -240,12 +247,12 @@ class Socket(Emitter, Broadcasting):
 
     def compress(self, compress: bool) -> SocketOperator:
         """As in JavaScript. It changes nothing: messages of Socket.IO are not compressed here."""
-        return SocketOperator(self, compress=compress)
+        return SocketOperator(self).compress(compress)
 
     @property
     def volatile(self) -> SocketOperator:
         """What is sent by this is left out if the client cannot be sent anything just now."""
-        return SocketOperator(self, volatile=True)
+        return SocketOperator(self).volatile
 
     @property
     def broadcast(self) -> BroadcastOperator:
@@ -432,7 +439,7 @@ class Socket(Emitter, Broadcasting):
     # ---- how: out
 
     def _operator(self) -> BroadcastOperator:
-        return BroadcastOperator(self.nsp, None, (self.id,))
+        return BroadcastOperator(self.nsp, BroadcastOptions(except_=(self.id,)))
 
     def _send(self, kind: int, ack_id: int | None, data: Sequence[Any] | None) -> Any:
         if self._reason is not None:
@@ -444,14 +451,14 @@ class Socket(Emitter, Broadcasting):
             return NOTHING  # Its connection may go on, and be in the namespace again as somebody else.
         return self._client.send(messages, compress=compress, volatile=volatile)
 
-    def _emit(self, how: SocketOperator | Plain, event: str, args: tuple[Any, ...]) -> Any:
+    def _emit(self, how: BroadcastOptions, event: str, args: tuple[Any, ...]) -> Any:
         args, callback = split_callback(args)
         if callback is not None:
-            told = calling(callback, self.nsp.server._bridge, error_first=how._timeout is not None)
+            told = calling(callback, self.nsp.server._bridge, error_first=how.timeout is not None)
             return self._emit_for_ack(how, event, args, told)[1]
         return self.nsp._emit_to_one(self, how, event, args)
 
-    def _emit_with_ack(self, how: SocketOperator | Plain, event: str, args: tuple[Any, ...]) -> Reply:
+    def _emit_with_ack(self, how: BroadcastOptions, event: str, args: tuple[Any, ...]) -> Reply:
         reply = Reply(self.nsp.server._bridge)
 
         def told(error: Exception | None, args: Sequence[Any]) -> None:
@@ -461,9 +468,7 @@ class Socket(Emitter, Broadcasting):
         reply.on_given_up(lambda: self._settle(ack_id, None))
         return reply
 
-    def _emit_for_ack(
-        self, how: SocketOperator | Plain, event: str, args: tuple[Any, ...], told: Any
-    ) -> tuple[int, Any]:
+    def _emit_for_ack(self, how: BroadcastOptions, event: str, args: tuple[Any, ...], told: Any) -> tuple[int, Any]:
         check_event(event)
         ack_id = next(self.nsp._ack_ids)
         messages = self.nsp._encode(EVENT, self.nsp.name, ack_id, (event, *args))
@@ -474,10 +479,10 @@ class Socket(Emitter, Broadcasting):
         if self._debts is None:
             self._debts = {}
         self._debts[ack_id] = debt
-        if how._timeout is not None:
-            debt.due(self.nsp.server._bridge, how._timeout, lambda: self._settle(ack_id, AckTimeout()))
+        if how.timeout is not None:
+            debt.due(self.nsp.server._bridge, how.timeout, lambda: self._settle(ack_id, AckTimeout()))
         self.nsp._tell_outgoing_to(self, event, args)
-        return ack_id, self._write(messages, compress=how._compress, volatile=how._volatile)
+        return ack_id, self._write(messages, compress=how.compress, volatile=how.volatile)
 
     def _settle(self, ack_id: int, error: Exception | None) -> None:
         debt = None if self._debts is None else self._debts.pop(ack_id, None)
@@ -536,17 +541,6 @@ class Socket(Emitter, Broadcasting):
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} {self.nsp.name!r}>"
-
-
-class Plain:
-    """How `Socket.emit` sends."""
-
-    _compress = True
-    _volatile = False
-    _timeout = None
-
-
-PLAIN = Plain()
 
 
 def new_id() -> str:

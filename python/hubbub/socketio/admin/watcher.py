@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.socketio.admin.figures import MAX_NAME_CHARS
 from hubbub.socketio.admin.preview import preview
+from hubbub.socketio.operators import PLAIN
 from hubbub.socketio.packets import EVENT
-from hubbub.socketio.socket import PLAIN, Socket
+from hubbub.socketio.socket import Socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hubbub.socketio.namespace import Namespace
-    from hubbub.socketio.operators import BroadcastOperator
+    from hubbub.socketio.operators import BroadcastOptions
     from hubbub.socketio.server import Server
 
 __all__ = ["Watcher"]
@@ -116,7 +117,7 @@ class Watcher:
             shown = preview((event, *args))
             self._here(lambda: self._tell_event("event_sent", socket, shown))
 
-    def sent(self, nsp: Namespace, how: BroadcastOperator, event: str, args: Sequence[Any]) -> None:
+    def sent(self, nsp: Namespace, how: BroadcastOptions, event: str, args: Sequence[Any]) -> None:
         """An event is sent to many."""
         if self.is_looked_at and nsp is not self._admin and self._has_room(is_event=True):
             shown = preview((event, *args))
@@ -183,10 +184,10 @@ class Watcher:
     def _tell_event(self, what: str, socket: Socket, shown: Any) -> bool:
         return self._tell(what, socket.nsp.name, socket.id, shown, now(), is_event=True)
 
-    def _tell_broadcast(self, nsp: Namespace, how: BroadcastOperator, shown: Any) -> None:
-        is_for_all = how._rooms is None and not how._except
+    def _tell_broadcast(self, nsp: Namespace, how: BroadcastOptions, shown: Any) -> None:
+        is_for_all = how.rooms is None and not how.except_
         receivers: Iterable[Socket]
-        receivers = nsp.sockets.values() if is_for_all else nsp.adapter.select(how._rooms, how._except)
+        receivers = nsp.sockets.values() if is_for_all else nsp.adapter.select(how.rooms, how.except_)
         for socket in list(islice(receivers, self._details_left + 1)):
             if not self._tell_event("event_sent", socket, shown):
                 return
