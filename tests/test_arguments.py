@@ -206,7 +206,7 @@ def test_a_limit_out_of_range_is_refused(name: str) -> None:
 
 def rust_limits() -> tuple[dict[str, str], dict[str, str]]:
     """The types and the defaults of the limits in Rust, by the names that they have there."""
-    text = (ROOT / "rust" / "net" / "src" / "settings.rs").read_text()
+    text = (ROOT / "rust" / "net" / "src" / "config" / "settings.rs").read_text()
     types: dict[str, str] = {}
     defaults: dict[str, str] = {}
     for struct in ("Limits", "Settings"):

@@ -1,8 +1,8 @@
 """The hub as an ASGI 3 application, for another server to host.
 
-There is one implementation of sessions and rooms, the network's. So the host's clients are let in to a server that
-listens nowhere, each by one end of a socket pair; at the other end stands a `_core.EmbeddedClient`, which makes bytes of the
-host's events and events of the server's bytes. This module carries both.
+There is one implementation of sessions and rooms, the network's. So a server that listens nowhere takes in the host's
+clients, each by one end of a socket pair. At the other end is a `_core.EmbeddedClient`, which makes bytes of the host's
+events, and events of the server's bytes. This module carries both.
 """
 
 from __future__ import annotations
