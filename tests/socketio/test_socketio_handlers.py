@@ -250,7 +250,7 @@ async def test_functions_are_called_without_a_task(serve: Serve) -> None:
         socket.on("sending", lambda number: socket.emit("sent", number))
 
     async with serve(hub) as server, joining(server) as peer:
-        bridge = io._bridge
+        bridge = io.scheduler.bridge
         spawn = bridge.spawn
         bridge.spawn = lambda work: spawned.append(work) or spawn(work)  # type: ignore[method-assign,func-returns-value]
         for number in range(100):

@@ -72,6 +72,8 @@ def test_a_namespace_is_made_once() -> None:
     assert io.of("/a") is io.of("a")
     assert made == [io.of("/a")]
     assert list(io.namespaces) == ["/", "/a"]
+    assert io.find_namespace("/a") is io.namespaces["/a"]
+    assert (io.find_namespace("/b"), io.find_namespace(7)) == (None, None)
     for wrong in ("/a,b", "/a\0", "/a\n"):
         with pytest.raises(ValueError, match="namespace"):
             io.of(wrong)

@@ -265,6 +265,7 @@ async def test_rooms_of_the_hub_are_others(serve: Serve) -> None:
             assert await peer.event() == ["event", room]
         assert socket.conn.hub is hub
         assert type(socket.conn) is Session
+        assert [socket.is_in(room) for room in ("room", "", socket.id, "another")] == [True, True, True, False]
 
 
 async def test_an_event_is_encoded_once_and_handed_to_the_core_once(serve: Serve) -> None:

@@ -67,16 +67,16 @@ class Adapter(Emitter):
 
     def reaches(self, socket: Socket, rooms: Sequence[str] | None, except_: Sequence[str] = ()) -> bool:
         """Whether `select` would choose this socket."""
-        if not socket.connected or (rooms is not None and not any(is_in(socket, room) for room in rooms)):
+        if not socket.connected or (rooms is not None and not any(socket.is_in(room) for room in rooms)):
             return False
-        return not any(is_in(socket, room) for room in except_)
+        return not any(socket.is_in(room) for room in except_)
 
     def _members(self, rooms: Sequence[str]) -> set[Socket]:
         sockets, none = self.nsp.sockets, frozenset[Any]()
         members: set[Socket] = set().union(*(self._rooms.get(room, none) for room in rooms))
         for room in rooms:
             own = sockets.get(room)
-            if own is not None and own._in_own_room:
+            if own is not None and own.is_in(room):
                 members.add(own)
         return members
 
@@ -94,7 +94,7 @@ class Adapter(Emitter):
 
     def add(self, socket: Socket, room: str) -> None:
         """A socket joins a room."""
-        self.nsp.server._take_over()
+        self.nsp.server.scheduler.take_over()
         if room == socket.id:
             socket._in_own_room = True
             return
@@ -115,7 +115,7 @@ class Adapter(Emitter):
 
     def remove(self, socket: Socket, room: str) -> None:
         """A socket leaves a room."""
-        self.nsp.server._take_over()
+        self.nsp.server.scheduler.take_over()
         if room == socket.id:
             self._leave_own(socket)
             return
@@ -130,8 +130,7 @@ class Adapter(Emitter):
 
     def remove_all(self, socket: Socket) -> None:
         """A socket has ended; it still knows in which rooms it was."""
-        ws = socket._client.ws
-        ws._leave(self._everyone)
+        socket.conn._leave(self._everyone)
         self._leave_own(socket)
         for room in socket._rooms or ():
             members = self._rooms.get(room)
@@ -141,7 +140,7 @@ class Adapter(Emitter):
     def _leave_own(self, socket: Socket) -> None:
         if socket._in_own_room:
             socket._in_own_room = False
-            socket._client.ws._leave(self._prefix + socket.id)
+            socket.conn._leave(self._prefix + socket.id)
             if self._listeners:
                 self._tell("leave-room", socket.id, socket.id)
                 if not self._rooms.get(socket.id):
@@ -149,17 +148,17 @@ class Adapter(Emitter):
 
     def _drop(self, socket: Socket, room: str, members: set[Socket]) -> None:
         members.discard(socket)
-        socket._client.ws._leave(self._prefix + room)
+        socket.conn._leave(self._prefix + room)
         self._tell("leave-room", room, socket.id)
         if not members:
             del self._rooms[room]
             own = self.nsp.sockets.get(room)
-            if own is None or not own._in_own_room:
+            if own is None or not own.is_in(room):
                 self._tell("delete-room", room)
 
     def _tell(self, event: str, *args: str) -> None:
         if self._listeners:
-            self.nsp.server._tell(self._listeners.get(event, ()), event, *args)
+            self.nsp.server.scheduler.notify(self._listeners.get(event, ()), event, *args)
 
     # ---- to them
 
@@ -176,7 +175,7 @@ class Adapter(Emitter):
         server = self.nsp.server.hub._running.required()
         if rooms is not None and len(rooms) == 1 and not except_ and rooms[0] not in self._rooms:
             alone = self.nsp.sockets.get(rooms[0])
-            if alone is not None and alone._in_own_room:
+            if alone is not None and alone.is_in(alone.id):
                 return alone._client.send(messages, compress=compress, volatile=volatile)
         targets = [self._everyone] if rooms is None else self._targets(rooms)
         skip, left_out = self._left_out(except_) if except_ else ([], [])
@@ -187,8 +186,8 @@ class Adapter(Emitter):
         skip, left_out = [], []
         for room in rooms:
             own = self.nsp.sockets.get(room)
-            if own is not None and own._in_own_room:
-                skip.append(own._client.ws)
+            if own is not None and own.is_in(room):
+                skip.append(own.conn)
             if room in self._rooms:
                 left_out.append(self._prefix + room)
         return skip, left_out
@@ -197,7 +196,7 @@ class Adapter(Emitter):
         targets = []
         for room in rooms:
             own = self.nsp.sockets.get(room)
-            if own is not None and own._in_own_room:
+            if own is not None and own.is_in(room):
                 # Most sockets are never addressed with others by their id: only now the core gets to know that room.
                 enter_room(own, self._prefix + room)
                 targets.append(self._prefix + room)
@@ -206,15 +205,11 @@ class Adapter(Emitter):
         return targets
 
 
-def is_in(socket: Socket, room: str) -> bool:
-    return room in (socket._rooms or ()) or (room == socket.id and socket._in_own_room)
-
-
 def enter_room(socket: Socket, name: str) -> None:
     """Joins in the core."""
     # Its end may be on the way to us: then there is nothing to do but to wait for it.
     with suppress(ConnectionClosed):
-        socket._client.ws._join(name)
+        socket.conn._join(name)
 
 
 class RoomsView(Mapping[str, set[str]]):
@@ -229,7 +224,7 @@ class RoomsView(Mapping[str, set[str]]):
     def __getitem__(self, room: str) -> set[str]:
         ids = {socket.id for socket in self._joined.get(room, ())}
         own = self._sockets.get(room)
-        if own is not None and own._in_own_room:
+        if own is not None and own.is_in(room):
             ids.add(room)
         if not ids:
             raise KeyError(room)
@@ -237,11 +232,11 @@ class RoomsView(Mapping[str, set[str]]):
 
     def __contains__(self, room: object) -> bool:
         own = self._sockets.get(room) if isinstance(room, str) else None
-        return room in self._joined or (own is not None and own._in_own_room)
+        return room in self._joined or (own is not None and own.is_in(own.id))
 
     def __iter__(self) -> Iterator[str]:
         for sid, socket in self._sockets.items():
-            if socket._in_own_room and sid not in self._joined:
+            if socket.is_in(sid) and sid not in self._joined:
                 yield sid
         yield from self._joined
 

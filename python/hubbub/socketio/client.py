@@ -87,7 +87,7 @@ class Client:
         # Bytes are kept for those who are in the namespace only, and not for long.
         nsp = self._decoder.pending_nsp
         if nsp is not None and (self.socket_of(nsp) is not None or nsp in (self._dismissed or ())):
-            self.server._unfinished.watch(self, self.server._bridge)
+            self.server._unfinished.watch(self, self.server.scheduler.bridge)
         else:
             self.close("forced server close", "protocol violation")
 
@@ -113,7 +113,7 @@ class Client:
         steps = self.server._admit(self, name, auth)
         awaitable = begin(steps)
         if awaitable is not None:
-            self.server._spawn(lambda: finish(steps, awaitable), self)
+            self.server.scheduler.spawn(lambda: finish(steps, awaitable), self)
 
     def joined(self, name: str, socket: Socket | None) -> None:
         """The namespace has decided; ``None``: it does not want the client."""
@@ -137,7 +137,7 @@ class Client:
         if dismissed:
             self._dismissed = {*(self._dismissed or ()), name}
         if not self.sockets:
-            self.server._unjoined.watch(self, self.server._bridge)
+            self.server._unjoined.watch(self, self.server.scheduler.bridge)
 
     # ---- what goes
 

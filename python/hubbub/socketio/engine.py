@@ -156,12 +156,12 @@ class Engine(Emitter):
 
     def _refused(self, opening: Any, code: int, message: str) -> None:
         refusal = ConnectionRefusal(Request(opening), code, message)
-        self.server._tell(self._heard("connection_error"), "connection_error", refusal)
+        self.server.scheduler.notify(self._heard("connection_error"), "connection_error", refusal)
 
     def _tell_refusal(self, request: Request, message: str) -> None:
         if self._heard("connection_error"):
             refusal = ConnectionRefusal(request, FORBIDDEN, message)
-            self.server._tell(self._heard("connection_error"), "connection_error", refusal)
+            self.server.scheduler.notify(self._heard("connection_error"), "connection_error", refusal)
 
     def __repr__(self) -> str:
         return f"<Engine of {self.server!r}>"

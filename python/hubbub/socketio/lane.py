@@ -12,6 +12,7 @@ from hubbub._failures import ends_task
 from hubbub.socketio.steps import Steps, begin, finish
 
 if TYPE_CHECKING:
+    from hubbub.socketio.client import Client
     from hubbub.socketio.socket import Socket
 
 __all__ = ["SLOW", "Lane"]
@@ -31,10 +32,11 @@ class Lane:
     What waits counts in the inbox of the session, so a client whose handlers are slow is not read without an end.
     """
 
-    __slots__ = ("_current", "_last", "_running", "_socket", "_waiting", "_watched")
+    __slots__ = ("_client", "_current", "_last", "_running", "_socket", "_waiting", "_watched")
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, client: Client) -> None:
         self._socket = socket
+        self._client = client
         self._running = 0
         #: The steps, and what they count for.
         self._waiting: deque[tuple[Steps, int]] = deque()
@@ -46,16 +48,16 @@ class Lane:
 
     def take(self, steps: Steps, size: int) -> None:
         """Runs the steps when it is their turn; meanwhile they count for so many bytes."""
-        if self._running < self._socket._client.server.concurrency:
+        if self._running < self._client.server.concurrency:
             awaitable = begin(steps)
             if awaitable is not None:
                 self.go_on(steps, awaitable)
         else:
-            self._socket._client.ws._hold(1, size)
+            self._client.ws._hold(1, size)
             self._waiting.append((steps, size))
             if not self._watched:
                 self._watched = True
-                self._socket._client.server._bridge.call_later(SLOW, partial(self._look, self._current))
+                self._client.server.scheduler.bridge.call_later(SLOW, partial(self._look, self._current))
 
     def _look(self, awaitable: object) -> None:
         """Something has begun to wait behind a handler `SLOW` seconds ago."""
@@ -78,13 +80,13 @@ class Lane:
     def drop_waiting(self) -> None:
         """What waits is not wanted any more."""
         while self._waiting:
-            self._socket._client.ws._release(1, self._waiting.popleft()[1])
+            self._client.ws._release(1, self._waiting.popleft()[1])
 
     def go_on(self, steps: Steps, awaitable: Awaitable[object]) -> None:
         """Takes over steps that have begun, and wait."""
         self._running += 1
         self._current = awaitable
-        self._socket._client.server._spawn(lambda: self._run(steps, awaitable), self._socket)
+        self._client.server.scheduler.spawn(lambda: self._run(steps, awaitable), self._socket)
 
     async def _finish(self, steps: Steps, awaitable: Awaitable[object] | None = None) -> None:
         try:
@@ -102,7 +104,7 @@ class Lane:
             await self._finish(steps, awaitable)
             while self._waiting:
                 steps, size = self._waiting.popleft()
-                self._socket._client.ws._release(1, size)
+                self._client.ws._release(1, size)
                 await self._finish(steps)
             if self._running == 1 and self._last is not None:
                 last, self._last = self._last, None

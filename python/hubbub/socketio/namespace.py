@@ -266,7 +266,7 @@ class Namespace(Emitter, NamespaceMethods):
         """Steps that give why the client is not let in; ``None``: it is."""
         for middleware in self._middlewares:
             try:
-                yield from ask(middleware, socket, self.server._bridge)
+                yield from ask(middleware, socket, self.server.scheduler.bridge)
             except ConnectError as error:
                 return told_to_client(error)
             except Exception as error:
@@ -277,7 +277,7 @@ class Namespace(Emitter, NamespaceMethods):
     def _connect(self, socket: Socket, client: Client, claim: PersistedSession | None) -> None:
         missed: list[Sequence[str | bytes]] = []
         # What is sent between the look at what was missed and the entry into the rooms would be neither.
-        with self.server._undisturbed():
+        with self.server.scheduler.undisturbed():
             if self._recovery is not None:
                 missed = self._recovery.admit(socket, claim)
             answer = {"sid": socket.id}
@@ -296,7 +296,7 @@ class Namespace(Emitter, NamespaceMethods):
             self._watcher.connected(socket)
 
     def _remove(self, socket: Socket) -> None:
-        self.server._take_over()
+        self.server.scheduler.take_over()
         if self._watcher is not None:
             self._watcher.disconnected(socket)
         if self._recovery is not None:
@@ -315,11 +315,11 @@ class Namespace(Emitter, NamespaceMethods):
         check_event(event)
         if self._recovery is None:
             messages = self._encode(EVENT, self.name, None, (event, *args))
-        elif self.server._is_elsewhere():
+        elif self.server.scheduler.is_elsewhere():
             # Events are remembered in the order in which they are sent, so one thread does both.
-            return self.server._hand_over(lambda: self._emit(how, event, args))
+            return self.server.scheduler.hand_over(lambda: self._emit(how, event, args))
         else:
-            self.server._take_over()
+            self.server.scheduler.take_over()
             messages = self._recovery.encode(event, args, how.rooms, how.except_, volatile=how.volatile)
         self._tell_outgoing(how, event, args)
         return self.adapter.broadcast(messages, how.rooms, how.except_, compress=how.compress, volatile=how.volatile)
@@ -328,10 +328,10 @@ class Namespace(Emitter, NamespaceMethods):
         check_event(event)
         if self._recovery is None:
             messages = self._encode(EVENT, self.name, None, (event, *args))
-        elif self.server._is_elsewhere():
-            return self.server._hand_over(lambda: self._emit_to_one(socket, how, event, args))
+        elif self.server.scheduler.is_elsewhere():
+            return self.server.scheduler.hand_over(lambda: self._emit_to_one(socket, how, event, args))
         else:
-            self.server._take_over()
+            self.server.scheduler.take_over()
             # It is remembered for a client that is away, too.
             messages = self._recovery.encode(event, args, (socket.id,), (), volatile=how.volatile)
         self._tell_outgoing_to(socket, event, args)
@@ -343,7 +343,7 @@ class Namespace(Emitter, NamespaceMethods):
             raise ValueError("whoever asks many clients to acknowledge gives a time limit: io.timeout(5).emit(...)")
         ack_id = next(self._ack_ids)
         messages = self._encode(EVENT, self.name, ack_id, (event, *args))
-        told = calling(callback, self.server._bridge, error_first=True)
+        told = calling(callback, self.server.scheduler.bridge, error_first=True)
 
         def settle(error: Exception | None, args: Sequence[Any]) -> None:
             self._debts.pop(ack_id, None)
@@ -354,7 +354,7 @@ class Namespace(Emitter, NamespaceMethods):
             debt.settle(None, ())
             return None
         self._debts[ack_id] = debt
-        debt.due(self.server._bridge, how.timeout, lambda: debt.settle(AckTimeout(debt.responses), ()))
+        debt.due(self.server.scheduler.bridge, how.timeout, lambda: debt.settle(AckTimeout(debt.responses), ()))
         self._tell_outgoing(how, event, args)
         return self.adapter.broadcast(messages, how.rooms, how.except_, compress=how.compress, volatile=how.volatile)
 
@@ -431,7 +431,7 @@ class ParentNamespace(Namespace):
         self._adopt(child)
         child._inherit()
         self.server._nsps[name] = child
-        self.server._tell(self.server.sockets._listeners.get("new_namespace", ()), "new_namespace", child)
+        self.server.scheduler.notify(self.server.sockets._listeners.get("new_namespace", ()), "new_namespace", child)
         return child
 
     def _adopt(self, child: Namespace) -> None:

@@ -133,7 +133,7 @@ class BroadcastOperator:
         Raises:
             ValueError: no `timeout` is given.
         """
-        reply = Reply(self._nsp.server._bridge)
+        reply = Reply(self._nsp.server.scheduler.bridge)
         self._nsp._emit_for_acks(self._options, event, args, reply.settle)
         return reply
 

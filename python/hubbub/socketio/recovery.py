@@ -388,7 +388,7 @@ class Recovery:
 
     def _arm(self) -> None:
         """Sees to it that somebody looks when the next event or session is to be forgotten."""
-        bridge = self._nsp.server._bridge
+        bridge = self._nsp.server.scheduler.bridge
         if self._armed is bridge:
             return
         times = [session.until for session in islice(self._away.values(), 1)]

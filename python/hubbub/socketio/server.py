@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from hubbub._callables import check_callable, must_wait
+from hubbub._callables import check_callable
 from hubbub._endpoints import EngineIoEndpoint, Handlers
 from hubbub._engineio import EngineIo
 from hubbub._fields import header_fields
@@ -23,9 +20,8 @@ from hubbub.socketio.client import Client
 from hubbub.socketio.cookie import read_cookie
 from hubbub.socketio.cors import Cors
 from hubbub.socketio.deadlines import Deadlines
-from hubbub.socketio.emitter import Handler, fitting
+from hubbub.socketio.emitter import Handler
 from hubbub.socketio.engine import Engine
-from hubbub.socketio.errors import report
 from hubbub.socketio.namespace import Matcher, Namespace, NamespaceMethods, ParentNamespace, check_name, is_name
 from hubbub.socketio.operators import BroadcastOperator
 from hubbub.socketio.options import (
@@ -40,13 +36,13 @@ from hubbub.socketio.options import (
 )
 from hubbub.socketio.packets import PARSERS
 from hubbub.socketio.recovery import ConnectionStateRecovery
+from hubbub.socketio.scheduler import Scheduler
 from hubbub.socketio.socket import Socket
-from hubbub.socketio.steps import Steps, begin, finish
+from hubbub.socketio.steps import Steps
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from hubbub._bridge import Bridge
     from hubbub.request import Request
     from hubbub.rooms import Session
     from hubbub.socketio.adapter import Adapter
@@ -170,8 +166,7 @@ class Server(NamespaceMethods):
         elif any(other.rstrip("/") == path.rstrip("/") for other in hub._endpoints):
             raise ValueError(f"the hub has an endpoint at {path!r} already: a second server needs a path of its own")
         check_room(max_http_buffer_size, hub.limits)
-        self._running = hub._running
-        if self._running.run is not None:
+        if hub._running.run is not None:
             raise RuntimeError("the hub is running: a server belongs to it before it listens")
         pages = Cors.read(cors, origins, hub._origins)
         settings = EngineIo(
@@ -199,10 +194,8 @@ class Server(NamespaceMethods):
         self._told_path = False
         self._parents: list[ParentNamespace] = []
         self._clients: dict[Session, Client] = {}
-        self._thread: int | None = None
-        #: What other threads send, until the event loop's does it.
-        self._handed_over: deque[Callable[[], object]] = deque()
-        self._taking_over = False
+        #: Runs handlers, and what other threads send, in the event loop's thread.
+        self.scheduler = Scheduler(hub._running, repr(self))
         self._admin: AdminPanel | None = None
         self._unjoined = Deadlines(connect_timeout, lambda client: client.close("forced server close", "no namespace"))
         self._unfinished = Deadlines(
@@ -248,13 +241,17 @@ class Server(NamespaceMethods):
             if pattern is not None:
                 pattern._adopt(nsp)
             if name != "/":
-                self._tell(self.sockets._listeners.get("new_namespace", ()), "new_namespace", nsp)
+                self.scheduler.notify(self.sockets._listeners.get("new_namespace", ()), "new_namespace", nsp)
         return nsp
 
     @property
     def namespaces(self) -> dict[str, Namespace]:
         """All namespaces that there are, by name."""
         return dict(self._nsps)
+
+    def find_namespace(self, name: object) -> Namespace | None:
+        """The namespace of this name, if it is there."""
+        return self._nsps.get(name) if isinstance(name, str) else None
 
     # ---- what the namespace / can do
 
@@ -365,12 +362,12 @@ class Server(NamespaceMethods):
     # ---- how: from the hub
 
     def _opened(self, ws: Session) -> None:
-        self._thread = threading.get_ident()
+        self.scheduler.enter()
         client = self._clients[ws] = Client(self, ws)
         if self._admin is not None:
             self._admin.figures.opened()
-        self._unjoined.watch(client, self._bridge)
-        self._tell(self.engine._heard("connection"), "connection", ws)
+        self._unjoined.watch(client, self.scheduler.bridge)
+        self.scheduler.notify(self.engine._heard("connection"), "connection", ws)
 
     def _feeding(self) -> Callable[[Session, str | bytes], None]:
         clients = self._clients
@@ -385,7 +382,7 @@ class Server(NamespaceMethods):
     def _ended(self, ws: Session, code: int, reason: str) -> None:
         client = self._clients.pop(ws, None)
         if client is not None:
-            run = self._running.run
+            run = self.hub._running.run
             leaving = run is not None and run.leaving and code == 1001
             why = "server shutting down" if leaving else end_reason(reason)
             if self._admin is not None:
@@ -432,81 +429,6 @@ class Server(NamespaceMethods):
             if level == logging.WARNING
             else "",
         )
-
-    # ---- how: handlers
-
-    @property
-    def _bridge(self) -> Bridge:
-        self._running.required()
-        assert self._running.run is not None
-        return self._running.run.bridge
-
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], whom: object) -> None:
-        self._bridge.spawn(work, "a handler", whom)
-
-    def _telling(self, handlers: Sequence[Handler], event: str, *args: Any) -> Steps:
-        """Steps that call each of the handlers with as many of the arguments as it takes."""
-        for handler in handlers:
-            try:
-                result = handler(*fitting(handler, *args))
-                if must_wait(result):
-                    yield result
-            except Exception as error:
-                report(event, error, args[0] if args else None)
-
-    def _tell(self, handlers: Sequence[Handler], event: str, *args: Any) -> None:
-        """Calls each of the handlers; nothing waits for those that are coroutines."""
-        if handlers:
-            steps = self._telling(handlers, event, *args)
-            awaitable = begin(steps)
-            if awaitable is not None:
-                self._spawn(lambda: finish(steps, awaitable), self)
-
-    def _await(self, result: Any, event: str) -> None:
-        def steps() -> Steps:
-            try:
-                yield result
-            except Exception as error:
-                report(event, error)
-
-        waiting = steps()
-        self._spawn(lambda: finish(waiting, begin(waiting)), self)
-
-    # ---- how: threads
-
-    def _is_elsewhere(self) -> bool:
-        """This is not the thread of the event loop."""
-        return self._thread is not None and threading.get_ident() != self._thread
-
-    def _hand_over(self, work: Callable[[], object]) -> None:
-        """Does it in the event loop's thread, before anything that is called there from now on."""
-        self._handed_over.append(work)
-        self._bridge.call_soon_threadsafe(self._take_over)
-
-    def _take_over(self) -> None:
-        """Does what other threads have handed over. Whoever sends, or changes who is where, does that first: it is the
-        order of the calls that counts."""
-        if self._taking_over or self._is_elsewhere():
-            return
-        self._taking_over = True
-        try:
-            while self._handed_over:
-                try:
-                    self._handed_over.popleft()()
-                except Exception as error:
-                    report("emit", error)
-        finally:
-            self._taking_over = False
-
-    @contextmanager
-    def _undisturbed(self) -> Iterator[None]:
-        """Does what other threads have handed over so far; what they hand over during the block waits for its end."""
-        self._take_over()
-        before, self._taking_over = self._taking_over, True
-        try:
-            yield
-        finally:
-            self._taking_over = before
 
     def __repr__(self) -> str:
         return f"<Server {self.path!r}>"

@@ -127,6 +127,10 @@ class Socket(Emitter, Broadcasting):
             rooms.add(self.id)
         return rooms
 
+    def is_in(self, room: str) -> bool:
+        """Say whether it is in a room; its own id is the name of one."""
+        return (room == self.id and self._in_own_room) or room in (self._rooms or ())
+
     @property
     def handshake(self) -> Handshake:
         """What the client has said of itself: ``auth``, ``headers``, ``query`` and more."""
@@ -301,7 +305,7 @@ class Socket(Emitter, Broadcasting):
         """
         if not self.connected:
             return
-        self.nsp.server._take_over()
+        self.nsp.server.scheduler.take_over()
         if close:
             for socket in self._client.sockets:
                 socket.disconnect()
@@ -338,7 +342,7 @@ class Socket(Emitter, Broadcasting):
         awaitable = begin(steps)
         if awaitable is not None:
             if self._lane is None:
-                self._lane = Lane(self)
+                self._lane = Lane(self, self._client)
             self._lane.go_on(steps, awaitable)
 
     def _awaiting(self, event: str, result: Any) -> Steps:
@@ -352,7 +356,7 @@ class Socket(Emitter, Broadcasting):
             return  # We have put it out before it was this event's turn.
         for middleware in self._middlewares:
             try:
-                yield from ask(middleware, args, self.nsp.server._bridge)
+                yield from ask(middleware, args, self.nsp.server.scheduler.bridge)
             except Exception as error:
                 if isinstance(error, WrongAnswer):
                     self._failed(args[0] if args else "", error)
@@ -434,7 +438,7 @@ class Socket(Emitter, Broadcasting):
             self._run(steps)
 
     def _error_steps(self, error: Exception) -> Steps:
-        return self.nsp.server._telling(self._listeners.get("error", ()), "error", error)
+        return self.nsp.server.scheduler.notify_steps(self._listeners.get("error", ()), "error", error)
 
     # ---- how: out
 
@@ -454,12 +458,12 @@ class Socket(Emitter, Broadcasting):
     def _emit(self, how: BroadcastOptions, event: str, args: tuple[Any, ...]) -> Any:
         args, callback = split_callback(args)
         if callback is not None:
-            told = calling(callback, self.nsp.server._bridge, error_first=how.timeout is not None)
+            told = calling(callback, self.nsp.server.scheduler.bridge, error_first=how.timeout is not None)
             return self._emit_for_ack(how, event, args, told)[1]
         return self.nsp._emit_to_one(self, how, event, args)
 
     def _emit_with_ack(self, how: BroadcastOptions, event: str, args: tuple[Any, ...]) -> Reply:
-        reply = Reply(self.nsp.server._bridge)
+        reply = Reply(self.nsp.server.scheduler.bridge)
 
         def told(error: Exception | None, args: Sequence[Any]) -> None:
             reply.settle(error, as_result(args))
@@ -480,7 +484,7 @@ class Socket(Emitter, Broadcasting):
             self._debts = {}
         self._debts[ack_id] = debt
         if how.timeout is not None:
-            debt.due(self.nsp.server._bridge, how.timeout, lambda: self._settle(ack_id, AckTimeout()))
+            debt.due(self.nsp.server.scheduler.bridge, how.timeout, lambda: self._settle(ack_id, AckTimeout()))
         self.nsp._tell_outgoing_to(self, event, args)
         return ack_id, self._write(messages, compress=how.compress, volatile=how.volatile)
 
@@ -494,7 +498,7 @@ class Socket(Emitter, Broadcasting):
             try:
                 result = listener(event, *args)
                 if must_wait(result):
-                    self.nsp.server._await(result, "any outgoing event")
+                    self.nsp.server.scheduler.await_result(result, "any outgoing event")
             except Exception as error:
                 self._failed("any outgoing event", error)
 
@@ -526,7 +530,9 @@ class Socket(Emitter, Broadcasting):
         self._clean_up()
         for result in waiting:
             yield from self._awaiting("disconnecting", result)
-        yield from self.nsp.server._telling(self._listeners.get("disconnect", ()), "disconnect", reason, description)
+        yield from self.nsp.server.scheduler.notify_steps(
+            self._listeners.get("disconnect", ()), "disconnect", reason, description
+        )
 
     def _clean_up(self) -> None:
         if not self.connected:

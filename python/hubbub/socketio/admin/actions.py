@@ -78,7 +78,7 @@ class Actions:
         self._audience(nsp, filter).disconnect_sockets(close)
 
     def _audience(self, nsp: object, filter: object) -> BroadcastOperator:
-        found = self._server._nsps.get(nsp) if isinstance(nsp, str) else None
+        found = self._server.find_namespace(nsp)
         if found is None:
             raise ValueError("there is no such namespace")
         operator = found._operator()

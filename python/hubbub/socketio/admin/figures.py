@@ -52,7 +52,7 @@ class Figures:
         """The numbers; with what has happened since the last time that this was asked for, or without."""
         stats = self._server.hub.stats()
         clients = self._server.clients_count
-        nsps = islice(self._server._nsps.values(), MAX_NAMESPACES)
+        nsps = islice(self._server.namespaces.values(), MAX_NAMESPACES)
         return {
             "serverId": self._server_id,
             "hostname": self._hostname,

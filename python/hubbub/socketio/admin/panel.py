@@ -48,7 +48,7 @@ class AdminPanel:
         self._features = [*([] if options.read_only else ACTIONS), "AGGREGATED_EVENTS"]
         if self.watcher is not None:
             self._features.append("ALL_EVENTS")
-            for nsp in server._nsps.values():
+            for nsp in server.namespaces.values():
                 self.watcher.watch(nsp)
         self._timer: Timer | None = None
         if options.auth is False:
@@ -66,7 +66,7 @@ class AdminPanel:
             self._actions.offer(page)
         if self._timer is None:
             self.figures.begin()
-            self._timer = self._server._bridge.call_later(self._interval, self._tick)
+            self._timer = self._server.scheduler.bridge.call_later(self._interval, self._tick)
         page.emit("server_stats", self._stats(happened=False))
         if self.watcher is not None:
             await self.watcher.list_to(page)
@@ -83,7 +83,7 @@ class AdminPanel:
         self._nsp.emit("server_stats", self._stats(happened=True))
         if self.watcher is not None:
             self.watcher.next_interval()
-        self._timer = self._server._bridge.call_later(self._interval, self._tick)
+        self._timer = self._server.scheduler.bridge.call_later(self._interval, self._tick)
 
     def _rest(self) -> None:
         """Nobody looks: nothing is done any more."""

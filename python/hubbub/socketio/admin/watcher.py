@@ -132,7 +132,7 @@ class Watcher:
             # A page that is being given the list may have got what is old: it gets another one.
             self._is_stale = bool(self._listing)
             for page in list(self._admin.sockets.values()):
-                self._server._await(self.list_to(page), "all_sockets")
+                self._server.scheduler.await_result(self.list_to(page), "all_sockets")
             return
         for socket in list(islice(self._told, MAX_COMPARED)):
             # To the end of the line, so that all have their turn.
@@ -154,7 +154,7 @@ class Watcher:
             return
         self._listing.add(page)
         try:
-            nsps = [nsp for nsp in self._server._nsps.values() if nsp._watcher is self]
+            nsps = [nsp for nsp in self._server.namespaces.values() if nsp._watcher is self]
             sockets = list(islice(chain.from_iterable(nsp.sockets.values() for nsp in nsps), MAX_LISTED))
             first, size = [], 0
             rest = iter(sockets)
@@ -221,8 +221,8 @@ class Watcher:
 
     def _here(self, work: Any) -> None:
         """Does it in the event loop's thread: emitting is for all threads."""
-        if self._server._is_elsewhere():
-            self._server._hand_over(work)
+        if self._server.scheduler.is_elsewhere():
+            self._server.scheduler.hand_over(work)
         else:
             work()
 

@@ -337,7 +337,7 @@ class BaseServer(Registry):
         """Sends an event; gives what may be awaited for it."""
         name = namespace or "/"
         carrier = self._carrier
-        nsp = None if carrier is None else carrier._nsps.get(name)
+        nsp = None if carrier is None else carrier.find_namespace(name)
         if carrier is None or nsp is None:
             return None
         args = arguments(data)
@@ -373,7 +373,7 @@ class BaseServer(Registry):
 
     def _close_room(self, room: Any, namespace: str | None) -> None:
         (name,) = wire_rooms(room)
-        nsp = None if self._carrier is None else self._carrier._nsps.get(namespace or "/")
+        nsp = None if self._carrier is None else self._carrier.find_namespace(namespace or "/")
         if nsp is None:
             return
         if name in nsp.sockets:

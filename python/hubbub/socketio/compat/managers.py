@@ -40,7 +40,7 @@ class Manager:
 
     def get_namespaces(self) -> list[str]:
         """The names of the namespaces that somebody is in."""
-        return self._ask(lambda carrier: [name for name, nsp in carrier._nsps.items() if nsp.sockets], [])
+        return self._ask(lambda carrier: [name for name, nsp in carrier.namespaces.items() if nsp.sockets], [])
 
     def get_participants(self, namespace: str, room: Any = None) -> Iterator[tuple[str, str]]:
         """``(sid, eio_sid)`` of the clients in a room, or in a list of rooms; ``None``: of all in the namespace.
@@ -57,7 +57,12 @@ class Manager:
 
     def is_connected(self, sid: str, namespace: str) -> bool:
         """Its ``connect`` handler has let it in, and it has not gone."""
-        return self._ask(lambda carrier: namespace in carrier._nsps and sid in carrier._nsps[namespace].sockets, False)
+
+        def is_there(carrier: Carrier) -> bool:
+            nsp = carrier.find_namespace(namespace)
+            return nsp is not None and sid in nsp.sockets
+
+        return self._ask(is_there, False)
 
     def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
         """The id of the hub's session that carries a client."""
@@ -91,7 +96,7 @@ def ids(sockets: Iterable[Socket]) -> dict[str, str]:
 
 def rooms_of(carrier: Carrier) -> Rooms:
     found: Rooms = {}
-    for name, nsp in carrier._nsps.items():
+    for name, nsp in carrier.namespaces.items():
         for socket in nsp.sockets.values():
             here = found.setdefault(name, {None: {}})
             for room in (None, *map(given_room, socket.rooms)):

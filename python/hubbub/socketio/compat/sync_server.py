@@ -95,7 +95,7 @@ class Server(BaseServer):
     def _look(self, work: Callable[[], T]) -> T:
         """Does it in the event loop's thread, and waits for it."""
         carrier = self._carrier
-        if carrier is None or not carrier._is_elsewhere():
+        if carrier is None or not carrier.scheduler.is_elsewhere():
             return work()
         done: Future[T] = Future()
 
@@ -105,7 +105,7 @@ class Server(BaseServer):
             except Exception as error:
                 done.set_exception(error)
 
-        carrier._hand_over(do)
+        carrier.scheduler.hand_over(do)
         return done.result()
 
     _perform = _look
