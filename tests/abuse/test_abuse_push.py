@@ -123,6 +123,7 @@ def test_of_two_polls_at_once_the_newer_one_waits(server: Server) -> None:
     with server.wire() as wire, server.wire() as newer:
         sid = begin(wire)
         wire.send(get(f"{POLL}&sid={sid}&cursor=0"))
+        begin(newer)  # once this is answered, the poll has been read
         newer.send(get(f"{POLL}&sid={sid}&cursor=0"))
         assert answer(wire)[0] == 409
         wire.send(post(f"/push?sid={sid}", b"4x"))
