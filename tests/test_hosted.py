@@ -643,7 +643,7 @@ def test_a_hub_whose_loop_has_ended_is_free_again() -> None:
             assert (await client.get("/")).text == "page"
             with pytest.raises(RuntimeError, match="running already"):
                 await hosting()
-        assert hub._running is None
+        assert hub._running.server is None
 
     for backend in ("asyncio", "trio"):
         anyio.run(hosting, backend=backend)
