@@ -13,7 +13,6 @@ from hubbub.socketio.packets import ACK
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge, Timer
-    from hubbub.socketio.socket import Socket
 
 __all__ = ["Ack", "BroadcastDebt", "Debt", "Reply", "as_result", "calling", "split_callback"]
 
@@ -29,17 +28,17 @@ class Ack:
     Its arguments are those of the client's callback. Calling it again, or when the client has gone, does nothing.
     """
 
-    __slots__ = ("_id", "_socket", "called")
+    __slots__ = ("_id", "_send", "called")
 
-    def __init__(self, socket: Socket, ack_id: int) -> None:
-        self._socket = socket
+    def __init__(self, send: Callable[[int, int, tuple[Any, ...]], object], ack_id: int) -> None:
+        self._send = send
         self._id = ack_id
         #: It has been called.
         self.called = False
 
     def __call__(self, *args: Any) -> None:
         if not self.called:
-            self._socket._send(ACK, self._id, args)
+            self._send(ACK, self._id, args)
             self.called = True
 
 
@@ -73,7 +72,7 @@ class BroadcastDebt(Debt):
 
     __slots__ = ("_waiting", "responses")
 
-    def __init__(self, told: Told, sockets: set[Socket]) -> None:
+    def __init__(self, told: Told, sockets: set[Any]) -> None:
         super().__init__(told)
         self._waiting = sockets
         self.responses: list[Any] = []
@@ -82,7 +81,7 @@ class BroadcastDebt(Debt):
     def is_complete(self) -> bool:
         return not self._waiting
 
-    def answer(self, socket: Socket, args: Sequence[Any]) -> None:
+    def answer(self, socket: object, args: Sequence[Any]) -> None:
         """Takes one client's answer. Who was not asked, or answers again, is not heard."""
         if socket in self._waiting:
             self._waiting.discard(socket)

@@ -6,29 +6,30 @@ import itertools
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from hubbub._bridge import Bridge
-    from hubbub.socketio.client import Client
 
 __all__ = ["Deadlines"]
 
+T = TypeVar("T")
 
-class Deadlines:
+
+class Deadlines(Generic[T]):
     """Clients, each until its time is over: `late` is called then. As all have the same time, they stand in order."""
 
     __slots__ = ("_armed", "_late", "_seconds", "_until")
 
-    def __init__(self, seconds: float | None, late: Callable[[Client], None]) -> None:
+    def __init__(self, seconds: float | None, late: Callable[[T], None]) -> None:
         self._seconds = seconds
         self._late = late
         # PERF: of a dict from whose front much was taken, the first entry takes as long to find as all that are gone.
-        self._until: OrderedDict[Client, float] = OrderedDict()
+        self._until: OrderedDict[T, float] = OrderedDict()
         #: The event loop whose timer will look; after the hub was stopped, another one.
         self._armed: Bridge | None = None
 
-    def watch(self, client: Client, bridge: Bridge) -> None:
+    def watch(self, client: T, bridge: Bridge) -> None:
         """Its time begins now."""
         if self._seconds is None:
             return
@@ -36,7 +37,7 @@ class Deadlines:
         self._until[client] = time.monotonic() + self._seconds
         self._arm(bridge)
 
-    def forget(self, client: Client) -> None:
+    def forget(self, client: T) -> None:
         """It is in time."""
         self._until.pop(client, None)
 

@@ -70,7 +70,10 @@ class BroadcastOperator:
 
     def to(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
         """The sockets in any of these rooms as well; who is in several gets an event once. No room at all is nobody."""
-        return self._with(rooms=(*(self._options.rooms or ()), *room_names(rooms)))
+        # PERF: most broadcasts come here; _replace takes three times as long.
+        before, left_out, compress, volatile, local, timeout = self._options
+        among = (*(before or ()), *room_names(rooms))
+        return BroadcastOperator(self._nsp, BroadcastOptions(among, left_out, compress, volatile, local, timeout))
 
     def in_(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
         """The same as `to`."""
@@ -78,7 +81,9 @@ class BroadcastOperator:
 
     def except_(self, *rooms: str | Iterable[str]) -> BroadcastOperator:
         """But not the sockets in these rooms."""
-        return self._with(except_=(*self._options.except_, *room_names(rooms)))
+        among, before, compress, volatile, local, timeout = self._options
+        left_out = (*before, *room_names(rooms))
+        return BroadcastOperator(self._nsp, BroadcastOptions(among, left_out, compress, volatile, local, timeout))
 
     # ---- how
 

@@ -197,8 +197,10 @@ class Server(NamespaceMethods):
         #: Runs handlers, and what other threads send, in the event loop's thread.
         self.scheduler = Scheduler(hub._running, repr(self))
         self._admin: AdminPanel | None = None
-        self._unjoined = Deadlines(connect_timeout, lambda client: client.close("forced server close", "no namespace"))
-        self._unfinished = Deadlines(
+        self._unjoined = Deadlines[Client](
+            connect_timeout, lambda client: client.close("forced server close", "no namespace")
+        )
+        self._unfinished = Deadlines[Client](
             ATTACHMENTS_TIMEOUT, lambda client: client.close("forced server close", "attachments are missing")
         )
         #: The namespace ``/``.

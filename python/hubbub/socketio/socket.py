@@ -364,7 +364,7 @@ class Socket(Emitter, Broadcasting):
                 return
         if not args:
             return
-        ack = None if ack_id is None else Ack(self, ack_id)
+        ack = None if ack_id is None else Ack(self._send, ack_id)
         for listener in self._any:
             try:
                 result = call(listener, self._arguments(listener, args, ack))

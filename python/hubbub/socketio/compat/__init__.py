@@ -16,7 +16,7 @@ docs/socketio-compat.md has what differs.
 
 from hubbub.socketio.compat import exceptions
 from hubbub.socketio.compat.apps import ASGIApp, WSGIApp
-from hubbub.socketio.compat.async_server import AsyncServer
+from hubbub.socketio.compat.async_server import AsyncNamespace, AsyncServer
 from hubbub.socketio.compat.managers import (
     AsyncAioPikaManager,
     AsyncManager,
@@ -28,8 +28,7 @@ from hubbub.socketio.compat.managers import (
     RedisManager,
     ZmqManager,
 )
-from hubbub.socketio.compat.namespaces import AsyncNamespace, Namespace
-from hubbub.socketio.compat.sync_server import Server
+from hubbub.socketio.compat.sync_server import Namespace, Server
 
 __all__ = [
     "ASGIApp",

@@ -7,15 +7,27 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from hubbub._callables import is_awaitable
 from hubbub.socketio.compat.base import BaseServer
 from hubbub.socketio.compat.exceptions import TimeoutError
 from hubbub.socketio.compat.managers import AsyncManager
-from hubbub.socketio.compat.namespaces import AsyncNamespace
+from hubbub.socketio.compat.namespaces import BaseNamespace
 from hubbub.socketio.errors import AckLost, AckTimeout
 
-__all__ = ["AsyncServer"]
+__all__ = ["AsyncNamespace", "AsyncServer"]
 
 T = TypeVar("T")
+
+
+class AsyncNamespace(BaseNamespace):
+    """A namespace of an `AsyncServer`. Its methods may be coroutines."""
+
+    server: AsyncServer
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Calls the method for an event. A subclass may do otherwise."""
+        result = self._call(event, args)
+        return await result if is_awaitable(result) else result
 
 
 class AsyncServer(BaseServer):

@@ -6,7 +6,7 @@ A socket here has no handlers of its own: every event is for its owner's tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
 from hubbub._callables import must_wait
@@ -20,7 +20,6 @@ from hubbub.socketio.socket import DISMISSED, Socket
 from hubbub.socketio.steps import Steps
 
 if TYPE_CHECKING:
-    from hubbub.socketio.compat.base import BaseServer
     from hubbub.socketio.namespace import Namespace
 
 __all__ = ["Carried", "Carrier"]
@@ -37,6 +36,19 @@ REASONS = {
     "parse error": "transport error",
     "forced close": "transport error",
 }
+
+
+class Owner(Protocol):
+    """The server of python-socketio's kind whose handlers are called: `BaseServer`."""
+
+    always_connect: bool
+    #: Sockets whose ``disconnect`` handler is under way, by id.
+    _ending: dict[str, Carried]
+
+    def _accepts(self, name: str) -> bool: ...
+    def _called(self, event: str, namespace: str, args: tuple[Any, ...]) -> Callable[[], Any] | None: ...
+    def _environ_of(self, socket: Carried) -> dict[str, Any]: ...
+    def _run(self, call: Callable[[], Any]) -> Any: ...
 
 
 class Carried(Socket):
@@ -72,7 +84,7 @@ class Carried(Socket):
             if must_wait(result):
                 result = yield result
             if ack_id is not None:
-                Ack(self, ack_id)(*(result if isinstance(result, tuple) else () if result is None else (result,)))
+                Ack(self._send, ack_id)(*(result if isinstance(result, tuple) else () if result is None else (result,)))
         except Exception as error:
             self._failed(event, error)
 
@@ -98,7 +110,7 @@ def carrier_of(socket: Socket) -> Carrier:
     return carrier
 
 
-def owner(socket: Socket) -> BaseServer:
+def owner(socket: Socket) -> Owner:
     return carrier_of(socket).owner
 
 
@@ -107,7 +119,7 @@ class Carrier(SocketIo):
 
     _socket_type = Carried
 
-    def __init__(self, owner: BaseServer, hub: Hub, path: str, **options: Any) -> None:
+    def __init__(self, owner: Owner, hub: Hub, path: str, **options: Any) -> None:
         super().__init__(hub, path, **options)
         self.owner = owner
         #: Sockets whose ``connect`` handler has not decided.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hubbub.socketio.compat.rooms import given_room, wire_rooms
 
 if TYPE_CHECKING:
-    from hubbub.socketio.compat.base import BaseServer
     from hubbub.socketio.compat.carrier import Carrier
     from hubbub.socketio.socket import Socket
 
@@ -29,12 +28,21 @@ T = TypeVar("T")
 Rooms = dict[str, dict[Any, dict[str, str]]]
 
 
+class ManagedServer(Protocol):
+    """The server that a manager belongs to: `BaseServer`."""
+
+    _carrier: Carrier | None
+
+    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]: ...
+    def _look(self, look: Callable[[], T]) -> T: ...
+
+
 class Manager:
     """What can be asked about the clients of a server. Each server has one."""
 
-    server: BaseServer | None = None
+    server: ManagedServer | None = None
 
-    def set_server(self, server: BaseServer) -> None:
+    def set_server(self, server: ManagedServer) -> None:
         """Is called by the server that it is of."""
         self.server = server
 

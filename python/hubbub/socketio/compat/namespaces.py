@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hubbub._callables import is_awaitable
 from hubbub.socketio.compat.registry import methods_of
 from hubbub.socketio.emitter import Handler, fitting
 
-if TYPE_CHECKING:
-    from hubbub.socketio.compat.async_server import AsyncServer
-    from hubbub.socketio.compat.sync_server import Server
-
-__all__ = ["AsyncNamespace", "BaseNamespace", "Namespace"]
+__all__ = ["BaseNamespace"]
 
 
 class BaseNamespace:
@@ -118,24 +113,3 @@ class BaseNamespace:
     def disconnect(self, sid: str, namespace: str | None = None) -> Any:
         """As the server's, in this namespace."""
         return self.server.disconnect(sid, namespace or self.namespace)
-
-
-class AsyncNamespace(BaseNamespace):
-    """A namespace of an `AsyncServer`. Its methods may be coroutines."""
-
-    server: AsyncServer
-
-    async def trigger_event(self, event: str, *args: Any) -> Any:
-        """Calls the method for an event. A subclass may do otherwise."""
-        result = self._call(event, args)
-        return await result if is_awaitable(result) else result
-
-
-class Namespace(BaseNamespace):
-    """A namespace of a `Server`. Its methods are functions, called in threads of their own."""
-
-    server: Server
-
-    def trigger_event(self, event: str, *args: Any) -> Any:
-        """Calls the method for an event. A subclass may do otherwise."""
-        return self._call(event, args)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hubbub._callables import check_callable
 from hubbub.socketio.emitter import Handler, call, fitting
-
-if TYPE_CHECKING:
-    from hubbub.socketio.compat.namespaces import BaseNamespace
 
 __all__ = ["NOT_HANDLED", "Registry"]
 
@@ -20,6 +17,15 @@ H = TypeVar("H", bound=Handler)
 NOT_HANDLED: Any = object()
 
 
+class ClassNamespace(Protocol):
+    """A namespace as a class, each of whose methods handles an event."""
+
+    namespace: str
+
+    def _set_server(self, server: Any) -> None: ...
+    def trigger_event(self, event: str, *args: Any) -> Any: ...
+
+
 class Registry:
     """Handlers by namespace and event: one for each. ``"*"`` stands for those that have none of their own."""
 
@@ -27,11 +33,11 @@ class Registry:
     reserved_events = ("connect", "disconnect")
 
     #: Which kind of class handles namespaces.
-    _namespace_type: type[BaseNamespace]
+    _namespace_type: type[Any]
 
     def __init__(self) -> None:
         self.handlers: dict[str, dict[str, Handler]] = {}
-        self.namespace_handlers: dict[str, BaseNamespace] = {}
+        self.namespace_handlers: dict[str, ClassNamespace] = {}
 
     def on(self, event: str, handler: Handler | None = None, namespace: str | None = None) -> Any:
         """Sets the handler of an event; as a decorator if none is given.
@@ -63,7 +69,7 @@ class Registry:
 
         return register
 
-    def register_namespace(self, namespace_handler: BaseNamespace) -> None:
+    def register_namespace(self, namespace_handler: ClassNamespace) -> None:
         """Lets an object handle the events of its namespace that have no handler here."""
         if not isinstance(namespace_handler, self._namespace_type):
             raise ValueError(f"a namespace is a {self._namespace_type.__name__}, not {namespace_handler!r}")
@@ -110,7 +116,7 @@ class Registry:
         return None
 
 
-def methods_of(namespace: BaseNamespace) -> dict[str, Handler]:
+def methods_of(namespace: ClassNamespace) -> dict[str, Handler]:
     """The handlers of a class-based namespace by event: its methods ``on_...``.
 
     They are looked for once, so no attribute is ever looked up by a name that a client has sent.

@@ -13,13 +13,23 @@ from typing import Any, TypeVar
 from hubbub.socketio.compat.base import BaseServer
 from hubbub.socketio.compat.exceptions import TimeoutError
 from hubbub.socketio.compat.managers import Manager
-from hubbub.socketio.compat.namespaces import Namespace
+from hubbub.socketio.compat.namespaces import BaseNamespace
 from hubbub.socketio.compat.workers import Workers
 from hubbub.socketio.emitter import Handler
 
-__all__ = ["Server"]
+__all__ = ["Namespace", "Server"]
 
 T = TypeVar("T")
+
+
+class Namespace(BaseNamespace):
+    """A namespace of a `Server`. Its methods are functions, called in threads of their own."""
+
+    server: Server
+
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        """Calls the method for an event. A subclass may do otherwise."""
+        return self._call(event, args)
 
 
 class Server(BaseServer):
