@@ -158,6 +158,7 @@ hub.run(port=0)
 """
 
 
+@pytest.mark.unstable(reason="failed once on a machine with a load of 10; the cause is not known")
 def test_a_second_signal_ends_a_program_that_blocks(tmp_path: Path, prefix: Sequence[str]) -> None:
     with started(tmp_path, BLOCKED, prefix) as program, program.connect(program.wait_for_port()):
         program.wait_for("blocked")

@@ -615,6 +615,7 @@ def test_a_page_that_is_open_for_long_keeps_what_can_be_read_and_finds_the_rest_
 # ---- what is new
 
 
+@pytest.mark.unstable(reason="timed out once on a machine with a load of 20; the cause is not known")
 def test_who_has_scrolled_up_is_left_there_and_told_what_is_new(browser: Chrome, port: int) -> None:
     fill(port, [f"message {number}" for number in range(30)])
     ada = Person(browser, port, "Ada")

@@ -296,6 +296,7 @@ def run(folder: Path, program: str, module: str, server: str, visit: Callable[[i
     [("socketio", "uvicorn"), ("hubbub.socketio.compat", "uvicorn"), ("hubbub.socketio.compat", "itself")],
     ids=["original", "changed import", "changed import and start"],
 )
+@pytest.mark.unstable(reason="failed once on a machine with a load of 10, original or changed; the cause is not known")
 def test_a_chat_with_fastapi(tmp_path: Path, module: str, server: str) -> None:
     async def visit(port: int) -> None:
         assert await get(port, "/") == (200, b"<p>index", "text/html")
@@ -356,6 +357,7 @@ def test_a_chat_with_fastapi(tmp_path: Path, module: str, server: str) -> None:
     ],
     ids=["original", "changed import and start", "changed import, by the command"],
 )
+@pytest.mark.unstable(reason="failed once on a machine with a load of 10, original or changed; the cause is not known")
 def test_a_chat_with_flask(tmp_path: Path, module: str, server: str) -> None:
     async def visit(port: int) -> None:
         assert await get(port, "/") == (200, b"<p>2", "text/html")
